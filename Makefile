@@ -1,0 +1,46 @@
+# make, make install, make installcheck   the extension alone, through PGXS
+# make gateway                            build/odoo-bus-gateway
+# make demo                               everything, live, on this machine
+# make test                               everything, tested
+# make bench                              the benchmarks
+
+EXTENSION = extension/odoo_bus
+MODULE_big = odoo_bus
+OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard extension/*.cpp)))
+DATA = $(sort $(wildcard extension/odoo_bus--*.sql))
+REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
+ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
+ISOLATION_OPTS = --inputdir=test/isolation --outputdir=build/isolation
+
+# A backend knows no C++ exceptions: without them none can cross a PostgreSQL frame, and no runtime library is needed.
+PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -Wall -Wextra -Werror -Wno-unused-parameter
+# Bitcode serves inlining into queries, which means nothing to functions that write a row.
+override with_llvm = no
+
+PG_CONFIG ?= pg_config
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(wildcard $(PGXS)),)
+include $(PGXS)
+else
+all install installcheck:
+	@echo "PostgreSQL's build files are missing: install postgresql-server-dev-NN, or set PG_CONFIG" >&2; exit 1
+endif
+
+gateway:
+	cmake -S gateway -B build/gateway -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo
+	cmake --build build/gateway
+	ln -sf gateway/odoo-bus-gateway build/odoo-bus-gateway
+
+demo:
+	deploy/install-dependencies
+	test/demo
+
+test:
+	deploy/install-dependencies
+	test/run
+
+bench:
+	deploy/install-dependencies
+	bench/run
+
+.PHONY: gateway demo test bench
