@@ -1,0 +1,50 @@
+// The one parser of what WebSocket clients send.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace odoo_bus {
+
+// Replaces the connection's whole subscription.
+struct Subscribe {
+    std::vector<std::string> channels; // as named by the client, UTF-8 without NUL; may repeat
+    int64_t last = 0;                  // 0 when it is not an integer of 64 bits, or missing
+    bool last_is_integer = false;
+    std::optional<bool> check_outdated; // present: the client knows internal elements
+};
+
+struct UpdatePresence {
+    int64_t inactivity_period = 0;      // milliseconds
+    std::string im_status_ids_by_model; // a JSON object; empty when missing
+};
+
+// To be ignored without closing.
+struct UnknownEvent {
+    std::string event_name;
+};
+
+// Logged, and the connection is kept, except that a text that is not UTF-8 closes with 1007.
+struct InvalidEvent {
+    std::string reason; // holds nothing of what the client sent
+    bool not_utf8 = false;
+};
+
+using ClientEvent = std::variant<Subscribe, UpdatePresence, UnknownEvent, InvalidEvent>;
+
+struct ClientEventLimits {
+    size_t max_channels = 1'000;
+    size_t max_channel_bytes = 1'024; // of one channel
+    size_t max_depth = 16;            // of nested arrays and objects
+    size_t max_values = 65'536; // in one event, since a parsed value takes far more memory than its text
+};
+
+// `text`: a whole message.
+ClientEvent parse_client_event(std::string_view text, const ClientEventLimits& limits);
+
+} // namespace odoo_bus

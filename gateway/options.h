@@ -1,0 +1,103 @@
+// The configuration: command line over environment over file, every option described once (in options.cpp).
+//
+// Default values stand here, in the members. Everything else about an option (its name, what it takes, help,
+// range, whether a reload changes it) stands in one table, from which come the parser, --help, the sample
+// configuration file and the manual's page.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "log.h"
+
+namespace odoo_bus {
+
+using Milliseconds = std::chrono::milliseconds;
+
+// Where the gateway listens: a numeric address with a port (0: any free one), or the path of a unix socket.
+struct Listener {
+    std::string address; // "127.0.0.1", "::1"; empty for a unix socket
+    uint16_t port = 0;
+    std::string path; // of the unix socket
+
+    bool is_unix() const { return !path.empty(); }
+    bool is_ipv6() const { return address.find(':') != std::string::npos; }
+    // Reachable from this machine only: 127.0.0.0/8, ::1, a unix socket.
+    bool is_local() const;
+    std::string text() const; // as --listen takes it
+    bool operator==(const Listener&) const = default;
+};
+
+enum class Auth { open };
+
+struct Options {
+    std::vector<Listener> listen{{"127.0.0.1", 8073, ""}};
+    std::vector<std::string> databases; // libpq connection strings
+    std::string hub_database;           // empty: `postgres` of the first server; "none": no hub
+    Auth auth = Auth::open;
+    bool allow_open = false;
+    std::string state_dir; // empty: nothing is kept across a restart
+    unsigned threads = 0;  // 0: one for each CPU
+    Milliseconds history_seconds{600'000};
+    uint64_t history_bytes = 256 << 20;
+
+    log::Level log_level = log::Level::info;
+    log::Format log_format = log::Format::text;
+
+    uint64_t max_message_bytes = 1 << 20;
+    unsigned rate_limit_burst = 10;
+    Milliseconds rate_limit_delay{200};
+    Milliseconds ping_interval{40'000};
+    Milliseconds pong_timeout{15'000};
+    Milliseconds keep_alive{3'600'000}; // plus a random 0 to 50 %
+    uint64_t max_head_bytes = 16 << 10;
+    Milliseconds head_timeout{10'000};
+    uint64_t max_connections = 50'000;
+    uint64_t max_queue_bytes = 1 << 20;
+    Milliseconds max_queue_seconds{30'000};
+    uint64_t max_channels = 1'000; // that one connection may name
+
+    bool check_config = false;
+};
+
+// Bad configuration: one sentence with the option's name and where it stands. Exit code 2.
+struct OptionsError {
+    std::string message;
+};
+
+// Something to print on standard output, and then exit 0: --help, --version, --print-config.
+struct OptionsText {
+    std::string text;
+};
+
+// The environment; replaced in tests.
+using Environment = std::function<const char*(const char* name)>;
+Environment process_environment();
+
+using Parsed = std::variant<Options, OptionsText, OptionsError>;
+
+// `arguments`: without the program's name; may begin with the word `run`.
+Parsed parse_options(const std::vector<std::string>& arguments,
+                     const Environment& environment = process_environment());
+
+struct Reload {
+    Options options;                        // the running ones, with what may change changed
+    std::vector<std::string> changed;       // "--log-level: debug (was info)"
+    std::vector<std::string> needs_restart; // names of options that differ and keep their running value
+};
+
+// Parses everything again, for SIGHUP. A configuration that is not valid changes nothing.
+std::variant<Reload, OptionsError> reload_options(const Options& running,
+                                                  const std::vector<std::string>& arguments,
+                                                  const Environment& environment = process_environment());
+
+// What the manual and the sample file are made of; --help is printed by parse_options().
+std::string sample_configuration();
+std::string options_markdown();
+
+} // namespace odoo_bus
