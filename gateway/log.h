@@ -85,7 +85,7 @@ public:
     static void report_suppressed(Clock::time_point now = Clock::now());
 
 private:
-    void report(Clock::time_point now); // needs mutex_
+    void report(); // needs mutex_
 
     const std::string kind_;
     const unsigned per_second_;
