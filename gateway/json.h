@@ -1,0 +1,25 @@
+// jansson with owners, and a guard before it: how much memory a text may ask for.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <string_view>
+
+#include <jansson.h>
+
+namespace odoo_bus {
+
+struct JsonRelease {
+    void operator()(json_t* value) const { json_decref(value); }
+};
+using Json = std::unique_ptr<json_t, JsonRelease>;
+
+// An upper bound of the depth and the number of values that parsing `text` can meet, whether it is JSON or
+// not. A parsed value takes some 30 times its text, so this is asked before anything is parsed.
+struct JsonExtent {
+    size_t depth = 0;
+    size_t values = 0;
+};
+JsonExtent json_extent(std::string_view text);
+
+} // namespace odoo_bus
