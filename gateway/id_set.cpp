@@ -197,7 +197,7 @@ std::vector<IdRange> IdSet::runs(Id from, size_t limit) const {
                 break;
             ++partial;
         } else {
-            if (!append(range->first << CHUNK_BITS, ((range->second + 1) << CHUNK_BITS) - 1))
+            if (!append(range->first << CHUNK_BITS, (range->second << CHUNK_BITS) + (CHUNK_IDS - 1)))
                 break;
             ++range;
         }
