@@ -1,0 +1,76 @@
+"""Fixtures of every suite that is written in Python: a cluster, a database, gateways."""
+import asyncio
+import inspect
+
+import pytest
+
+from harness.cluster import Cluster
+from harness.gateway import Gateway
+
+TEST_DEADLINE = 300
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Runs `async def` tests in a loop of their own."""
+    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+        return None
+    arguments = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+    asyncio.run(asyncio.wait_for(pyfuncitem.obj(**arguments), TEST_DEADLINE))
+    return True
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """This worker's PostgreSQL; a test that stops or restarts it starts it again."""
+    with Cluster() as private:
+        yield private
+
+
+@pytest.fixture
+def make_database(cluster):
+    """Creates databases: make_database("name", extension=False, encoding="'LATIN1'", ...)."""
+    created = []
+
+    def make(name=None, extension=True, **options):
+        database = cluster.create_database(name, **options)
+        created.append(database)
+        return database.install() if extension else database
+
+    yield make
+    if not cluster.running:
+        cluster.start()
+    for database in created:
+        database.drop()
+
+
+@pytest.fixture
+def database(make_database):
+    """A fresh database with Odoo's bus_bus and the extension."""
+    return make_database()
+
+
+@pytest.fixture
+def make_gateway(make_database):
+    """Creates gateways: make_gateway(database).start(). At the end of the test, and before its databases go, they
+    are stopped and checked."""
+    created = []
+
+    def make(*databases, **options):
+        created.append(Gateway(*databases, **options))
+        return created[-1]
+
+    yield make
+    errors = []
+    for gateway in created:
+        try:
+            gateway.finish()
+        except AssertionError as error:
+            errors.append(str(error))
+    assert not errors, "\n".join(errors)
+
+
+@pytest.fixture
+def gateway(make_gateway, database):
+    """A gateway that serves `database`."""
+    return make_gateway(database).start()
