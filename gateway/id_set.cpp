@@ -158,6 +158,17 @@ void IdSet::merge(const IdSet& other) {
     }
 }
 
+void IdSet::remove_all(const IdSet& other) {
+    for (Id from = 0;;) {
+        const std::vector<IdRange> ranges = other.runs(from, 1000);
+        if (ranges.empty())
+            return;
+        for (const IdRange& range : ranges)
+            remove(range);
+        from = ranges.back().last + 1;
+    }
+}
+
 std::vector<IdRange> IdSet::runs(Id from, size_t limit) const {
     std::vector<IdRange> runs;
     auto append = [&](Id first, Id last) {

@@ -33,6 +33,7 @@ public:
     void remove(IdRange range);
     void remove(Id id) { remove({id, id}); }
     void merge(const IdSet& other);
+    void remove_all(const IdSet& other);
 
     // The runs of neighbouring ids at or above `from`, ascending, at most `limit` of them.
     std::vector<IdRange> runs(Id from, size_t limit) const;

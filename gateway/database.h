@@ -1,0 +1,103 @@
+// One database: its connection, its doorbell, and the reads by which every notification is dispatched once,
+// in commit order (ledger.h).
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "audience.h"
+#include "history.h"
+#include "ledger.h"
+#include "pg_connection.h"
+#include "replayer.h"
+#include "table_facts.h"
+#include "timer.h"
+
+namespace odoo_bus {
+
+class Database {
+public:
+    struct Settings {
+        std::string conninfo;
+        std::string name;       // of the database
+        std::string state_file; // its path; empty: nothing is kept
+        History::Bounds history;
+    };
+
+    Database(uv_loop_t* loop, Settings settings, Audience& audience);
+    ~Database();
+
+    const std::string& name() const { return settings_.name; }
+    // Something may be new: reads, at once or after the read that is under way.
+    void ring();
+    void replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer);
+
+    // From any thread: is it being read?
+    bool available() const { return available_.load(std::memory_order_relaxed); }
+    uint64_t reads() const { return reads_.load(std::memory_order_relaxed); }
+
+private:
+    // --- the connection ---
+    void connect();
+    void connected();
+    void inspect(const PgResult& row);
+    void prepare_statements();
+    void lose(const std::string& reason);
+    bool failed(const PgResult& result, const char* what);
+
+    // --- where to begin ---
+    void begin();
+    void adopt_table(bool missed);
+    void adopt_rows(const PgResult& result, bool missed);
+    void compare_newest();
+    void compare_rows(const PgResult& result, History::Newest& known);
+    void start_afresh(const std::string& why);
+    void run();
+    Id newest() const;
+
+    // --- the cycle ---
+    void cycle();
+    void read(const PgResult& result);
+    void hold(const PgResult& result);
+    void probe();
+    void probed(std::vector<IdRange> ranges, const PgResult& result);
+    void finish();
+    void publish(std::vector<Row> rows);
+    void tick();
+    void check(const PgResult& result);
+
+    const Settings settings_;
+    Audience& audience_;
+    PgConnection connection_;
+    Replayer replayer_;
+    Ledger ledger_;
+    History history_;
+    TableFacts facts_;
+    bool known_ = false; // facts_, ledger_ and history_ are of this process or of the state file
+
+    // Ids above the sequence's last value, which somebody chose: dispatched once, and remembered until the
+    // sequence has passed them.
+    IdSet ahead_;
+    Id ahead_cursor_ = 0;
+
+    std::vector<Row> incoming_; // of this cycle's read: dispatched after the probes
+    bool running_ = false;      // cycles may run
+    bool reading_ = false;      // a cycle is under way
+    bool again_ = false;        // and another one is to follow
+    bool ticked_ = false;       // this cycle is to look at the sequence and the table, too
+    bool has_peers_ = false;
+    int64_t peers_until_us_ = 0; // clients may come from another gateway
+    int64_t read_us_ = 0;        // when the last cycle was finished
+    Timer retry_;
+    Timer safety_; // a cycle without any doorbell
+    uint64_t retry_ms_ = 0;
+    uint64_t recheck_ms_ = 0;
+    std::string last_problem_; // that was logged
+    std::atomic<bool> available_ = false;
+    std::atomic<uint64_t> reads_ = 0;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,310 @@
+// One database's fan-out on one service thread: see fan_out.h for its invariants.
+#include "fan_out.h"
+
+#include <algorithm>
+#include <queue>
+
+#include "clock.h"
+
+namespace odoo_bus {
+
+void Positions::pop_front() {
+    ++first_;
+    if (first_ * 2 > positions_.size()) {
+        positions_.erase(positions_.begin(), positions_.begin() + static_cast<std::ptrdiff_t>(first_));
+        first_ = 0;
+    }
+}
+
+void Positions::remove(Position position) {
+    const auto begin = positions_.begin() + static_cast<std::ptrdiff_t>(first_);
+    const auto found = std::lower_bound(begin, positions_.end(), position);
+    if (found != positions_.end() && *found == position)
+        positions_.erase(found);
+}
+
+std::span<const Position> Positions::from(Position position) const {
+    const auto begin = positions_.begin() + static_cast<std::ptrdiff_t>(first_);
+    return {std::lower_bound(begin, positions_.end(), position), positions_.end()};
+}
+
+// --- what the database tells ---
+
+void FanOut::publish(BatchPtr batch, Position keep_from) {
+    evict(keep_from);
+    if (!batch || batch->empty())
+        return;
+    for (const Notification& notification : *batch)
+        if (const Channel* const target = record(notification))
+            for (const Channel::Entry& entry : target->subscribers)
+                touch(*entry.subscriber, notification);
+    batches_.push_back(std::move(batch));
+    for (Subscriber* subscriber : touched_)
+        flush(*subscriber);
+    touched_.clear();
+}
+
+void FanOut::adopt(BatchPtr batch) {
+    for (const Notification& notification : *batch)
+        record(notification);
+    batches_.push_back(std::move(batch));
+}
+
+// Null for a position whose row is gone.
+Channel* FanOut::record(const Notification& notification) {
+    history_.push_back(&notification);
+    head_ = notification.position;
+    if (notification.channel.empty())
+        return nullptr;
+    positions_.try_emplace(notification.id, notification.position);
+    Channel& target = channel(notification.channel);
+    target.positions.push_back(notification.position);
+    return &target;
+}
+
+void FanOut::touch(Subscriber& subscriber, const Notification& notification) {
+    if (!subscriber.behind_) {
+        subscriber.behind_ = subscriber.only_ = true;
+        subscriber.next_ = notification.position;
+        touched_.push_back(&subscriber);
+        return;
+    }
+    subscriber.only_ = false;
+    // A single notification may be larger than the bound: only what waits behind it counts.
+    if (!subscriber.catching_up_)
+        subscriber.queued_ += notification.element.size();
+}
+
+void FanOut::flush(Subscriber& subscriber) {
+    if (!subscriber.only_)
+        return drain(subscriber);
+    subscriber.only_ = false;
+    if (subscriber.held_)
+        return;
+    if (!subscriber.writable())
+        return subscriber.want_writable();
+    write(subscriber, {&subscriber.next_, 1});
+    subscriber.behind_ = false;
+}
+
+void FanOut::evict(Position keep_from) {
+    while (!history_.empty() && oldest() < keep_from) {
+        const Notification& notification = *history_.front();
+        if (!notification.channel.empty()) {
+            if (auto it = positions_.find(notification.id);
+                it != positions_.end() && it->second == notification.position)
+                positions_.erase(it);
+            Channel& target = channel(notification.channel);
+            if (auto first = target.positions.from(0); !first.empty() && first[0] == notification.position)
+                target.positions.pop_front();
+            release_channel(target);
+        }
+        history_.pop_front();
+        while (!batches_.empty() && batches_.front()->back().position < oldest())
+            batches_.pop_front();
+    }
+}
+
+void FanOut::forget_history(Position head) {
+    evict(head_ + 1);
+    head_ = head;
+    frame_cache_.clear();
+}
+
+void FanOut::forget(std::span<const Position> positions) {
+    for (const Position position : positions) {
+        if (position < oldest() || position > head_)
+            continue;
+        Channel& target = channel(at(position).channel);
+        target.positions.remove(position);
+        release_channel(target);
+    }
+}
+
+// --- what subscribers ask ---
+
+void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> names, Position since) {
+    const Position settled = subscriber.behind_ ? subscriber.next_ - 1 : head_;
+    const bool first = subscriber.subscriptions_.empty() && subscriber.delivered_ == 0;
+    since = std::min(since, head_);
+
+    std::vector<Channel*> wanted;
+    wanted.reserve(names.size());
+    for (const std::string& name : names)
+        wanted.push_back(&channel(name));
+    std::ranges::sort(wanted);
+    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+
+    std::vector<Channel*> kept;
+    std::vector<Channel*> left;
+    for (size_t i = subscriber.subscriptions_.size(); i-- > 0;) {
+        Subscription& subscription = subscriber.subscriptions_[i];
+        Channel* const old = subscription.channel;
+        if (std::ranges::binary_search(wanted, old)) {
+            subscription.since = std::max(subscription.since, settled);
+            kept.push_back(old);
+        } else {
+            left.push_back(old);
+            remove_subscription(subscriber, i);
+        }
+    }
+    std::ranges::sort(kept);
+
+    const Position begin = std::max(since, subscriber.floor_);
+    Position from = settled;
+    for (Channel* const channel : wanted)
+        if (!std::ranges::binary_search(kept, channel)) {
+            add_subscription(subscriber, *channel, begin);
+            from = std::min(from, begin);
+        }
+    for (Channel* const channel : left)
+        release_channel(*channel);
+    if (!left.empty())
+        subscriber.floor_ = std::max(subscriber.floor_, settled);
+
+    if (first)
+        subscriber.delivered_ = since;
+    subscriber.next_ = from + 1;
+    if (from < settled) {
+        subscriber.behind_ = subscriber.catching_up_ = true;
+        subscriber.progress_us_ = now_us();
+    }
+    drain(subscriber);
+}
+
+void FanOut::unsubscribe(Subscriber& subscriber) {
+    while (!subscriber.subscriptions_.empty()) {
+        Channel& last = *subscriber.subscriptions_.back().channel;
+        remove_subscription(subscriber, subscriber.subscriptions_.size() - 1);
+        release_channel(last);
+    }
+    subscriber.behind_ = false;
+}
+
+void FanOut::release(Subscriber& subscriber) {
+    subscriber.held_ = false;
+    drain(subscriber);
+}
+
+void FanOut::drain(Subscriber& subscriber) {
+    if (!subscriber.behind_ || subscriber.held_)
+        return;
+    if (subscriber.next_ < oldest())
+        return subscriber.fell_behind("behind the history");
+    while (subscriber.writable()) {
+        collected_.clear();
+        collect(subscriber, collected_);
+        if (collected_.empty()) {
+            subscriber.behind_ = subscriber.catching_up_ = false;
+            subscriber.queued_ = 0;
+            return;
+        }
+        write(subscriber, collected_);
+        subscriber.next_ = collected_.back() + 1;
+    }
+    if (subscriber.queued_ > bounds_.queue_bytes)
+        return subscriber.fell_behind("too much waits for it");
+    subscriber.want_writable();
+}
+
+void FanOut::check_progress(Subscriber& subscriber, int64_t now_us) {
+    if (!subscriber.behind_ || subscriber.held_ || subscriber.next_ > head_)
+        return;
+    if (subscriber.queued_ > bounds_.queue_bytes)
+        return subscriber.fell_behind("too much waits for it");
+    if (subscriber.next_ < oldest())
+        return subscriber.fell_behind("behind the history");
+    const int64_t waiting_since =
+        subscriber.catching_up_ ? subscriber.progress_us_ : at(subscriber.next_).dispatched_us;
+    if (now_us - waiting_since > bounds_.queue_us)
+        subscriber.fell_behind("it does not read");
+}
+
+// --- the history ---
+
+std::optional<Position> FanOut::position_of(Id id) const {
+    const auto it = positions_.find(id);
+    return it == positions_.end() ? std::nullopt : std::optional(it->second);
+}
+
+Position FanOut::before(int64_t time_us) const {
+    const auto later = std::ranges::partition_point(history_, [time_us](const Notification* notification) {
+        return notification->dispatched_us < time_us;
+    });
+    return oldest() - 1 + static_cast<Position>(later - history_.begin());
+}
+
+// Merges the channels' positions, oldest first, until the frame is long enough.
+void FanOut::collect(const Subscriber& subscriber, std::vector<Position>& positions) const {
+    using Rest = std::span<const Position>;
+    const auto later = [](const Rest& a, const Rest& b) { return a.front() > b.front(); };
+    std::priority_queue<Rest, std::vector<Rest>, decltype(later)> rests(later);
+    for (const Subscription& subscription : subscriber.subscriptions_)
+        if (const Rest rest =
+                subscription.channel->positions.from(std::max(subscriber.next_, subscription.since + 1));
+            !rest.empty())
+            rests.push(rest);
+
+    size_t bytes = 0;
+    while (!rests.empty()) {
+        Rest rest = rests.top();
+        rests.pop();
+        bytes += at(rest.front()).element.size() + 1;
+        if (bytes > bounds_.frame_bytes && !positions.empty())
+            return;
+        positions.push_back(rest.front());
+        if (rest = rest.subspan(1); !rest.empty())
+            rests.push(rest);
+    }
+}
+
+void FanOut::write(Subscriber& subscriber, std::span<const Position> positions) {
+    subscriber.write(frame_cache_.frame(
+        positions, [this](Position position) -> const Notification& { return at(position); }));
+    subscriber.delivered_ = positions.back();
+    subscriber.progress_us_ = now_us();
+    ++frames_;
+    deliveries_ += positions.size();
+}
+
+// --- channels ---
+
+Channel& FanOut::channel(const std::string& name) {
+    if (const auto it = channels_.find(name); it != channels_.end())
+        return *it->second;
+    auto created = std::make_unique<Channel>();
+    created->name = name;
+    Channel& result = *created;
+    channels_.emplace(result.name, std::move(created));
+    return result;
+}
+
+void FanOut::release_channel(Channel& channel) {
+    if (channel.subscribers.empty() && channel.positions.empty())
+        channels_.erase(channels_.find(channel.name));
+}
+
+void FanOut::add_subscription(Subscriber& subscriber, Channel& channel, Position since) {
+    const auto index = static_cast<uint32_t>(subscriber.subscriptions_.size());
+    const auto slot = static_cast<uint32_t>(channel.subscribers.size());
+    subscriber.subscriptions_.push_back({&channel, since, slot});
+    channel.subscribers.push_back({&subscriber, index});
+}
+
+void FanOut::remove_subscription(Subscriber& subscriber, size_t index) {
+    const Subscription gone = subscriber.subscriptions_[index];
+    auto& entries = gone.channel->subscribers;
+    entries[gone.slot] = entries.back();
+    entries[gone.slot].subscriber->subscriptions_[entries[gone.slot].index].slot = gone.slot;
+    entries.pop_back();
+
+    auto& subscriptions = subscriber.subscriptions_;
+    if (index + 1 < subscriptions.size()) {
+        subscriptions[index] = subscriptions.back();
+        Subscription& moved = subscriptions[index];
+        moved.channel->subscribers[moved.slot].index = static_cast<uint32_t>(index);
+    }
+    subscriptions.pop_back();
+}
+
+} // namespace odoo_bus

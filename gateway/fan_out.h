@@ -1,0 +1,173 @@
+// One database's fan-out on one service thread: its history, its channels and their subscribers.
+//
+// Invariants:
+//
+// 1. history_ holds the positions oldest()..head() without a hole, in dispatch order.
+// 2. A subscriber that is not behind has been given everything of its channels up to head().
+// 3. A subscriber that is behind has been given everything of its channels below next_, except what its
+// subscription
+//    to a channel starts after; its backlog is that position, never a copy.
+// 4. A channel exists while it has a subscriber or a notification in the history.
+//
+// Nothing here is shared with another thread except the notifications, which are immutable.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "frame_cache.h"
+#include "notification.h"
+
+namespace odoo_bus {
+
+class FanOut;
+struct Channel;
+
+struct Subscription {
+    Channel* channel;
+    Position since; // it starts after this position
+    uint32_t slot;  // its place in channel->subscribers
+};
+
+// A connection as the fan-out sees it. All of it belongs to one service thread.
+class Subscriber {
+public:
+    virtual ~Subscriber() = default;
+
+    // True when a frame that is written now leaves at once.
+    virtual bool writable() = 0;
+    // `frame`: one text frame's payload behind FRAME_HEADROOM bytes.
+    virtual void write(const std::string& frame) = 0;
+    // Asks for one call of FanOut::drain() when writable() has become true.
+    virtual void want_writable() = 0;
+    // It is further behind than it may be, or than the history reaches: to be closed, so that it resumes.
+    virtual void fell_behind(std::string_view why) = 0;
+
+    bool is_behind() const { return behind_; }
+    // The position of the newest notification that it was given, or where it began.
+    Position delivered() const { return delivered_; }
+    size_t subscriptions() const { return subscriptions_.size(); }
+
+private:
+    friend class FanOut;
+
+    std::vector<Subscription> subscriptions_;
+    Position next_ = 1;
+    Position delivered_ = 0;
+    Position floor_ = 0;      // a channel that it left may have been given up to here: never begin before
+    uint64_t queued_ = 0;     // bytes that wait since it had caught up
+    int64_t progress_us_ = 0; // when a frame was last written to it
+    bool behind_ = false;
+    bool catching_up_ = false; // has not caught up since it asked for older notifications
+    bool held_ = false;
+    bool only_ = false; // of the batch that is being published, next_ is all that concerns it
+};
+
+// Positions in ascending order, added at the end and taken from the front.
+class Positions {
+public:
+    void push_back(Position position) { positions_.push_back(position); }
+    void pop_front();
+    void remove(Position position);
+    bool empty() const { return first_ == positions_.size(); }
+    std::span<const Position> from(Position position) const;
+
+private:
+    std::vector<Position> positions_;
+    size_t first_ = 0;
+};
+
+struct Channel {
+    struct Entry {
+        Subscriber* subscriber;
+        uint32_t index; // of its subscription among subscriber->subscriptions_
+    };
+
+    std::string name; // as stored
+    std::vector<Entry> subscribers;
+    Positions positions;
+};
+
+class FanOut {
+public:
+    struct Bounds {
+        size_t queue_bytes;             // how much may wait for a subscriber that had caught up
+        int64_t queue_us;               // and for how long
+        size_t frame_bytes = 64 * 1024; // about the longest frame that a backlog is drained in
+    };
+
+    explicit FanOut(Bounds bounds) : bounds_(bounds) {}
+
+    // --- what the database tells ---
+
+    // The next notifications; the history before `keep_from` is forgotten.
+    void publish(BatchPtr batch, Position keep_from);
+    // What was dispatched before this thread could: it can be replayed, and nobody is sent it now.
+    void adopt(BatchPtr batch);
+    // Nothing that was dispatched is known any more; positions go on after `head`.
+    void forget_history(Position head);
+    // Rows that PostgreSQL lost in a crash: they are not replayed any more.
+    void forget(std::span<const Position> positions);
+
+    // --- what subscribers ask ---
+
+    // Replaces the subscriptions. A channel that is new to the subscriber starts after `since`, the others go
+    // on.
+    void subscribe(Subscriber& subscriber, std::span<const std::string> channels, Position since);
+    void unsubscribe(Subscriber& subscriber);
+    // A held subscriber is given nothing; what is dispatched meanwhile waits for it.
+    void hold(Subscriber& subscriber) { subscriber.held_ = true; }
+    void release(Subscriber& subscriber);
+    // Writes what waits for it, as long as it is writable.
+    void drain(Subscriber& subscriber);
+    // To be called about once a second for a subscriber that is behind.
+    void check_progress(Subscriber& subscriber, int64_t now_us);
+
+    // --- the history ---
+
+    Position head() const { return head_; }
+    Position oldest() const { return head_ + 1 - history_.size(); }
+    std::optional<Position> position_of(Id id) const;
+    // The newest position that was dispatched before `time_us`, or the one before oldest().
+    Position before(int64_t time_us) const;
+    const Notification& at(Position position) const { return *history_[position - oldest()]; }
+
+    size_t channels() const { return channels_.size(); }
+    uint64_t frames() const { return frames_; }
+    uint64_t deliveries() const { return deliveries_; }
+
+private:
+    Channel& channel(const std::string& name);
+    void release_channel(Channel& channel);
+    void add_subscription(Subscriber& subscriber, Channel& channel, Position since);
+    void remove_subscription(Subscriber& subscriber, size_t index);
+    void evict(Position keep_from);
+    Channel* record(const Notification& notification);
+    void touch(Subscriber& subscriber, const Notification& notification);
+    void flush(Subscriber& subscriber);
+    void collect(const Subscriber& subscriber, std::vector<Position>& positions) const;
+    void write(Subscriber& subscriber, std::span<const Position> positions);
+
+    Bounds bounds_;
+    Position head_ = 0;
+    std::deque<const Notification*> history_;
+    std::deque<BatchPtr> batches_; // what history_ points into
+    std::unordered_map<Id, Position> positions_;
+    std::unordered_map<std::string_view, std::unique_ptr<Channel>>
+        channels_; // the key is the channel's own name
+    std::vector<Subscriber*> touched_;
+    std::vector<Position> collected_;
+    FrameCache frame_cache_;
+    uint64_t frames_ = 0;
+    uint64_t deliveries_ = 0;
+};
+
+} // namespace odoo_bus

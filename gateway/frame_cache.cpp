@@ -1,0 +1,31 @@
+// Frames of several notifications, built once for all subscribers that are sent the same ones.
+#include "frame_cache.h"
+
+#include <algorithm>
+
+#include "frame.h"
+
+namespace odoo_bus {
+
+const std::string& FrameCache::frame(std::span<const Position> positions,
+                                     const std::function<const Notification&(Position)>& at) {
+    for (const Entry& entry : entries_)
+        if (std::ranges::equal(entry.positions, positions))
+            return entry.frame;
+
+    Entry& entry = entries_[oldest_];
+    oldest_ = (oldest_ + 1) % entries_.size();
+    entry.positions.assign(positions.begin(), positions.end());
+    Frame frame(FRAME_HEADROOM);
+    for (const Position position : positions)
+        frame.add(at(position).element);
+    entry.frame = std::move(frame).finish();
+    return entry.frame;
+}
+
+void FrameCache::clear() {
+    for (Entry& entry : entries_)
+        entry = {};
+}
+
+} // namespace odoo_bus

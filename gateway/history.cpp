@@ -1,0 +1,75 @@
+// What one database's notifications were dispatched as: batches, each with its span of positions.
+#include "history.h"
+
+#include <algorithm>
+
+#include "frame.h"
+#include "log.h"
+
+namespace odoo_bus {
+
+BatchPtr History::append(std::vector<Row> rows) {
+    auto batch = std::make_shared<Batch>();
+    batch->reserve(rows.size());
+    for (Row& row : rows) {
+        std::string error;
+        auto element = make_element(row.id, row.message, error);
+        if (!element || row.channel.empty()) {
+            static log::Limited lines("rows that cannot be delivered", 5);
+            lines.write(log::Level::warning, "row {} of bus_bus cannot be delivered: {}", row.id,
+                        element ? "its channel is empty" : error);
+            continue;
+        }
+        batch->push_back({.id = row.id,
+                          .position = head_ + batch->size() + 1,
+                          .fingerprint = row.fingerprint,
+                          .dispatched_us = row.dispatched_us,
+                          .channel = std::move(row.channel),
+                          .element = std::move(*element)});
+    }
+    if (batch->empty())
+        return nullptr;
+    append(batch);
+    return batch;
+}
+
+void History::append(BatchPtr batch) {
+    for (const Notification& notification : *batch)
+        bytes_ += notification.bytes();
+    head_ = batch->back().position;
+    batches_.push_back(std::move(batch));
+}
+
+Position History::trim(int64_t now_us) {
+    while (!batches_.empty() &&
+           (bytes_ > bounds_.bytes || batches_.front()->back().dispatched_us < now_us - bounds_.age_us)) {
+        for (const Notification& notification : *batches_.front()) {
+            bytes_ -= notification.bytes();
+            forgotten_ = std::max(forgotten_, notification.id);
+        }
+        batches_.pop_front();
+    }
+    return oldest();
+}
+
+void History::start(Position head, Id settled) {
+    batches_.clear();
+    bytes_ = 0;
+    head_ = head;
+    forgotten_ = settled;
+}
+
+History::Newest History::newest(int64_t time_us) const {
+    Newest newest{.settled = forgotten_, .rows = {}};
+    for (const BatchPtr& batch : batches_)
+        for (const Notification& notification : *batch)
+            if (notification.dispatched_us < time_us)
+                newest.settled = std::max(newest.settled, notification.id);
+    for (const BatchPtr& batch : batches_)
+        for (const Notification& notification : *batch)
+            if (notification.id > newest.settled)
+                newest.rows[notification.id] = {notification.fingerprint, notification.position};
+    return newest;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,53 @@
+// A thread with an event loop of its own, and an inbox for work that other threads give it.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include <uv.h>
+
+namespace odoo_bus {
+
+class Loop {
+public:
+    using Task = std::function<void()>;
+
+    Loop();
+    ~Loop(); // joins the thread
+    Loop(const Loop&) = delete;
+    Loop& operator=(const Loop&) = delete;
+
+    uv_loop_t* uv() { return &loop_; }
+
+    // Starts the thread under this name (at most 15 characters); `setup` is its first task.
+    void start(const char* name, Task setup);
+    // Runs `task` on the loop's thread, after all that was posted before. From any thread; after stop() it is
+    // dropped.
+    void post(Task task);
+    // Runs `task` every `milliseconds`, until the loop stops. From the loop's thread.
+    void every(uint64_t milliseconds, Task task);
+    // Ends the loop after the task that calls it. From the loop's thread.
+    void stop() { uv_stop(&loop_); }
+    void join();
+
+private:
+    void run_inbox();
+    void run(const char* name, const Task& setup);
+
+    uv_loop_t loop_;
+    uv_async_t wake_;
+    std::mutex mutex_;
+    std::vector<Task> inbox_;
+    bool closed_ = false;
+    struct Timer {
+        uv_timer_t handle;
+        Task task;
+    };
+    std::vector<std::unique_ptr<Timer>> timers_;
+    std::thread thread_;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,95 @@
+// One asynchronous connection to PostgreSQL on a libuv loop: connects, asks one query after the other, hears
+// NOTIFYs.
+//
+// All callbacks run on the loop's thread and never from within a call of ours, except that close() drops the
+// queries that are still waiting without calling back. After on_lost() the connection is closed and may be
+// opened again.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <libpq-fe.h>
+#include <uv.h>
+
+namespace odoo_bus {
+
+// An answer: rows of text values, as PostgreSQL prints them in UTF-8.
+class PgResult {
+public:
+    explicit PgResult(PGresult* result) : result_(result, PQclear) {}
+
+    bool ok() const;
+    std::string error() const;    // one line
+    std::string sqlstate() const; // "" when there is none
+    int rows() const { return PQntuples(result_.get()); }
+    bool is_null(int row, int column) const { return PQgetisnull(result_.get(), row, column) == 1; }
+    std::string_view text(int row, int column) const;
+    int64_t number(int row, int column) const; // 0 for NULL
+    bool boolean(int row, int column) const { return text(row, column) == "t"; }
+
+private:
+    std::unique_ptr<PGresult, decltype(&PQclear)> result_;
+};
+
+class PgConnection {
+public:
+    using OnResult = std::function<void(const PgResult&)>;
+
+    struct Handlers {
+        std::function<void()> on_connected;
+        std::function<void(const std::string& reason)> on_lost;
+        std::function<void(std::string_view channel, std::string_view payload)> on_notify;
+    };
+
+    PgConnection(uv_loop_t* loop, Handlers handlers);
+    ~PgConnection();
+    PgConnection(const PgConnection&) = delete;
+    PgConnection& operator=(const PgConnection&) = delete;
+
+    // `conninfo`: libpq's string or URI. `database`: overrides the database that it names, unless empty.
+    void open(const std::string& conninfo, const std::string& database = {});
+    void close();
+    bool is_open() const { return connected_; }
+
+    // Parameters are text; std::nullopt is not needed by any query of ours.
+    void query(std::string sql, std::vector<std::string> parameters, OnResult on_result);
+    // Names a statement; asked later by its name with execute().
+    void prepare(std::string name, std::string sql, OnResult on_result);
+    void execute(std::string name, std::vector<std::string> parameters, OnResult on_result);
+
+private:
+    struct Request {
+        enum Kind { QUERY, PREPARE, EXECUTE } kind;
+        std::string name; // of the statement
+        std::string sql;
+        std::vector<std::string> parameters;
+        OnResult on_result;
+    };
+
+    void watch(int events);
+    void unwatch();
+    void advance_connecting();
+    void advance();
+    void send_next();
+    void lose_soon();
+    void lose(std::string reason);
+
+    uv_loop_t* loop_;
+    Handlers handlers_;
+    PGconn* connection_ = nullptr;
+    uv_poll_t* poll_ = nullptr; // freed by its close callback
+    int polled_socket_ = -1;
+    uv_timer_t* deadline_;
+    bool connected_ = false;
+    bool asking_ = false;
+    std::deque<Request> requests_; // the first one is being asked when asking_
+    PGresult* last_result_ = nullptr;
+};
+
+} // namespace odoo_bus

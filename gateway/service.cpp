@@ -1,0 +1,149 @@
+// A service thread: see service.h.
+#include "service.h"
+
+#include <algorithm>
+
+#include <libwebsockets.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "log.h"
+#include "websocket.h"
+
+namespace odoo_bus {
+
+Service::Service(const Options& options, Surroundings surroundings) : surroundings_(std::move(surroundings)) {
+    configure(options);
+}
+
+Service::~Service() {
+    join();
+    if (context_)
+        lws_context_destroy(context_);
+}
+
+void Service::configure(const Options& options) {
+    options_ = options;
+    event_limits_.max_channels = options.max_channels;
+}
+
+bool Service::create_context() {
+    lws_set_log_level(LLL_ERR | LLL_WARN, [](int, const char* line) {
+        static log::Limited lines("lines of libwebsockets", 5);
+        std::string_view text = line;
+        while (text.ends_with('\n'))
+            text.remove_suffix(1);
+        lines.write(log::Level::debug, "libwebsockets: {}", text);
+    });
+    // Our own ping timer: libwebsockets' takes a sorted list of all connections.
+    static constexpr lws_retry_bo_t no_validity_timer = {};
+    void* loops[] = {loop_.uv()};
+    lws_context_creation_info info = {};
+    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+    info.foreign_loops = loops;
+    info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    info.user = this;
+    info.gid = static_cast<gid_t>(-1);
+    info.uid = static_cast<uid_t>(-1);
+    info.protocols = WebSocket::PROTOCOLS;
+    info.retry_and_idle_policy = &no_validity_timer;
+    info.vhost_name = "gateway";
+    context_ = lws_create_context(&info);
+    vhost_ = context_ ? lws_create_vhost(context_, &info) : nullptr;
+    return vhost_ != nullptr;
+}
+
+bool Service::start() {
+    if (!create_context()) {
+        log::error("libwebsockets cannot be set up: is its event library for libuv installed "
+                   "(libwebsockets-evlib-uv)?");
+        return false;
+    }
+    loop_.start("service", [this] { loop_.every(1000, [this] { tick(); }); });
+    return true;
+}
+
+void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
+    loop_.post([this, code, reason = std::string(reason), within_ms] {
+        stopping_ = true;
+        stop_at_us_ = now_us() + static_cast<int64_t>(within_ms) * 1000;
+        for (WebSocket* const websocket : websockets_)
+            websocket->close(code, reason);
+        loop_.every(20, [this] {
+            if (websockets_.empty() || now_us() > stop_at_us_)
+                loop_.stop();
+        });
+    });
+}
+
+void Service::tick() {
+    const int64_t now = now_us();
+    for (WebSocket* const websocket : websockets_)
+        websocket->tick(now);
+}
+
+// --- from any thread ---
+
+void Service::adopt(Admission admission) {
+    connections_.fetch_add(1, std::memory_order_relaxed);
+    loop_.post([this, admission = std::move(admission)]() mutable { adopt_now(std::move(admission)); });
+}
+
+void Service::adopt_now(Admission admission) {
+    const std::string head = std::move(admission.head);
+    const int socket = admission.socket;
+    // The whole head is there, so libwebsockets answers it, and calls LWS_CALLBACK_ESTABLISHED, before it
+    // returns.
+    adopting_ = &admission;
+    if (!stopping_)
+        lws_adopt_socket_vhost_readbuf(vhost_, socket, head.data(), head.size());
+    else
+        close(socket);
+    if (std::exchange(adopting_, nullptr))
+        connections_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Service::tell(const std::string& database, std::function<void(Stream&)> tell) {
+    loop_.post([this, database, tell = std::move(tell)] {
+        auto& stream = streams_[database];
+        if (!stream)
+            stream = std::make_unique<Stream>(
+                database,
+                FanOut::Bounds{.queue_bytes = options_.max_queue_bytes,
+                               .queue_us = std::chrono::microseconds(options_.max_queue_seconds).count()});
+        tell(*stream);
+    });
+}
+
+void Service::reconfigure(const Options& options) {
+    loop_.post([this, options] { configure(options); });
+}
+
+// --- from this service's own thread ---
+
+Stream* Service::stream(const std::string& database) {
+    const auto it = streams_.find(database);
+    return it == streams_.end() ? nullptr : it->second.get();
+}
+
+void Service::set_ready(Stream& stream) {
+    stream.ready = true;
+    for (const auto& subscribe : std::exchange(stream.waiting, {}))
+        subscribe();
+}
+
+void Service::tell_outdated(Stream& stream) {
+    for (WebSocket* const websocket : websockets_)
+        if (websocket->stream() == &stream && websocket->knows_internal())
+            websocket->tell_outdated();
+}
+
+void Service::replay(const std::string& database, Id last, std::vector<std::string> channels,
+                     std::function<void(const ReplayAnswer&)> answer) {
+    surroundings_.replay(database, last, std::move(channels),
+                         [this, answer = std::move(answer)](ReplayAnswer rows) {
+                             loop_.post([answer, rows = std::move(rows)] { answer(rows); });
+                         });
+}
+
+} // namespace odoo_bus

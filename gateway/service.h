@@ -1,0 +1,97 @@
+// A service thread: its own libwebsockets context, its connections and its share of every database's fan-out.
+//
+// Service threads share nothing. Everything they are told comes through post(), in the same order on each of
+// them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_set>
+#include <vector>
+
+#include "admission.h"
+#include "authorizer.h"
+#include "client_event.h"
+#include "loop.h"
+#include "options.h"
+#include "stream.h"
+
+struct lws;
+struct lws_context;
+struct lws_vhost;
+
+namespace odoo_bus {
+
+class WebSocket;
+
+class Service {
+public:
+    // Asks the thread that reads a database for what came after `last`; `answer` is to be called on any
+    // thread.
+    using Replay = std::function<void(const std::string& database, Id last, std::vector<std::string> channels,
+                                      std::function<void(ReplayAnswer)> answer)>;
+
+    struct Surroundings {
+        std::unique_ptr<Authorizer> authorizer;
+        Replay replay;
+        std::string gateway_id;
+    };
+
+    Service(const Options& options, Surroundings surroundings);
+    ~Service();
+
+    // False, after a line in the log, when libwebsockets cannot be set up.
+    bool start();
+    // Closes every connection with this code, and ends the thread when the last one is gone, or after
+    // `within_ms`.
+    void stop(int code, std::string_view reason, uint64_t within_ms);
+    void join() { loop_.join(); }
+
+    // --- from any thread ---
+
+    void adopt(Admission admission);
+    // Runs `tell` with the stream of a database, which is created when it is first named.
+    void tell(const std::string& database, std::function<void(Stream&)> tell);
+    void reconfigure(const Options& options);
+    size_t connections() const { return connections_.load(std::memory_order_relaxed); }
+
+    // --- from this service's own thread ---
+
+    Stream* stream(const std::string& database);
+    void set_ready(Stream& stream);
+    // Tells the pages that understand it that they have missed notifications of this database.
+    void tell_outdated(Stream& stream);
+    Authorizer& authorizer() { return *surroundings_.authorizer; }
+    const Options& options() const { return options_; }
+    const std::string& gateway_id() const { return surroundings_.gateway_id; }
+    const ClientEventLimits& event_limits() const { return event_limits_; }
+    void replay(const std::string& database, Id last, std::vector<std::string> channels,
+                std::function<void(const ReplayAnswer&)> answer);
+
+private:
+    friend class WebSocket;
+
+    void configure(const Options& options);
+    bool create_context();
+    void adopt_now(Admission admission);
+    void tick();
+
+    Options options_;
+    ClientEventLimits event_limits_;
+    Surroundings surroundings_;
+    Loop loop_;
+    lws_context* context_ = nullptr;
+    lws_vhost* vhost_ = nullptr;
+    std::map<std::string, std::unique_ptr<Stream>> streams_;
+    std::unordered_set<WebSocket*> websockets_;
+    Admission* adopting_ = nullptr; // what libwebsockets is taking over right now
+    std::atomic<size_t> connections_ = 0;
+    bool stopping_ = false;
+    int64_t stop_at_us_ = 0;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,201 @@
+// One client's conversation: its subscribe events in order, and where it goes on after `last`.
+#include "session.h"
+
+#include <algorithm>
+
+#include "clock.h"
+#include "frame.h"
+#include "log.h"
+#include "service.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr int TRY_AGAIN_LATER = 1013;
+constexpr int NOT_UTF8 = 1007;
+
+// A client of 17.0 to 19.0 that has no `last` gets what is this old at most.
+constexpr int64_t FIRST_SIGHT_US = 50'000'000;
+
+// How far a client that comes from another gateway goes back, since two gateways can see concurrent
+// transactions in different orders: everything that one of them saw before the other is younger than this.
+constexpr int64_t OVERLAP_US = 10'000'000;
+
+// Subscribes that wait while one is being authorized; the rate limit lets no honest client get there.
+constexpr size_t MAX_WAITING = 16;
+
+} // namespace
+
+Session::Session(Service& service, Admission admission)
+    : service_(service), admission_(std::move(admission)) {}
+
+Session::~Session() {
+    *alive_ = false;
+    if (stream_)
+        stream_->fan_out.unsubscribe(*this);
+}
+
+// Wraps a callback that may come when this session is gone.
+template <class Function>
+auto Session::if_alive(Function function) {
+    return [alive = alive_, function = std::move(function)](auto&&... arguments) {
+        if (*alive)
+            function(std::forward<decltype(arguments)>(arguments)...);
+    };
+}
+
+void Session::receive(std::string_view text) {
+    ClientEvent event = parse_client_event(text, service_.event_limits());
+    if (auto* subscribe = std::get_if<Subscribe>(&event)) {
+        if (subscribes_.size() >= MAX_WAITING)
+            return close(TRY_AGAIN_LATER, "too many subscribes");
+        subscribes_.push_back(std::move(*subscribe));
+        next_subscribe();
+    } else if (const auto* invalid = std::get_if<InvalidEvent>(&event)) {
+        static log::Limited lines("invalid events", 10);
+        lines.write(log::Level::info, "ignored an event of a client: {}", invalid->reason);
+        if (invalid->not_utf8)
+            close(NOT_UTF8, "not UTF-8");
+    }
+}
+
+void Session::next_subscribe() {
+    if (busy_ || subscribes_.empty())
+        return;
+    busy_ = true;
+    const Subscribe& subscribe = subscribes_.front();
+    service_.authorizer().authorize(admission_, subscribe, !subscribed_, if_alive([this](Decision decision) {
+                                        const Subscribe current = std::move(subscribes_.front());
+                                        subscribes_.pop_front();
+                                        decided(current, std::move(decision));
+                                    }));
+}
+
+void Session::decided(const Subscribe& subscribe, Decision decision) {
+    if (const auto* refusal = std::get_if<Refusal>(&decision)) {
+        static log::Limited lines("refused subscribes", 10);
+        lines.write(log::Level::info, "refused a subscribe: {}", refusal->reason);
+        if (refusal->close_code)
+            return close(refusal->close_code, refusal->reason);
+        busy_ = false;
+        return next_subscribe();
+    }
+    const Grant grant = std::get<Grant>(std::move(decision));
+    Stream* const stream = service_.stream(grant.database);
+    if (!stream || (stream_ && stream_ != stream)) {
+        static log::Limited lines("subscribes to a database that is not served", 1);
+        lines.write(
+            log::Level::warning,
+            "a client was granted channels of database \"{}\", which this gateway does not serve: name it "
+            "with --database",
+            grant.database);
+        return close(TRY_AGAIN_LATER, "database not served");
+    }
+    if (stream->ready)
+        return place(subscribe, grant);
+    stream->waiting.push_back(if_alive([this, subscribe, grant] { place(subscribe, grant); }));
+}
+
+void Session::place(const Subscribe& subscribe, const Grant& grant) {
+    stream_ = service_.stream(grant.database);
+    knows_internal_ = subscribe.check_outdated.has_value();
+    FanOut& fan_out = stream_->fan_out;
+    if (!subscribed_) {
+        subscribed_ = true;
+        return begin(subscribe, grant);
+    }
+    // A channel that is added later starts with what is new, and with what `last` asks for.
+    const auto known = fan_out.position_of(subscribe.last);
+    fan_out.subscribe(*this, grant.channels, std::min(known.value_or(delivered()), delivered()));
+    busy_ = false;
+    next_subscribe();
+}
+
+// The first subscribe of the connection: everything after `last`, on the channels that are granted now.
+void Session::begin(const Subscribe& subscribe, const Grant& grant) {
+    FanOut& fan_out = stream_->fan_out;
+    const bool counts = subscribe.last_is_integer && subscribe.last > 0 && subscribe.last <= stream_->newest;
+    if (!counts && !knows_internal_) {
+        // Another gateway may have been told of an id a moment before this one.
+        const bool ahead = subscribe.last > stream_->newest && stream_->has_peers;
+        fan_out.subscribe(*this, grant.channels,
+                          fan_out.before(now_us() - (ahead ? OVERLAP_US : FIRST_SIGHT_US)));
+    } else if (const auto known = fan_out.position_of(subscribe.last); counts && known) {
+        fan_out.subscribe(*this, grant.channels, overlap(*known));
+    } else {
+        const bool reset = !counts && (!subscribe.last_is_integer || subscribe.last > stream_->newest);
+        if (reset)
+            write(last_id_reset_frame(stream_->newest, FRAME_HEADROOM));
+        fan_out.hold(*this);
+        fan_out.subscribe(*this, grant.channels, fan_out.oldest() - 1);
+        return replay(counts ? subscribe.last : 0, grant, counts && subscribe.check_outdated.value_or(false));
+    }
+    busy_ = false;
+    next_subscribe();
+}
+
+// Where to go on for a client that was at `position`, which may have been told so by another gateway.
+Position Session::overlap(Position position) const {
+    const bool own = position > stream_->adopted_until &&
+                     (!stream_->has_peers || admission_.former_gateway == service_.gateway_id());
+    if (own)
+        return position;
+    const FanOut& fan_out = stream_->fan_out;
+    return std::min(position, fan_out.before(fan_out.at(position).dispatched_us - OVERLAP_US));
+}
+
+void Session::replay(Id last, const Grant& grant, bool check_outdated) {
+    service_.replay(grant.database, last, grant.channels,
+                    if_alive([this, grant, check_outdated](const ReplayAnswer& answer) {
+                        if (answer.failed)
+                            return close(TRY_AGAIN_LATER, "the database cannot be asked");
+                        if (check_outdated && !answer.last_exists)
+                            tell_outdated();
+                        write_elements(answer);
+                        replayed(answer, grant);
+                    }));
+}
+
+// A page has been written: the next one follows when the transport takes it.
+void Session::replayed(const ReplayAnswer& answer, const Grant& grant) {
+    if (answer.more) {
+        next_page_ = [this, last = answer.next, grant] { replay(last, grant, false); };
+        return writable() ? on_writable() : want_writable();
+    }
+    stream_->fan_out.release(*this);
+    busy_ = false;
+    next_subscribe();
+}
+
+void Session::on_writable() {
+    if (next_page_)
+        return std::exchange(next_page_, nullptr)();
+    if (stream_)
+        stream_->fan_out.drain(*this);
+}
+
+void Session::write_elements(const ReplayAnswer& answer) {
+    std::unique_ptr<Frame> frame;
+    for (const auto& [id, element] : answer.elements) {
+        if (stream_->fan_out.position_of(id))
+            continue; // it comes from the history
+        if (!frame)
+            frame = std::make_unique<Frame>(FRAME_HEADROOM);
+        frame->add(element);
+    }
+    if (frame)
+        write(std::move(*frame).finish());
+}
+
+void Session::tell_outdated() {
+    write(subscription_outdated_frame(FRAME_HEADROOM));
+}
+
+void Session::fell_behind(std::string_view why) {
+    static log::Limited lines("closed slow clients", 10);
+    lines.write(log::Level::info, "closing a slow client, which may come back and resume: {}", why);
+    close(TRY_AGAIN_LATER, "too slow");
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,65 @@
+// One client's conversation, whatever the transport: its subscribe events in order, and where it goes on.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "admission.h"
+#include "authorizer.h"
+#include "client_event.h"
+#include "fan_out.h"
+#include "stream.h"
+
+namespace odoo_bus {
+
+class Service;
+
+class Session : public Subscriber {
+public:
+    Session(Service& service, Admission admission);
+    ~Session() override;
+
+    // One whole message of the client.
+    void receive(std::string_view text);
+
+    // The transport takes frames again.
+    void on_writable();
+
+    void fell_behind(std::string_view why) override;
+
+    // Ends the connection with this code when what is being written has gone. Further calls change nothing.
+    virtual void close(int code, std::string_view reason) = 0;
+
+    Stream* stream() { return stream_; }
+    bool knows_internal() const { return knows_internal_; }
+    // Tells a page that understands it that it has missed notifications for good.
+    void tell_outdated();
+
+protected:
+    Service& service_;
+
+private:
+    void next_subscribe();
+    void decided(const Subscribe& subscribe, Decision decision);
+    void place(const Subscribe& subscribe, const Grant& grant);
+    void begin(const Subscribe& subscribe, const Grant& grant);
+    void replay(Id last, const Grant& grant, bool check_outdated);
+    void replayed(const ReplayAnswer& answer, const Grant& grant);
+    void write_elements(const ReplayAnswer& answer);
+    Position overlap(Position position) const;
+    template <class Function>
+    auto if_alive(Function function);
+
+    const Admission admission_;
+    Stream* stream_ = nullptr;         // once it is subscribed
+    std::deque<Subscribe> subscribes_; // the first one is being worked on when busy_
+    bool busy_ = false;
+    bool subscribed_ = false; // a first subscribe was granted
+    bool knows_internal_ = false;
+    std::function<void()> next_page_; // of a replay, when the transport takes it
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,199 @@
+// One WebSocket connection: what libwebsockets calls back, and what a shipped Odoo server does on the same
+// events.
+#include "websocket.h"
+
+#include <algorithm>
+#include <random>
+
+#include <libwebsockets.h>
+
+#include "clock.h"
+#include "log.h"
+#include "service.h"
+
+namespace odoo_bus {
+
+static_assert(FRAME_HEADROOM >= LWS_PRE);
+
+namespace {
+
+constexpr int GOING_AWAY_BY_FORCE = -1;
+constexpr int MESSAGE_TOO_BIG = 1009;
+constexpr int TRY_AGAIN_LATER = 1013;
+constexpr int KEEP_ALIVE_TIMEOUT = 4002; // Odoo's: the page comes back within a second
+
+// How long a close frame may wait for a client that does not read.
+constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
+
+int64_t us(Milliseconds milliseconds) {
+    return std::chrono::microseconds(milliseconds).count();
+}
+
+int64_t random_half(int64_t duration_us) {
+    static thread_local std::minstd_rand random{std::random_device{}()};
+    return std::uniform_int_distribution<int64_t>(0, duration_us / 2)(random);
+}
+
+} // namespace
+
+const lws_protocols WebSocket::PROTOCOLS[] = {
+    {.name = "odoo-bus",
+     .callback = [](lws* wsi, lws_callback_reasons reason, void* user, void* in,
+                    size_t length) { return WebSocket::callback(wsi, reason, user, in, length); },
+     .per_session_data_size = sizeof(WebSocket*),
+     .rx_buffer_size = 512,
+     .id = 0,
+     .user = nullptr,
+     .tx_packet_size = 4096},
+    {},
+};
+
+int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t length) {
+    WebSocket** const self = static_cast<WebSocket**>(user);
+    switch (reason) {
+    case LWS_CALLBACK_ESTABLISHED: {
+        auto* const service = static_cast<Service*>(lws_context_user(lws_get_context(wsi)));
+        if (!service->adopting_)
+            return GOING_AWAY_BY_FORCE;
+        *self = new WebSocket(*service, std::move(*std::exchange(service->adopting_, nullptr)), wsi);
+        return 0;
+    }
+    case LWS_CALLBACK_RECEIVE:
+        return (*self)->on_received({static_cast<const char*>(in), length});
+    case LWS_CALLBACK_RECEIVE_PONG:
+        (*self)->heard_us_ = now_us();
+        (*self)->pinged_us_ = 0;
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        return (*self)->on_writable_callback();
+    case LWS_CALLBACK_CLOSED:
+        delete std::exchange(*self, nullptr);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
+    : Session(service, std::move(admission)), wsi_(wsi), heard_us_(now_us()) {
+    const int64_t keep_alive = us(service.options().keep_alive);
+    expires_us_ = heard_us_ + keep_alive + random_half(keep_alive);
+    service.websockets_.insert(this);
+}
+
+WebSocket::~WebSocket() {
+    service_.websockets_.erase(this);
+    service_.connections_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+int WebSocket::on_received(std::string_view part) {
+    if (closing_us_)
+        return finish_close();
+    const int64_t now = now_us();
+    heard_us_ = now;
+    if (message_.size() + part.size() > service_.options().max_message_bytes) {
+        close(MESSAGE_TOO_BIG, "message too big");
+        return finish_close();
+    }
+    const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
+    if (!whole) {
+        message_ += part;
+        return 0;
+    }
+    if (too_fast(now)) {
+        close(TRY_AGAIN_LATER, "too many messages");
+        return finish_close();
+    }
+    // A binary frame is the page's liveness probe: its arrival is all that it says.
+    if (!lws_frame_is_binary(wsi_)) {
+        if (message_.empty()) {
+            receive(part);
+        } else {
+            message_ += part;
+            receive(message_);
+        }
+    }
+    message_ = {};
+    return closing_us_ ? finish_close() : 0;
+}
+
+// Odoo's rule: no more than `burst` messages within `burst` times `delay`.
+bool WebSocket::too_fast(int64_t now_us) {
+    const unsigned burst = service_.options().rate_limit_burst;
+    const int64_t window = us(service_.options().rate_limit_delay) * burst;
+    while (!received_us_.empty() && now_us - received_us_.front() > window)
+        received_us_.pop_front();
+    received_us_.push_back(now_us);
+    return received_us_.size() > burst;
+}
+
+bool WebSocket::writable() {
+    return !closing_us_ && !wants_writable_ && !lws_partial_buffered(wsi_);
+}
+
+void WebSocket::write(const std::string& frame) {
+    if (closing_us_)
+        return;
+    // Only the header's bytes before the payload are written to, always the same ones (the frame is this
+    // thread's).
+    auto* const payload = reinterpret_cast<unsigned char*>(const_cast<char*>(frame.data())) + FRAME_HEADROOM;
+    // A failure shows as a closed connection when libwebsockets next looks at it.
+    lws_write(wsi_, payload, frame.size() - FRAME_HEADROOM, LWS_WRITE_TEXT);
+}
+
+void WebSocket::want_writable() {
+    if (!wants_writable_)
+        lws_callback_on_writable(wsi_);
+    wants_writable_ = true;
+}
+
+int WebSocket::on_writable_callback() {
+    wants_writable_ = false;
+    if (closing_us_)
+        return finish_close();
+    if (std::exchange(ping_due_, false)) {
+        unsigned char ping[FRAME_HEADROOM];
+        lws_write(wsi_, ping + FRAME_HEADROOM, 0, LWS_WRITE_PING);
+    }
+    on_writable();
+    return 0;
+}
+
+void WebSocket::close(int code, std::string_view reason) {
+    if (closing_us_)
+        return;
+    closing_us_ = now_us();
+    close_code_ = code;
+    close_reason_ = reason;
+    lws_callback_on_writable(wsi_);
+}
+
+int WebSocket::finish_close() {
+    lws_close_reason(wsi_, static_cast<lws_close_status>(close_code_),
+                     reinterpret_cast<unsigned char*>(close_reason_.data()), close_reason_.size());
+    return GOING_AWAY_BY_FORCE;
+}
+
+void WebSocket::tick(int64_t now_us) {
+    if (closing_us_) {
+        if (now_us - closing_us_ > CLOSE_WITHIN_US)
+            lws_set_timeout(wsi_, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+        return;
+    }
+    if (now_us > expires_us_)
+        return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
+    if (pinged_us_ && now_us - pinged_us_ > us(service_.options().pong_timeout)) {
+        log::debug("dropping a connection whose client does not answer a ping");
+        lws_set_timeout(wsi_, PENDING_TIMEOUT_WS_PONG_CHECK_GET_PONG, LWS_TO_KILL_ASYNC);
+        return;
+    }
+    if (!pinged_us_ && now_us - heard_us_ > us(service_.options().ping_interval)) {
+        pinged_us_ = now_us;
+        ping_due_ = true;
+        want_writable();
+    }
+    if (Stream* const from = stream(); from && is_behind())
+        from->fan_out.check_progress(*this, now_us);
+}
+
+} // namespace odoo_bus

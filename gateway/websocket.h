@@ -1,0 +1,53 @@
+// One WebSocket connection, on libwebsockets: frames, limits, pings and close codes.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+
+#include "session.h"
+
+struct lws;
+struct lws_protocols;
+
+namespace odoo_bus {
+
+class WebSocket final : public Session {
+public:
+    // What libwebsockets calls; the context's user data is the Service.
+    static const lws_protocols PROTOCOLS[];
+
+    WebSocket(Service& service, Admission admission, lws* wsi);
+    ~WebSocket() override;
+
+    bool writable() override;
+    void write(const std::string& frame) override;
+    void want_writable() override;
+    void close(int code, std::string_view reason) override;
+
+    // About once a second: pings, time-outs, keep-alive, slow clients.
+    void tick(int64_t now_us);
+
+private:
+    static int callback(lws* wsi, int reason, void* user, void* in, size_t length);
+
+    // These return libwebsockets' answer: 0, or -1 to end the connection.
+    int on_received(std::string_view part);
+    int on_writable_callback();
+    int finish_close();
+    bool too_fast(int64_t now_us);
+
+    lws* const wsi_;
+    std::string message_;             // the fragments so far of a message
+    std::deque<int64_t> received_us_; // of the last messages, for the rate limit
+    int64_t heard_us_;                // when anything was last received
+    int64_t pinged_us_ = 0;           // when the ping went out that has not been answered; 0: none
+    int64_t expires_us_;
+    int64_t closing_us_ = 0; // when close() was called; 0: it was not
+    int close_code_ = 0;
+    std::string close_reason_;
+    bool wants_writable_ = false;
+    bool ping_due_ = false;
+};
+
+} // namespace odoo_bus
