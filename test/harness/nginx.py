@@ -1,0 +1,110 @@
+"""A private nginx that runs deploy/nginx.conf, with nothing changed but its ports."""
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+from pathlib import Path
+
+from .system import ROOT, clean_environment, free_port
+
+MAIN = """\
+# Written by the tests: everything of a main nginx.conf that must not be the machine's own.
+daemon off;
+{user}
+worker_processes 1;
+pid {directory}/nginx.pid;
+error_log stderr notice;
+events {{ worker_connections 4096; }}
+http {{
+    include /etc/nginx/mime.types;
+    access_log off;
+    client_body_temp_path {directory}/client_body;
+    proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi;
+    uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    include {directory}/site.conf;
+
+    # In Odoo's place: static files.
+    server {{
+        listen 127.0.0.1:{odoo_port};
+        root {directory}/www;
+        add_header Cache-Control no-store;
+        # Shows what the proxy passed on.
+        location = /headers {{
+            return 200 "$http_host|$http_x_forwarded_for|$http_x_forwarded_proto|$http_connection";
+        }}
+    }}
+}}
+"""
+
+
+class Nginx:
+    """with Nginx(gateway_port, files=[ROOT / "client"]) as nginx: nginx.url("/demo.html")"""
+
+    def __init__(self, gateway_port, files=()):
+        self.port = free_port()
+        self.odoo_port = free_port()
+        self.gateway_port = gateway_port
+        self.files = files
+        self.directory = Path(tempfile.mkdtemp(prefix="odoo_bus_nginx."))
+        self.process = None
+        self.lines = []
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def url(self, path="/"):
+        return f"http://127.0.0.1:{self.port}{path}"
+
+    @property
+    def websocket_url(self):
+        return f"ws://127.0.0.1:{self.port}/websocket"
+
+    def site(self):
+        text = (ROOT / "deploy" / "nginx.conf").read_text()
+        for there, here in [
+            ("listen 80;", f"listen 127.0.0.1:{self.port};"),
+            ("server 127.0.0.1:8069;", f"server 127.0.0.1:{self.odoo_port};"),
+            ("server 127.0.0.1:8073;", f"server 127.0.0.1:{self.gateway_port};"),
+        ]:
+            assert text.count(there) == 1, f"deploy/nginx.conf must say {there!r} once"
+            text = text.replace(there, here)
+        return text
+
+    def start(self):
+        self.directory.chmod(0o755)
+        www = self.directory / "www"
+        www.mkdir()
+        for source in self.files:
+            shutil.copytree(source, www, dirs_exist_ok=True)
+        (self.directory / "site.conf").write_text(self.site())
+        user = "user www-data;" if os.geteuid() == 0 else ""
+        conf = self.directory / "nginx.conf"
+        conf.write_text(MAIN.format(directory=self.directory, odoo_port=self.odoo_port, user=user))
+        self.process = subprocess.Popen(
+            [shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin"), "-e", "stderr", "-p", self.directory, "-c", conf],
+            env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, errors="replace")
+        started = threading.Event()
+        threading.Thread(target=self._read, args=(started,), daemon=True).start()
+        # nginx listens before it starts its workers; what connects from then on is served.
+        assert started.wait(30) and self.process.poll() is None, "nginx did not start:\n" + "\n".join(self.lines)
+        return self
+
+    def stop(self):
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(30)
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _read(self, started):
+        for line in self.process.stderr:
+            self.lines.append(line.rstrip("\n"))
+            if "start worker process" in line:
+                started.set()
+        started.set()
