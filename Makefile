@@ -14,6 +14,9 @@ ISOLATION_OPTS = --inputdir=test/isolation --outputdir=build/isolation
 
 # A backend knows no C++ exceptions: without them none can cross a PostgreSQL frame, and no runtime library is needed.
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -Wall -Wextra -Werror -Wno-unused-parameter
+# The version number stands in the control file alone.
+VERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+PG_CPPFLAGS = -DODOO_BUS_VERSION='"$(VERSION)"'
 # Bitcode serves inlining into queries, which means nothing to functions that write a row.
 override with_llvm = no
 
@@ -25,6 +28,8 @@ else
 all install installcheck:
 	@echo "PostgreSQL's build files are missing: install postgresql-server-dev-NN, or set PG_CONFIG" >&2; exit 1
 endif
+
+$(OBJS): $(wildcard extension/*.h) $(EXTENSION).control
 
 gateway:
 	cmake -S gateway -B build/gateway -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo

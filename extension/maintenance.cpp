@@ -1,0 +1,91 @@
+// maintenance.cpp: bus_create_table(), bus_gc(), bus_version() and what the view bus_stat shows.
+#include "query.h"
+#include "table.h"
+
+using namespace odoo_bus;
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(odoo_bus_create_table);
+PG_FUNCTION_INFO_V1(odoo_bus_gc);
+PG_FUNCTION_INFO_V1(odoo_bus_stat);
+PG_FUNCTION_INFO_V1(odoo_bus_version);
+
+Datum odoo_bus_create_table(PG_FUNCTION_ARGS) {
+    const char* schema = get_namespace_name(extension_schema(fcinfo));
+    if (OidIsValid(get_relname_relid("bus_bus", extension_schema(fcinfo))))
+        ereport(ERROR, (errcode(ERRCODE_DUPLICATE_TABLE),
+                        errmsg("there is a table \"bus_bus\" in schema \"%s\" already", schema),
+                        errhint("Nothing is left to do: the functions of odoo_bus use it.")));
+    const bool bigint_ids = !PG_ARGISNULL(0) && PG_GETARG_BOOL(0);
+    connect_spi();
+    run_query(
+        psprintf(
+            "CREATE TABLE %s (id %s PRIMARY KEY, channel pg_catalog.varchar, message pg_catalog.varchar, "
+            "create_uid pg_catalog.int4, create_date pg_catalog.timestamp, "
+            "write_uid pg_catalog.int4, write_date pg_catalog.timestamp)",
+            quote_qualified_identifier(schema, "bus_bus"), bigint_ids ? "bigserial" : "serial"),
+        {}, false);
+    run_query(psprintf("CREATE INDEX bus_bus_create_date_idx ON %s (create_date)",
+                       quote_qualified_identifier(schema, "bus_bus")),
+              {}, false);
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+Datum odoo_bus_gc(PG_FUNCTION_ARGS) {
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("retention and max_rows must not be NULL"),
+                 errhint("Leave them out for 24 hours and 10000 rows.")));
+    const Timestamp now = GetCurrentTimestamp();
+    const Timestamp oldest_kept = DatumGetTimestamp(
+        DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(now), PG_GETARG_DATUM(0)));
+    const int64 max_rows = PG_GETARG_INT64(1);
+    if (oldest_kept > now)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("retention must not be negative"),
+                        errhint("Give the age from which on rows are deleted, for example '24 hours'.")));
+    if (max_rows <= 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be greater than zero"),
+                 errhint("Leave it out for 10000 rows at a time.")));
+    PreventCommandIfReadOnly("bus_gc()");
+    const char* table = bus_table_name(extension_schema(fcinfo));
+    connect_spi();
+    const uint64 deleted = run_query(
+        psprintf("DELETE FROM %s AS b WHERE b.id IN (SELECT o.id FROM %s AS o WHERE o.create_date "
+                 "OPERATOR(pg_catalog.<) $1 ORDER BY o.id LIMIT $2)",
+                 table, table),
+        {{TIMESTAMPOID, TimestampGetDatum(oldest_kept)}, {INT8OID, Int64GetDatum(max_rows)}}, false);
+    SPI_finish();
+    PG_RETURN_INT64(static_cast<int64>(deleted));
+}
+
+// One row: mode, last_id, ids_left. The ids are NULL without a table, or without a right to its sequence.
+Datum odoo_bus_stat(PG_FUNCTION_ARGS) {
+    TupleDesc descriptor;
+    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    Datum values[3] = {CStringGetTextDatum("notify")};
+    bool nulls[3] = {false, true, true};
+    bool id_is_int8 = false;
+    const Oid sequence = bus_sequence(extension_schema(fcinfo), &id_is_int8);
+    if (OidIsValid(sequence) &&
+        pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE | ACL_SELECT) == ACLCHECK_OK) {
+        connect_spi();
+        run_query("SELECT COALESCE(pg_catalog.pg_sequence_last_value($1), 0)",
+                  {{REGCLASSOID, ObjectIdGetDatum(sequence)}}, true);
+        const int64 last_id =
+            DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &nulls[1]));
+        SPI_finish();
+        values[1] = Int64GetDatum(last_id);
+        values[2] = Int64GetDatum((id_is_int8 ? PG_INT64_MAX : int64{PG_INT32_MAX}) - last_id);
+        nulls[2] = nulls[1];
+    }
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
+}
+
+Datum odoo_bus_version(PG_FUNCTION_ARGS) {
+    PG_RETURN_TEXT_P(cstring_to_text(ODOO_BUS_VERSION));
+}
+}

@@ -1,0 +1,101 @@
+-- odoo_bus--1.0.sql: the SQL objects of odoo_bus 1.0.
+\echo Use "CREATE EXTENSION odoo_bus" to load this file. \quit
+
+-- Functions run with their caller's rights: INSERT on bus_bus and USAGE on its sequence protect it.
+-- They take NULL, to answer with an error that says what is missing (a NULL payload is JSON null).
+
+CREATE FUNCTION @extschema@.bus_sendone(channel text, notification_type text, payload jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone';
+COMMENT ON FUNCTION @extschema@.bus_sendone(text, text, jsonb) IS
+    'sends a notification to a channel of this name; returns its id';
+
+CREATE FUNCTION @extschema@.bus_sendone(model text, res_id bigint, notification_type text, payload jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone_record';
+COMMENT ON FUNCTION @extschema@.bus_sendone(text, bigint, text, jsonb) IS
+    'sends a notification to the channel of a record, for example of a partner; returns its id';
+
+CREATE FUNCTION @extschema@.bus_sendone(
+    model text, res_id bigint, subchannel text, notification_type text, payload jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone_subchannel';
+COMMENT ON FUNCTION @extschema@.bus_sendone(text, bigint, text, text, jsonb) IS
+    'sends a notification to a subchannel of a record; returns its id';
+
+CREATE FUNCTION @extschema@.bus_sendmany(notifications jsonb) RETURNS bigint[]
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendmany';
+COMMENT ON FUNCTION @extschema@.bus_sendmany(jsonb) IS
+    'sends an array of [target, type, payload], target being "name", ["model", id] or ["model", id, "subchannel"]; returns their ids in order';
+
+CREATE FUNCTION @extschema@.bus_sendmany(channels text[], notification_type text, payload jsonb) RETURNS bigint[]
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendmany_channels';
+COMMENT ON FUNCTION @extschema@.bus_sendmany(text[], text, jsonb) IS
+    'sends the same notification to each of these channels; returns their ids in order';
+
+CREATE FUNCTION @extschema@.bus_sendmany(model text, res_ids bigint[], notification_type text, payload jsonb)
+    RETURNS bigint[]
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendmany_records';
+COMMENT ON FUNCTION @extschema@.bus_sendmany(text, bigint[], text, jsonb) IS
+    'sends the same notification to the channel of each of these records; returns their ids in order';
+
+CREATE FUNCTION @extschema@.bus_channel(channel text) RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'odoo_bus_channel';
+COMMENT ON FUNCTION @extschema@.bus_channel(text) IS 'a channel of this name, as it is stored';
+
+CREATE FUNCTION @extschema@.bus_channel(model text, res_id bigint) RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'odoo_bus_channel_record';
+COMMENT ON FUNCTION @extschema@.bus_channel(text, bigint) IS 'the channel of a record, as it is stored';
+
+CREATE FUNCTION @extschema@.bus_channel(model text, res_id bigint, subchannel text) RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'odoo_bus_channel_subchannel';
+COMMENT ON FUNCTION @extschema@.bus_channel(text, bigint, text) IS 'a subchannel of a record, as it is stored';
+
+CREATE FUNCTION @extschema@.bus_poll(channels text[], last bigint) RETURNS TABLE (id bigint, message jsonb)
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_poll';
+COMMENT ON FUNCTION @extschema@.bus_poll(text[], bigint) IS
+    'what a client with these stored channels and this last id has not seen; 0 stands for the last 50 seconds';
+
+CREATE FUNCTION @extschema@.bus_last_id() RETURNS bigint
+    LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_last_id';
+COMMENT ON FUNCTION @extschema@.bus_last_id() IS 'the newest id, 0 when there is none';
+
+CREATE FUNCTION @extschema@.bus_gc(retention interval DEFAULT '24 hours', max_rows bigint DEFAULT 10000) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_gc';
+COMMENT ON FUNCTION @extschema@.bus_gc(interval, bigint) IS
+    'deletes at most max_rows notifications that are older than retention; returns how many';
+
+CREATE PROCEDURE @extschema@.bus_gc_all(retention interval DEFAULT '24 hours', max_rows bigint DEFAULT 10000)
+    LANGUAGE plpgsql AS $$
+DECLARE
+    deleted bigint;
+BEGIN
+    LOOP
+        deleted := @extschema@.bus_gc(retention, max_rows);
+        COMMIT;
+        EXIT WHEN deleted OPERATOR(pg_catalog.<) max_rows;
+    END LOOP;
+END $$;
+COMMENT ON PROCEDURE @extschema@.bus_gc_all(interval, bigint) IS
+    'deletes all notifications that are older than retention, and commits after every max_rows of them';
+
+CREATE FUNCTION @extschema@.bus_version() RETURNS text
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'odoo_bus_version';
+COMMENT ON FUNCTION @extschema@.bus_version() IS 'the version of the shared library';
+
+CREATE FUNCTION @extschema@.bus_create_table(bigint_ids boolean DEFAULT false) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_create_table';
+COMMENT ON FUNCTION @extschema@.bus_create_table(boolean) IS
+    'creates the table bus_bus as Odoo does, and an index for bus_gc, in a database without Odoo';
+
+CREATE FUNCTION @extschema@.bus_record_changed() RETURNS trigger
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_record_changed';
+COMMENT ON FUNCTION @extschema@.bus_record_changed() IS
+    'trigger, arguments: channel with %s for the key, notification type, key column (id), columns that count (all); sends which columns of the row have changed';
+
+CREATE FUNCTION @extschema@.bus_stat(OUT mode text, OUT last_id bigint, OUT ids_left bigint)
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_stat';
+COMMENT ON FUNCTION @extschema@.bus_stat() IS 'what the view bus_stat shows';
+
+CREATE VIEW @extschema@.bus_stat AS SELECT mode, last_id, ids_left FROM @extschema@.bus_stat();
+COMMENT ON VIEW @extschema@.bus_stat IS
+    'how notifications are announced (mode), the last id that was drawn and how many are left';
+-- The view belongs to the superuser as whom a trusted extension is installed; it shows to each what he may see.
+GRANT SELECT ON @extschema@.bus_stat TO PUBLIC;

@@ -1,0 +1,92 @@
+// pg_compat.h: the differences between PostgreSQL 13 and 18, all in one place. Included by pg.h only.
+#pragma once
+
+namespace odoo_bus {
+
+#if PG_VERSION_NUM < 140000
+#define F_NEXTVAL F_NEXTVAL_OID
+#define F_INT4_INT8 F_INT84
+#endif
+
+// The sequence behind an identity column.
+inline Oid identity_sequence(Relation table, AttrNumber column) {
+#if PG_VERSION_NUM >= 170000
+    return getIdentitySequence(table, column, false);
+#else
+    return getIdentitySequence(RelationGetRelid(table), column, false);
+#endif
+}
+
+// Makes an open and locked table the only result relation of an executor state.
+inline ResultRelInfo* make_result_relation(EState* estate, Relation table) {
+    RangeTblEntry* entry = makeNode(RangeTblEntry);
+    entry->rtekind = RTE_RELATION;
+    entry->relid = RelationGetRelid(table);
+    entry->relkind = table->rd_rel->relkind;
+    entry->rellockmode = RowExclusiveLock;
+#if PG_VERSION_NUM >= 180000
+    ExecInitRangeTable(estate, list_make1(entry), NIL, bms_make_singleton(1));
+#elif PG_VERSION_NUM >= 160000
+    ExecInitRangeTable(estate, list_make1(entry), NIL);
+#else
+    ExecInitRangeTable(estate, list_make1(entry));
+#endif
+    ResultRelInfo* result = makeNode(ResultRelInfo);
+#if PG_VERSION_NUM >= 140000
+    ExecInitResultRelation(estate, result, 1);
+#else
+    InitResultRelInfo(result, table, 1, nullptr, 0);
+    estate->es_result_relations = result;
+    estate->es_num_result_relations = 1;
+    estate->es_result_relation_info = result;
+#endif
+    return result;
+}
+
+inline void close_result_relation(EState* estate, ResultRelInfo* result) {
+#if PG_VERSION_NUM >= 140000
+    ExecCloseResultRelations(estate);
+    ExecCloseRangeTableRelations(estate);
+#else
+    ExecCloseIndices(result);
+    ExecCleanUpTriggerState(estate);
+#endif
+}
+
+inline void insert_tuple(EState* estate, ResultRelInfo* result, TupleTableSlot* slot) {
+#if PG_VERSION_NUM >= 140000
+    ExecSimpleRelationInsert(result, estate, slot);
+#else
+    ExecSimpleRelationInsert(estate, slot);
+#endif
+}
+
+// Makes a set-returning function answer with a tuplestore that it fills.
+inline ReturnSetInfo* materialize_result(FunctionCallInfo fcinfo) {
+    ReturnSetInfo* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
+#if PG_VERSION_NUM >= 150000
+    InitMaterializedSRF(fcinfo, 0);
+#else
+    if (!result || !IsA(result, ReturnSetInfo) || !(result->allowedModes & SFRM_Materialize))
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("materialize mode required, but it is not allowed in this context")));
+    const MemoryContext caller_context = MemoryContextSwitchTo(result->econtext->ecxt_per_query_memory);
+    if (get_call_result_type(fcinfo, nullptr, &result->setDesc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
+    result->returnMode = SFRM_Materialize;
+    result->setResult =
+        tuplestore_begin_heap((result->allowedModes & SFRM_Materialize_Random) != 0, false, work_mem);
+    MemoryContextSwitchTo(caller_context);
+#endif
+    return result;
+}
+
+inline void reserve_guc_prefix(const char* prefix) {
+#if PG_VERSION_NUM >= 150000
+    MarkGUCPrefixReserved(prefix);
+#else
+    EmitWarningsOnPlaceholders(prefix);
+#endif
+}
+
+} // namespace odoo_bus

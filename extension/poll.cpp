@@ -1,0 +1,75 @@
+// poll.cpp: bus_poll() and bus_last_id(), what a client reads.
+#include "query.h"
+#include "table.h"
+
+namespace odoo_bus {
+
+namespace {
+
+int64 newest_id(const char* table) {
+    run_query(psprintf("SELECT COALESCE(pg_catalog.max(b.id), 0)::pg_catalog.int8 FROM %s AS b", table), {},
+              true);
+    bool is_null;
+    return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
+}
+
+// A client that has no position yet, or one from another life of the table, gets what is this recent.
+constexpr int64 first_poll_seconds = 50;
+
+} // namespace
+
+} // namespace odoo_bus
+
+using namespace odoo_bus;
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(odoo_bus_poll);
+PG_FUNCTION_INFO_V1(odoo_bus_last_id);
+
+Datum odoo_bus_poll(PG_FUNCTION_ARGS) {
+    if (PG_ARGISNULL(0))
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the channels must not be NULL"),
+                 errhint("Give the channels as they are stored, for example ARRAY[bus_channel('name')].")));
+    if (PG_ARGISNULL(1))
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the last id must not be NULL"),
+                        errhint("Give the id of the last notification that was received, or 0.")));
+    const int64 last = PG_GETARG_INT64(1);
+    ReturnSetInfo* result = materialize_result(fcinfo);
+    const char* table = bus_table_name(extension_schema(fcinfo));
+    constexpr const char* rows_where =
+        "SELECT b.id::pg_catalog.int8, b.message::pg_catalog.jsonb FROM %s AS b "
+        "WHERE b.channel::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1) AND b.%s OPERATOR(pg_catalog.>) $2 "
+        "ORDER BY b.id";
+    connect_spi();
+    const Parameter channels{TEXTARRAYOID, PG_GETARG_DATUM(0)};
+    uint64 count;
+    if (last <= 0 || last > newest_id(table)) {
+        const Timestamp since = GetCurrentTimestamp() - first_poll_seconds * USECS_PER_SEC;
+        count = run_query(psprintf(rows_where, table, "create_date"),
+                          {channels, {TIMESTAMPOID, TimestampGetDatum(since)}}, true);
+    } else {
+        count =
+            run_query(psprintf(rows_where, table, "id"), {channels, {INT8OID, Int64GetDatum(last)}}, true);
+    }
+    for (uint64 i = 0; i < count; ++i) {
+        Datum values[2];
+        bool nulls[2];
+        for (int column = 0; column < 2; ++column)
+            values[column] =
+                SPI_getbinval(SPI_tuptable->vals[i], SPI_tuptable->tupdesc, column + 1, &nulls[column]);
+        tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
+    }
+    SPI_finish();
+    return Datum(0);
+}
+
+Datum odoo_bus_last_id(PG_FUNCTION_ARGS) {
+    const char* table = bus_table_name(extension_schema(fcinfo));
+    connect_spi();
+    const int64 id = newest_id(table);
+    SPI_finish();
+    PG_RETURN_INT64(id);
+}
+}

@@ -1,0 +1,201 @@
+// table.cpp: bus_bus in the extension's schema, found anew at every call and locked before anything is drawn
+// from it.
+#include "table.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr const char* table_name = "bus_bus";
+
+// The last table that was described. It serves as long as PostgreSQL has not told of a change to that table:
+// every DDL statement does, also those that do not touch the table's own row (a trigger, a rule, a default).
+BusColumns described;
+Oid described_relid = InvalidOid; // also while the description is being made
+bool description_valid = false;
+uint64 changes_told = 0;
+
+void on_relcache_invalidation(Datum, Oid relid) {
+    if (relid == InvalidOid || relid == described_relid) {
+        description_valid = false;
+        ++changes_told;
+    }
+}
+
+[[noreturn]] void raise_no_table(Oid schema) {
+    const char* schema_name = get_namespace_name(schema);
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
+                    errmsg("there is no table \"%s\" in schema \"%s\", where the extension odoo_bus lives",
+                           table_name, schema_name ? schema_name : "?"),
+                    errhint("Install Odoo's module \"bus\" or, in a database without Odoo, run SELECT %s().",
+                            quote_qualified_identifier(schema_name, "bus_create_table"))));
+    pg_unreachable();
+}
+
+[[noreturn]] void raise_wrong_table(Relation table, const char* what) {
+    ereport(ERROR,
+            (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+             errmsg("\"%s\" is not a table of Odoo's bus: %s", RelationGetRelationName(table), what),
+             errhint("It needs the columns id (integer or bigint, with a default), channel and message "
+                     "(varchar or text), create_date and write_date (timestamp without time zone).")));
+    pg_unreachable();
+}
+
+// The column's number, when it has one of the two types.
+AttrNumber find_column(Relation table, const char* name, Oid type, Oid other_type, bool& without_typmod) {
+    const AttrNumber number = get_attnum(RelationGetRelid(table), name);
+    if (number <= 0)
+        raise_wrong_table(table, psprintf("there is no column \"%s\"", name));
+    const Form_pg_attribute column = TupleDescAttr(RelationGetDescr(table), number - 1);
+    if (column->atttypid != type && column->atttypid != other_type)
+        raise_wrong_table(
+            table, psprintf("the column \"%s\" is of type %s", name, format_type_be(column->atttypid)));
+    without_typmod = without_typmod && column->atttypmod == -1;
+    return number;
+}
+
+// The sequence when the expression is nextval('sequence'::regclass), as serial makes it.
+Oid nextval_sequence(Node* expression) {
+    if (expression && IsA(expression, FuncExpr) && castNode(FuncExpr, expression)->funcid == F_INT4_INT8)
+        expression = static_cast<Node*>(linitial(castNode(FuncExpr, expression)->args));
+    if (!expression || !IsA(expression, FuncExpr) || castNode(FuncExpr, expression)->funcid != F_NEXTVAL)
+        return InvalidOid;
+    Node* argument = static_cast<Node*>(linitial(castNode(FuncExpr, expression)->args));
+    if (!IsA(argument, Const) || castNode(Const, argument)->constisnull)
+        return InvalidOid;
+    return DatumGetObjectId(castNode(Const, argument)->constvalue);
+}
+
+// Whether a row can be put into the table without the parser and the planner having a say.
+bool is_plain(Relation table, const BusColumns& columns) {
+    if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relispartition || table->rd_rules ||
+        table->rd_rel->relrowsecurity || !OidIsValid(columns.sequence) || columns.id_is_identity)
+        return false;
+    const TriggerDesc* triggers = table->trigdesc;
+    if (triggers && (triggers->trig_insert_before_row || triggers->trig_insert_before_statement ||
+                     triggers->trig_insert_after_statement || triggers->trig_insert_new_table))
+        return false;
+    const TupleDesc descriptor = RelationGetDescr(table);
+    for (AttrNumber number = 1; number <= descriptor->natts; ++number) {
+        const Form_pg_attribute column = TupleDescAttr(descriptor, number - 1);
+        const bool is_ours = number == columns.id || number == columns.channel || number == columns.message ||
+                             number == columns.create_date || number == columns.write_date;
+        if (is_ours || column->attisdropped || column->attgenerated)
+            continue;
+        // A default of the column or of its type, or a domain that may refuse the NULL.
+        if (column->attidentity || get_typtype(column->atttypid) == TYPTYPE_DOMAIN ||
+            build_column_default(table, number))
+            return false;
+    }
+    return true;
+}
+
+BusColumns describe(Relation table) {
+    if (table->rd_rel->relkind != RELKIND_RELATION && table->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+        raise_wrong_table(table, "it is not an ordinary table");
+    BusColumns columns{};
+    bool without_typmod = true;
+    columns.relid = RelationGetRelid(table);
+    columns.id = find_column(table, "id", INT4OID, INT8OID, without_typmod);
+    columns.channel = find_column(table, "channel", VARCHAROID, TEXTOID, without_typmod);
+    columns.message = find_column(table, "message", VARCHAROID, TEXTOID, without_typmod);
+    columns.create_date = find_column(table, "create_date", TIMESTAMPOID, InvalidOid, without_typmod);
+    columns.write_date = find_column(table, "write_date", TIMESTAMPOID, InvalidOid, without_typmod);
+    const Form_pg_attribute id = TupleDescAttr(RelationGetDescr(table), columns.id - 1);
+    columns.id_is_int8 = id->atttypid == INT8OID;
+    columns.id_is_identity = id->attidentity != '\0';
+    columns.sequence = columns.id_is_identity ? identity_sequence(table, columns.id)
+                                              : nextval_sequence(build_column_default(table, columns.id));
+    columns.plain = without_typmod && is_plain(table, columns);
+    return columns;
+}
+
+// The table must be locked, so that nothing that matters here changes while it is described.
+BusColumns cached_description(Relation table) {
+    if (description_valid && described_relid == RelationGetRelid(table))
+        return described;
+    description_valid = false;
+    described_relid = RelationGetRelid(table);
+    const uint64 changes_before = changes_told;
+    const BusColumns columns = describe(table);
+    described = columns;
+    description_valid = changes_told == changes_before;
+    return columns;
+}
+
+const char* granted_role() {
+    return quote_identifier(GetUserNameFromId(GetUserId(), false));
+}
+
+void check_privileges(Relation table, const BusColumns& columns) {
+    const Oid role = GetUserId();
+    if (pg_class_aclcheck(columns.relid, role, ACL_INSERT) != ACLCHECK_OK) {
+        for (const AttrNumber column :
+             {columns.channel, columns.message, columns.create_date, columns.write_date})
+            if (pg_attribute_aclcheck(columns.relid, column, role, ACL_INSERT) != ACLCHECK_OK)
+                ereport(
+                    ERROR,
+                    (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                     errmsg("permission denied for table %s", RelationGetRelationName(table)),
+                     errhint("Whoever sends a notification, also by a trigger on another table, needs: GRANT "
+                             "INSERT ON %s TO %s; and USAGE on the sequence of its ids.",
+                             quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                                        RelationGetRelationName(table)),
+                             granted_role())));
+    }
+    if (OidIsValid(columns.sequence) && !columns.id_is_identity &&
+        pg_class_aclcheck(columns.sequence, role, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK) {
+        const char* sequence = get_rel_name(columns.sequence);
+        ereport(
+            ERROR,
+            (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+             errmsg("permission denied for sequence %s", sequence ? sequence : "?"),
+             errhint("Whoever sends a notification, also by a trigger on another table, needs: GRANT USAGE "
+                     "ON SEQUENCE %s TO %s; and INSERT on the table.",
+                     quote_qualified_identifier(get_namespace_name(get_rel_namespace(columns.sequence)),
+                                                sequence),
+                     granted_role())));
+    }
+}
+
+} // namespace
+
+Oid extension_schema(FunctionCallInfo fcinfo) {
+    return get_func_namespace(fcinfo->flinfo->fn_oid);
+}
+
+const char* bus_table_name(Oid schema) {
+    if (!OidIsValid(get_relname_relid(table_name, schema)))
+        raise_no_table(schema);
+    return quote_qualified_identifier(get_namespace_name(schema), table_name);
+}
+
+BusTable open_bus_table_for_insert(Oid schema) {
+    // Looks the name up again when it meant something else by the time that the lock was granted.
+    RangeVar* name = makeRangeVar(get_namespace_name(schema), pstrdup(table_name), -1);
+    const Oid relid = RangeVarGetRelid(name, RowExclusiveLock, true);
+    if (!OidIsValid(relid))
+        raise_no_table(schema);
+    BusTable table;
+    table.relation = relation_open(relid, NoLock);
+    table.columns = cached_description(table.relation);
+    check_privileges(table.relation, table.columns);
+    return table;
+}
+
+Oid bus_sequence(Oid schema, bool* id_is_int8) {
+    const Oid relid = get_relname_relid(table_name, schema);
+    if (!OidIsValid(relid))
+        return InvalidOid;
+    Relation relation = relation_open(relid, AccessShareLock);
+    const BusColumns columns = cached_description(relation);
+    relation_close(relation, NoLock);
+    *id_is_int8 = columns.id_is_int8;
+    return columns.sequence;
+}
+
+void register_table_callbacks() {
+    CacheRegisterRelcacheCallback(on_relcache_invalidation, Datum(0));
+}
+
+} // namespace odoo_bus
