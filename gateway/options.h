@@ -96,8 +96,4 @@ std::variant<Reload, OptionsError> reload_options(const Options& running,
                                                   const std::vector<std::string>& arguments,
                                                   const Environment& environment = process_environment());
 
-// What the manual and the sample file are made of; --help is printed by parse_options().
-std::string sample_configuration();
-std::string options_markdown();
-
 } // namespace odoo_bus

@@ -1,0 +1,121 @@
+// Every option, described once. Defaults stand in options.h.
+#include "option_table.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr uint64_t KIB = uint64_t{1} << 10;
+constexpr uint64_t MIB = uint64_t{1} << 20;
+constexpr uint64_t GIB = uint64_t{1} << 30;
+constexpr bool RELOADS = true;
+constexpr bool NEEDS_RESTART = false;
+
+std::vector<OptionDefinition> build_table() {
+    using O = Options;
+    const char* const connect = "Where to listen and whom to serve";
+    const char* const keep = "What is kept";
+    const char* const protocol = "Clients (defaults as Odoo's)";
+    const char* const bounds = "Bounds";
+    const char* const logging = "Log";
+    return {
+        {"listen", "ADDR:PORT|unix:PATH", connect,
+         "Serve at this numeric address and port, or at this unix socket; [::1]:8073 for IPv6. Port 0 takes "
+         "any "
+         "free one, which the log names. May be repeated.",
+         NEEDS_RESTART, listeners_field(&O::listen)},
+        {"database", "CONNINFO", connect,
+         "Serve the notifications of this database: a libpq connection string or URI. The database's own "
+         "name is "
+         "what channels carry. May be repeated; at least one is needed.",
+         NEEDS_RESTART, databases_field(&O::databases)},
+        {"hub-database", "CONNINFO|none", connect,
+         "Where Odoo notifies. Empty: the database `postgres` of the first database's server. `none`: "
+         "nowhere, "
+         "so that only notifications sent in SQL arrive at once.",
+         NEEDS_RESTART, hub_field(&O::hub_database)},
+        {"auth", "MODE", connect,
+         "Who may see what. `open`, for development: everyone sees every channel that has a string's name.",
+         NEEDS_RESTART, auth_field(&O::auth)},
+        {"allow-open", "", connect, "Let `open` listen at addresses that other machines can reach.",
+         NEEDS_RESTART, switch_field(&O::allow_open)},
+        {"threads", "auto|N", connect, "Threads that serve connections. `auto`: one for each CPU.",
+         NEEDS_RESTART, threads_field(&O::threads, 256)},
+
+        {"state-dir", "DIR", keep,
+         "Remember the order of notifications in this directory, so that clients resume where they were "
+         "after a "
+         "restart or crash of the gateway. Empty: remember nothing.",
+         NEEDS_RESTART, path_field(&O::state_dir)},
+        {"history-seconds", "SECONDS", keep, "Keep notifications this long for clients that come back.",
+         RELOADS, seconds_field(&O::history_seconds, 1, 604'800)},
+        {"history-bytes", "BYTES", keep, "Keep at most so much of them, for each database.", RELOADS,
+         bytes_field(&O::history_bytes, 64 * KIB, 1024 * GIB)},
+
+        {"max-message-bytes", "BYTES", protocol, "Close with 1009 when a client sends a larger message.",
+         RELOADS, bytes_field(&O::max_message_bytes, 128, 64 * MIB)},
+        {"rate-limit-burst", "N", protocol,
+         "Close with 1013 when a client sends more messages than this within as many times "
+         "--rate-limit-delay.",
+         RELOADS, count_field(&O::rate_limit_burst, 1u, 1'000'000u)},
+        {"rate-limit-delay", "SECONDS", protocol, "See --rate-limit-burst.", RELOADS,
+         seconds_field(&O::rate_limit_delay, 0.001, 3'600)},
+        {"ping-interval", "SECONDS", protocol, "Ping a client after so much silence.", RELOADS,
+         seconds_field(&O::ping_interval, 0.1, 86'400)},
+        {"pong-timeout", "SECONDS", protocol, "Drop a client that does not answer a ping within this time.",
+         RELOADS, seconds_field(&O::pong_timeout, 0.1, 86'400)},
+        {"keep-alive", "SECONDS", protocol,
+         "Close with 4002 after this time and a random 0 to 50 % of it, so that clients connect anew.",
+         RELOADS, seconds_field(&O::keep_alive, 0.1, 604'800)},
+
+        {"max-connections", "N", bounds, "Refuse further connections with 503.", RELOADS,
+         count_field(&O::max_connections, uint64_t{1}, uint64_t{10'000'000})},
+        {"max-channels", "N", bounds, "Refuse a subscription that names more channels.", RELOADS,
+         count_field(&O::max_channels, uint64_t{1}, uint64_t{100'000})},
+        {"max-head-bytes", "BYTES", bounds, "Refuse larger request heads, cookies and all, with 431.",
+         RELOADS, bytes_field(&O::max_head_bytes, 1 * KIB, 1 * MIB)},
+        {"head-timeout", "SECONDS", bounds,
+         "Refuse a request whose head has not come after this time with 408.", RELOADS,
+         seconds_field(&O::head_timeout, 0.1, 3'600)},
+        {"max-queue-bytes", "BYTES", bounds,
+         "Close a client with 1013 that falls further behind than this; it comes back and resumes.", RELOADS,
+         bytes_field(&O::max_queue_bytes, 1 * KIB, 1 * GIB)},
+        {"max-queue-seconds", "SECONDS", bounds, "The same, in time.", RELOADS,
+         seconds_field(&O::max_queue_seconds, 0.1, 3'600)},
+
+        {"log-level", "LEVEL", logging, "Log this and what is more serious.", RELOADS,
+         level_field(&O::log_level)},
+        {"log-format", "FORMAT", logging, "One line for each event, as text or as a JSON object.", RELOADS,
+         format_field(&O::log_format)},
+    };
+}
+
+} // namespace
+
+std::string OptionDefinition::environment_name() const {
+    std::string upper = "ODOO_BUS_" + name;
+    std::transform(upper.begin(), upper.end(), upper.begin(),
+                   [](unsigned char c) { return c == '-' ? '_' : static_cast<char>(std::toupper(c)); });
+    return upper;
+}
+
+const std::vector<OptionDefinition>& option_table() {
+    static const std::vector<OptionDefinition> table = build_table();
+    return table;
+}
+
+const std::vector<CommandDefinition>& command_table() {
+    static const std::vector<CommandDefinition> table = {
+        {"config", "FILE", "Read options from this file; environment variable ODOO_BUS_CONFIG."},
+        {"check-config", "", "Check the configuration, say what is wrong with it, and exit."},
+        {"print-config", "", "Print a configuration file with every option and its default, and exit."},
+        {"version", "", "Print the version, and exit."},
+        {"help", "", "Print this help, and exit."},
+    };
+    return table;
+}
+
+} // namespace odoo_bus

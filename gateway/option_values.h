@@ -1,0 +1,40 @@
+// How the values of options are written and read: durations, sizes, numbers, listeners, choices.
+//
+// A Field is one member of Options as texts: what set() takes is what get() gives.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "options.h"
+
+namespace odoo_bus {
+
+struct Field {
+    std::string range; // "0.1 to 60"; empty when the help says it
+    // Empty, or what is wrong with the value: "is not ...; give ...".
+    std::function<std::string(Options&, const std::vector<std::string>&)> set;
+    std::function<std::vector<std::string>(const Options&)> get;
+    bool is_switch = false; // takes no value on the command line
+    bool is_repeatable = false;
+    bool is_secret = false; // may hold a password: never shown
+};
+
+Field seconds_field(Milliseconds Options::*member, double least, double most);
+Field bytes_field(uint64_t Options::*member, uint64_t least, uint64_t most); // 1048576, 64KiB, 1MiB, 2GiB
+Field count_field(uint64_t Options::*member, uint64_t least, uint64_t most);
+Field count_field(unsigned Options::*member, unsigned least, unsigned most);
+Field threads_field(unsigned Options::*member, unsigned most); // or "auto"
+Field switch_field(bool Options::*member);
+Field path_field(std::string Options::*member); // empty, or an absolute path
+Field listeners_field(std::vector<Listener> Options::*member);
+Field databases_field(std::vector<std::string> Options::*member);
+Field hub_field(std::string Options::*member);
+Field auth_field(Auth Options::*member);
+Field level_field(log::Level Options::*member);
+Field format_field(log::Format Options::*member);
+
+} // namespace odoo_bus
