@@ -93,13 +93,15 @@ class Gateway:
                 self._changed.wait(min(left, 0.5))
 
     def health(self):
-        """(status, body) of GET /websocket/health."""
+        """(status, body) of GET /websocket/health; (None, None) while nobody listens."""
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/websocket/health")
         try:
             with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             return error.code, json.load(error)
+        except (ConnectionError, urllib.error.URLError):
+            return None, None
 
     def wait_healthy(self, healthy=True):
         """Health is looked at again with every line that the gateway logs, and ten times a second."""
@@ -111,7 +113,7 @@ class Gateway:
             status, body = self.health()
             if status == wanted:
                 return body
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or not self.running:
                 raise AssertionError(f"health is {status} {body}, not {wanted}:\n{self.tail()}")
             with self._changed:
                 self._changed.wait_for(lambda: len(self.lines) > seen, 0.1)
