@@ -2,14 +2,16 @@
 #include "database.h"
 
 #include <algorithm>
-#include <random>
+#include <unordered_map>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "clock.h"
 #include "fingerprint.h"
+#include "frame.h"
 #include "log.h"
 #include "pg_array.h"
+#include "retry.h"
 
 namespace odoo_bus {
 
@@ -26,9 +28,6 @@ constexpr uint64_t SAFETY_MS = 1000;
 // holder lets go of its lock a moment after it rings.
 constexpr uint64_t FIRST_RECHECK_MS = 10;
 
-constexpr uint64_t FIRST_RETRY_MS = 100;
-constexpr uint64_t LAST_RETRY_MS = 5000;
-
 // What PostgreSQL can lose in a crash (synchronous_commit off) is younger than this.
 constexpr int64_t SETTLED_US = 60'000'000;
 
@@ -37,13 +36,13 @@ constexpr int64_t SETTLED_US = 60'000'000;
 constexpr int ADOPTED_IDS = 100'000;
 constexpr int ADOPTED_ROWS = 10'000;
 
-// Both keys of the advisory lock that every gateway shares, so that they know of each other.
-constexpr const char* PEER_LOCK = "1868850034, 1651864371";
+// How many dispatched ids the state file remembers (64 MB at the most).
+constexpr size_t STATE_ENTRIES = size_t{1} << 21;
+constexpr size_t RESTORED_ROWS = 1000;
 
-uint64_t with_jitter(uint64_t milliseconds) {
-    static thread_local std::minstd_rand random{std::random_device{}()};
-    return std::uniform_int_distribution<uint64_t>(milliseconds / 2, milliseconds)(random);
-}
+// The first key of the advisory lock that every gateway holds, the second being its own, so that they know of
+// each other.
+constexpr int PEER_LOCK = 1868850034;
 
 // The inside of a string literal.
 std::string quoted(std::string text) {
@@ -72,7 +71,7 @@ Database::Database(uv_loop_t* loop, Settings settings, Audience& audience)
       replayer_(
           loop, settings_.conninfo,
           [this](Id id) { return ahead_.contains(id) || (id <= ledger_.max_seen() && !ledger_.is_gap(id)); }),
-      history_(settings_.history), retry_(loop), safety_(loop) {
+      history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop) {
     audience_.expect(settings_.name);
     connect();
 }
@@ -87,13 +86,16 @@ void Database::connect() {
 
 void Database::lose(const std::string& reason) {
     connection_.close();
-    available_ = running_ = reading_ = false;
+    if (running_)
+        settings_.available->fetch_sub(1, std::memory_order_relaxed);
+    running_ = reading_ = false;
     incoming_.clear();
     safety_.stop();
+    recheck_.stop();
     if (reason != last_problem_)
         log::warning("database \"{}\": {}; trying again", settings_.name, reason);
     last_problem_ = reason;
-    retry_ms_ = std::clamp(retry_ms_ * 2, FIRST_RETRY_MS, LAST_RETRY_MS);
+    retry_ms_ = next_retry(retry_ms_);
     retry_.start(with_jitter(retry_ms_), [this] { connect(); });
 }
 
@@ -112,8 +114,8 @@ void Database::connected() {
         "UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false)",
         {}, [this](const PgResult& result) { failed(result, "settings"); });
     connection_.query("LISTEN imbus", {}, [this](const PgResult& result) { failed(result, "LISTEN"); });
-    connection_.query(fmt::format("SELECT pg_advisory_lock_shared({})", PEER_LOCK), {},
-                      [this](const PgResult& result) { failed(result, "advisory lock"); });
+    connection_.query(fmt::format("SELECT pg_advisory_lock_shared({}, {})", PEER_LOCK, settings_.gateway_key),
+                      {}, [this](const PgResult& result) { failed(result, "advisory lock"); });
     connection_.query(TableFacts::QUERY, {}, [this](const PgResult& result) {
         if (!failed(result, "catalogue"))
             inspect(result);
@@ -175,11 +177,12 @@ void Database::prepare_statements() {
                 "AS row "
                 "ORDER BY 1 LIMIT $3::int8",
                 columns, table));
-    prepare("check",
-            fmt::format("SELECT last_value, '{0}'::regclass::oid::int8, (SELECT count(*) FROM pg_locks WHERE "
-                        "locktype = 'advisory' "
-                        "AND database = {1} AND (classid::int8, objid::int8) = ({2}) AND granted) FROM {3}",
-                        quoted(table), facts_.database_oid, PEER_LOCK, sequence));
+    prepare(
+        "check",
+        fmt::format("SELECT last_value, '{0}'::regclass::oid::int8, (SELECT count(*) FROM pg_locks WHERE "
+                    "locktype = 'advisory' "
+                    "AND database = {1} AND classid::int8 = {2} AND objid::int8 <> {3} AND granted) FROM {4}",
+                    quoted(table), facts_.database_oid, PEER_LOCK, settings_.gateway_key, sequence));
     prepare(
         "adopt",
         last_value +
@@ -207,7 +210,105 @@ void Database::prepare_statements() {
 // --- where to begin ---
 
 void Database::begin() {
+    if (!settings_.state_dir.empty() && !state_) {
+        StateFile::Opened opened = StateFile::open(
+            std::filesystem::path(settings_.state_dir) / StateFile::name_of(settings_.name), STATE_ENTRIES);
+        state_ = std::move(opened.file);
+        if (!opened.message.empty())
+            log::log(state_ ? log::Level::warning : log::Level::error, "database \"{}\": {}", settings_.name,
+                     opened.message);
+        if (opened.loaded)
+            return restore(std::make_shared<StateFile::Loaded>(std::move(*opened.loaded)));
+    }
     adopt_table(false);
+}
+
+// Goes on where an earlier process of this gateway was killed or stopped.
+void Database::restore(std::shared_ptr<StateFile::Loaded> loaded) {
+    const Identity before = loaded->ledger.identity, now = identity();
+    const int64_t last_us = loaded->entries.empty() ? 0 : loaded->entries.back().dispatched_us;
+    history_.start(loaded->first + loaded->entries.size() - 1, loaded->ledger.max_seen);
+    if (before.system_identifier != now.system_identifier || before.database_oid != now.database_oid ||
+        before.relation_oid != now.relation_oid) {
+        log::warning("database \"{}\": what is in {} is of another database or table: starting afresh",
+                     settings_.name, settings_.state_dir);
+        return adopt_table(true);
+    }
+    if (last_us < now_us() - settings_.history.age_us)
+        return adopt_table(false); // whoever comes back is answered from the table
+
+    size_t from = 0;
+    Id settled = 0;
+    const bool cut = loaded->first > 1; // older entries have been overwritten
+    while (from < loaded->entries.size() &&
+           (loaded->entries[from].dispatched_us < now_us() - settings_.history.age_us ||
+            (cut && from < loaded->entries.size() / 4)))
+        settled = std::max(settled, loaded->entries[from++].id);
+    history_.start(loaded->first + from - 1, settled);
+    ledger_.start(loaded->ledger.max_seen, std::move(loaded->ledger.gaps));
+    ahead_ = std::move(loaded->ledger.ahead);
+    ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
+    read_us_ = last_us;
+    restore_rows(std::move(loaded), from, {});
+}
+
+// Reads the rows of the history again, in the order in which they were dispatched.
+void Database::restore_rows(std::shared_ptr<StateFile::Loaded> loaded, size_t from,
+                            std::vector<BatchPtr> kept) {
+    const size_t until = std::min(from + RESTORED_ROWS, loaded->entries.size());
+    if (from == until)
+        return restored(*loaded, std::move(kept));
+    std::vector<Id> ids;
+    for (size_t i = from; i < until; ++i)
+        ids.push_back(loaded->entries[i].id);
+    connection_.execute("restore", {pg_array(ids)}, [=, this](const PgResult& result) mutable {
+        if (failed(result, "reading the history again"))
+            return;
+        std::unordered_map<Id, Row> rows;
+        for (int row = 0; row < result.rows(); ++row)
+            rows.emplace(result.number(row, 0), row_at(result, row));
+        auto batch = std::make_shared<Batch>();
+        for (size_t i = from; i < until; ++i) {
+            const Dispatched& entry = loaded->entries[i];
+            const auto row = rows.find(entry.id);
+            std::string error, channel, element;
+            if (row != rows.end() && row->second.fingerprint == entry.fingerprint) {
+                channel = row->second.channel;
+                element = make_element(entry.id, row->second.message, error).value_or("");
+            }
+            batch->push_back({.id = entry.id,
+                              .position = loaded->first + i,
+                              .fingerprint = entry.fingerprint,
+                              .dispatched_us = entry.dispatched_us,
+                              .channel = std::move(channel),
+                              .element = std::move(element)});
+        }
+        history_.append(batch);
+        kept.push_back(std::move(batch));
+        const Position oldest = history_.trim(now_us());
+        std::erase_if(kept, [oldest](const BatchPtr& old) { return old->back().position < oldest; });
+        restore_rows(std::move(loaded), until, std::move(kept));
+    });
+}
+
+void Database::restored(const StateFile::Loaded& loaded, std::vector<BatchPtr> kept) {
+    known_ = true;
+    log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
+              settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
+    audience_.begin(settings_.name, std::move(kept), history_.oldest() - 1, newest(), 0, false);
+    const Identity now = identity();
+    if (loaded.ledger.identity.postmaster_start_us != now.postmaster_start_us ||
+        loaded.ledger.identity.timeline != now.timeline)
+        return compare_newest();
+    run();
+}
+
+Identity Database::identity() const {
+    return {.system_identifier = facts_.system_identifier,
+            .postmaster_start_us = facts_.server_started_us,
+            .timeline = facts_.timeline,
+            .database_oid = facts_.database_oid,
+            .relation_oid = facts_.relation_oid};
 }
 
 // Begins with the table as it is: what is in it counts as dispatched, and what is missing in it as a gap.
@@ -247,6 +348,8 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
     gaps.remove_all(seen);
     ledger_.start(max_seen, std::move(gaps));
     history_.start(head, settled);
+    if (state_)
+        state_->clear(head + 1);
     std::vector<BatchPtr> kept;
     if (BatchPtr batch = history_.append(std::move(rows)))
         kept.push_back(std::move(batch));
@@ -304,16 +407,18 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
 void Database::start_afresh(const std::string& why) {
     log::warning("database \"{}\": {}; starting afresh, clients that can are told that they are outdated",
                  settings_.name, why);
+    settings_.available->fetch_sub(1, std::memory_order_relaxed);
     running_ = false;
     adopt_table(true);
 }
 
 void Database::run() {
+    checkpoint();
     last_problem_.clear();
     retry_ms_ = 0;
+    settings_.available->fetch_add(1, std::memory_order_relaxed);
     running_ = true;
     reading_ = again_ = false;
-    available_ = true;
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
     tick();
 }
@@ -327,6 +432,7 @@ void Database::ring() {
 
 void Database::tick() {
     ticked_ = true;
+    safety_.start(SAFETY_MS, [this] { tick(); });
     cycle();
 }
 
@@ -338,7 +444,7 @@ void Database::cycle() {
         return;
     }
     again_ = false;
-    reads_.fetch_add(1, std::memory_order_relaxed);
+    ++reads_;
     connection_.execute(
         "read",
         {std::to_string(ledger_.max_seen()), std::to_string(ahead_cursor_), std::to_string(READ_ROWS)},
@@ -419,16 +525,20 @@ void Database::finish() {
     publish(std::exchange(incoming_, {}));
     reading_ = false;
     read_us_ = now_us();
-    if (std::exchange(ticked_, false))
+    const bool ticked = std::exchange(ticked_, false);
+    if (ticked || (state_ && state_->room() < STATE_ENTRIES / 2))
+        checkpoint();
+    if (ticked)
         connection_.execute("check", {}, [this](const PgResult& result) {
             if (!failed(result, "check"))
                 check(result);
         });
     if (again_)
         return cycle();
-    recheck_ms_ = ledger_.has_gaps() ? std::clamp(recheck_ms_ * 2, FIRST_RECHECK_MS, SAFETY_MS) : SAFETY_MS;
-    safety_.start(recheck_ms_,
-                  [this] { read_us_ + int64_t{SAFETY_MS} * 1000 > now_us() ? cycle() : tick(); });
+    if (!ledger_.has_gaps())
+        return;
+    recheck_ms_ = std::clamp(recheck_ms_ * 2, FIRST_RECHECK_MS, SAFETY_MS);
+    recheck_.start(recheck_ms_, [this] { cycle(); });
 }
 
 void Database::publish(std::vector<Row> rows) {
@@ -437,8 +547,33 @@ void Database::publish(std::vector<Row> rows) {
     const int64_t now = now_us();
     for (Row& row : rows)
         row.dispatched_us = now;
-    if (BatchPtr batch = history_.append(std::move(rows)))
-        audience_.publish(settings_.name, std::move(batch), history_.trim(now));
+    BatchPtr batch = history_.append(std::move(rows));
+    if (!batch)
+        return;
+    remember(*batch);
+    audience_.publish(settings_.name, std::move(batch), history_.trim(now));
+}
+
+// Before anybody is told: after a kill -9 the order must be known of everything that anybody may have got.
+void Database::remember(const Batch& batch) {
+    if (!state_)
+        return;
+    std::vector<Dispatched> entries;
+    for (const Notification& notification : batch)
+        entries.push_back({notification.id, notification.fingerprint, notification.dispatched_us,
+                           ahead_.contains(notification.id)});
+    state_->append(batch.front().position, entries);
+}
+
+// Needed now and then only: what was appended since brings the former one forward.
+void Database::checkpoint() {
+    if (state_ && !state_->checkpoint({.identity = identity(),
+                                       .max_seen = ledger_.max_seen(),
+                                       .gaps = ledger_.gaps(),
+                                       .ahead = ahead_})) {
+        static log::Limited lines("failed checkpoints", 1);
+        lines.write(log::Level::error, "database \"{}\": {}", settings_.name, state_->message());
+    }
 }
 
 void Database::check(const PgResult& result) {
@@ -446,7 +581,7 @@ void Database::check(const PgResult& result) {
         return lose("bus_bus was replaced by another table");
     if (result.number(0, 0) < ledger_.max_seen())
         return start_afresh("the sequence of bus_bus went back");
-    const bool peers = result.number(0, 2) > 1;
+    const bool peers = result.number(0, 2) > 0;
     if (peers)
         peers_until_us_ = now_us() + settings_.history.age_us;
     if (const bool has_peers = now_us() < peers_until_us_; has_peers != has_peers_)

@@ -13,6 +13,7 @@
 #include "ledger.h"
 #include "pg_connection.h"
 #include "replayer.h"
+#include "state_file.h"
 #include "table_facts.h"
 #include "timer.h"
 
@@ -22,9 +23,11 @@ class Database {
 public:
     struct Settings {
         std::string conninfo;
-        std::string name;       // of the database
-        std::string state_file; // its path; empty: nothing is kept
+        std::string name;         // of the database
+        std::string state_dir;    // empty: nothing is kept
+        uint32_t gateway_key = 0; // another one for each gateway; below 2^31
         History::Bounds history;
+        std::atomic<unsigned>* available; // how many databases are being read; counted up and down
     };
 
     Database(uv_loop_t* loop, Settings settings, Audience& audience);
@@ -34,10 +37,6 @@ public:
     // Something may be new: reads, at once or after the read that is under way.
     void ring();
     void replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer);
-
-    // From any thread: is it being read?
-    bool available() const { return available_.load(std::memory_order_relaxed); }
-    uint64_t reads() const { return reads_.load(std::memory_order_relaxed); }
 
 private:
     // --- the connection ---
@@ -50,6 +49,10 @@ private:
 
     // --- where to begin ---
     void begin();
+    void restore(std::shared_ptr<StateFile::Loaded> loaded);
+    void restore_rows(std::shared_ptr<StateFile::Loaded> loaded, size_t from, std::vector<BatchPtr> kept);
+    void restored(const StateFile::Loaded& loaded, std::vector<BatchPtr> kept);
+    Identity identity() const;
     void adopt_table(bool missed);
     void adopt_rows(const PgResult& result, bool missed);
     void compare_newest();
@@ -66,6 +69,8 @@ private:
     void probed(std::vector<IdRange> ranges, const PgResult& result);
     void finish();
     void publish(std::vector<Row> rows);
+    void remember(const Batch& batch);
+    void checkpoint();
     void tick();
     void check(const PgResult& result);
 
@@ -75,6 +80,7 @@ private:
     Replayer replayer_;
     Ledger ledger_;
     History history_;
+    std::unique_ptr<StateFile> state_;
     TableFacts facts_;
     bool known_ = false; // facts_, ledger_ and history_ are of this process or of the state file
 
@@ -92,12 +98,12 @@ private:
     int64_t peers_until_us_ = 0; // clients may come from another gateway
     int64_t read_us_ = 0;        // when the last cycle was finished
     Timer retry_;
-    Timer safety_; // a cycle without any doorbell
+    Timer safety_;  // a cycle without any doorbell
+    Timer recheck_; // a cycle because gaps are open
     uint64_t retry_ms_ = 0;
     uint64_t recheck_ms_ = 0;
     std::string last_problem_; // that was logged
-    std::atomic<bool> available_ = false;
-    std::atomic<uint64_t> reads_ = 0;
+    uint64_t reads_ = 0;
 };
 
 } // namespace odoo_bus

@@ -13,31 +13,6 @@ namespace {
 constexpr size_t MAX_MESSAGE_DEPTH = 512;
 constexpr size_t MAX_MESSAGE_VALUES = 1'000'000;
 
-bool is_surrogate_escape(std::string_view text) {
-    return text.size() >= 6 && text.starts_with("\\u") && (text[2] == 'd' || text[2] == 'D') &&
-           ((text[3] >= '8' && text[3] <= '9') || (text[3] >= 'a' && text[3] <= 'f') ||
-            (text[3] >= 'A' && text[3] <= 'F'));
-}
-
-// Python writes half a surrogate pair, and JavaScript reads it; jansson does not. For validation only: each
-// half becomes another character.
-std::string without_surrogates(std::string_view json) {
-    std::string text(json);
-    for (size_t i = 0; i + 1 < text.size(); ++i) {
-        if (text[i] != '\\')
-            continue;
-        if (is_surrogate_escape(std::string_view(text).substr(i)))
-            text[i + 3] = '0';
-        ++i;
-    }
-    return text;
-}
-
-Json parse(std::string_view text, json_error_t& error) {
-    // Integers may have any size, and strings may hold NUL: other parsers take both.
-    return Json(json_loadb(text.data(), text.size(), JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, &error));
-}
-
 } // namespace
 
 std::optional<std::string> make_element(Id id, std::string_view message, std::string& error) {
@@ -48,9 +23,7 @@ std::optional<std::string> make_element(Id id, std::string_view message, std::st
         return std::nullopt;
     }
     json_error_t where;
-    Json parsed = parse(message, where);
-    if (!parsed && message.find("\\u") != message.npos)
-        parsed = parse(without_surrogates(message), where);
+    const Json parsed = parse_lenient(message, &where);
     if (!parsed) {
         error = fmt::format("the message is not JSON, at byte {}", where.position);
         return std::nullopt;

@@ -35,6 +35,8 @@ public:
     void merge(const IdSet& other);
     void remove_all(const IdSet& other);
 
+    Id max() const; // of a set that is not empty
+
     // The runs of neighbouring ids at or above `from`, ascending, at most `limit` of them.
     std::vector<IdRange> runs(Id from, size_t limit) const;
 

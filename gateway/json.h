@@ -22,4 +22,9 @@ struct JsonExtent {
 };
 JsonExtent json_extent(std::string_view text);
 
+// What other parsers read and jansson does not: integers of any size (as reals), NUL in strings, and half a
+// surrogate pair, which Python writes and JavaScript reads (as another character). Nothing, and why in
+// `error`, when it is not JSON.
+Json parse_lenient(std::string_view text, json_error_t* error = nullptr);
+
 } // namespace odoo_bus

@@ -1,0 +1,42 @@
+// The ledger of one database at one position of the dispatch order, and its bytes.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "dispatched.h"
+
+namespace odoo_bus {
+
+// Which table was read. It is stored with the ledger and handed back; what a difference means is the caller's
+// business.
+struct Identity {
+    uint64_t system_identifier = 0;
+    int64_t postmaster_start_us = 0;
+    uint32_t timeline = 0;
+    uint32_t database_oid = 0;
+    uint32_t relation_oid = 0;
+    bool operator==(const Identity&) const = default;
+};
+
+struct Checkpoint {
+    Identity identity = {};
+    Position next = 1; // everything before this position is in it
+    Id max_seen = 0;
+    IdSet gaps = {};
+    IdSet ahead = {}; // ids above max_seen that were dispatched
+    bool operator==(const Checkpoint&) const = default;
+
+    // Brings it forward by what was dispatched next.
+    void advance(std::span<const Dispatched> entries);
+};
+
+// `file_id`: of the order_ring that it belongs to.
+std::string encode_checkpoint(const Checkpoint& checkpoint, uint64_t file_id);
+
+// Nothing, and why, when `bytes` are not what encode_checkpoint() made with the same `file_id`.
+std::optional<Checkpoint> decode_checkpoint(std::string_view bytes, uint64_t file_id, std::string& why);
+
+} // namespace odoo_bus

@@ -1,0 +1,185 @@
+// The front thread: one way from accept() to an answer or an admission.
+#include "front.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "handshake.h"
+#include "log.h"
+#include "query.h"
+
+namespace odoo_bus {
+
+namespace {
+
+// How long a client may take to read a short answer.
+constexpr int64_t LINGER_US = 2'000'000;
+
+// Connections that are accepted at a time, so that others get their turn.
+constexpr int MAX_ACCEPTS = 64;
+
+constexpr std::string_view GATEWAY_COOKIE = "odoo_bus_gateway";
+
+int64_t deadline_after(Milliseconds milliseconds) {
+    return now_us() + std::chrono::microseconds(milliseconds).count();
+}
+
+} // namespace
+
+Front::Front(const Options& options, Surroundings surroundings)
+    : options_(options), surroundings_(std::move(surroundings)) {}
+
+Front::~Front() {
+    stop();
+}
+
+std::string Front::listen() {
+    for (const Listener& where : options_.listen) {
+        ListeningSocket socket;
+        if (std::string problem = socket.open(where); !problem.empty())
+            return problem;
+        log::info("listening on {}", socket.where().text());
+        sockets_.push_back(std::move(socket));
+    }
+    return {};
+}
+
+void Front::start() {
+    loop_.start("front", [this] {
+        watch_listeners();
+        loop_.every(1000, [this] { tick(); });
+    });
+}
+
+void Front::stop() {
+    loop_.post([this] {
+        for (const auto& poll : polls_)
+            uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
+        visitors_.clear();
+        sockets_.clear();
+        loop_.stop();
+    });
+    loop_.join();
+}
+
+void Front::reconfigure(const Options& options) {
+    loop_.post([this, options] { options_ = options; });
+}
+
+void Front::watch_listeners() {
+    for (const ListeningSocket& socket : sockets_) {
+        uv_poll_t* const poll = polls_.emplace_back(std::make_unique<uv_poll_t>()).get();
+        uv_poll_init(loop_.uv(), poll, socket.descriptor());
+        poll->data = this;
+        uv_poll_start(poll, UV_READABLE, [](uv_poll_t* readable, int, int) {
+            uv_os_fd_t listener;
+            uv_fileno(reinterpret_cast<uv_handle_t*>(readable), &listener);
+            static_cast<Front*>(readable->data)->accept(listener);
+        });
+    }
+}
+
+void Front::accept(int listener) {
+    for (int i = 0; i < MAX_ACCEPTS; ++i) {
+        const int socket = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (socket < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+                static log::Limited lines("connections that cannot be accepted", 1);
+                lines.write(log::Level::error,
+                            "a connection cannot be accepted: {}; raise the limit of open files "
+                            "(LimitNOFILE, ulimit -n)",
+                            strerror(errno));
+            }
+            return;
+        }
+        const int on = 1;
+        setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on,
+                   sizeof on); // fails on a unix socket, which needs it not
+        auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, options_.max_head_bytes,
+                                                 deadline_after(options_.head_timeout),
+                                                 [this](Visitor& v) { on_event(v); });
+        visitors_.emplace(visitor.get(), std::move(visitor));
+    }
+}
+
+void Front::on_event(Visitor& visitor) {
+    if (!visitor.is_over() && !visitor.is_answered()) {
+        const Response response = route(visitor);
+        if (!visitor.is_over())
+            visitor.answer(response, now_us() + LINGER_US);
+    }
+    if (visitor.is_over())
+        visitors_.erase(&visitor);
+}
+
+// The answer, unless the visitor was admitted and is over.
+Response Front::route(Visitor& visitor) {
+    const RequestHead& head = visitor.head();
+    if (head.state() == RequestHead::State::refused)
+        return head.refusal();
+    if (head.path() == "/websocket")
+        return admit(visitor);
+    if (head.path() == "/websocket/health")
+        return health();
+    return Response::refusal(404, "this is the notification gateway: it serves /websocket");
+}
+
+Response Front::admit(Visitor& visitor) {
+    const RequestHead& head = visitor.head();
+    if (const auto refusal = judge_handshake(head))
+        return *refusal;
+    if (surroundings_.connections() >= options_.max_connections) {
+        static log::Limited lines("connections above --max-connections", 1);
+        lines.write(log::Level::warning, "a connection was refused: there are {} already (--max-connections)",
+                    options_.max_connections);
+        Response full = Response::refusal(503, "too many connections");
+        full.headers.emplace_back("Retry-After", "5");
+        return full;
+    }
+    const auto query = parse_query(head.query());
+    if (!query)
+        return Response::refusal(400, "the query is malformed");
+    Admission admission;
+    admission.head = canonical_head(head, "/websocket");
+    admission.head += head.rest();
+    admission.database = query_value(*query, "db").value_or("");
+    admission.former_gateway = head.cookie(GATEWAY_COOKIE).value_or("");
+    admission.socket = visitor.release();
+    surroundings_.admit(std::move(admission));
+    return {};
+}
+
+Response Front::health() const {
+    const std::string problem = surroundings_.unavailable();
+    Response response;
+    response.status = problem.empty() ? 200 : 503;
+    response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
+    response.body =
+        problem.empty() ? R"({"status":"pass"})" : R"({"status":"fail","output":")" + problem + "\"}";
+    return response;
+}
+
+void Front::tick() {
+    log::Limited::report_suppressed();
+    const int64_t now = now_us();
+    for (auto it = visitors_.begin(); it != visitors_.end();) {
+        Visitor& visitor = *it->second;
+        ++it; // before the visitor may be erased
+        if (now < visitor.deadline_us())
+            continue;
+        if (visitor.is_answered()) {
+            visitors_.erase(&visitor);
+        } else {
+            visitor.head().time_out();
+            on_event(visitor);
+        }
+    }
+}
+
+} // namespace odoo_bus

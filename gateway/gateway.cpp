@@ -1,0 +1,160 @@
+// The whole gateway: starts its threads, and passes on what one of them has for the others.
+#include "gateway.h"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include <spdlog/fmt/fmt.h>
+#include <sys/stat.h>
+
+#include "conninfo.h"
+#include "gateway_id.h"
+#include "log.h"
+#include "open_authorizer.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr int GOING_AWAY = 1001;
+
+// How long clients may take to read their close frame when the gateway stops.
+constexpr uint64_t STOP_WITHIN_MS = 3000;
+
+std::string make_state_dir(const std::string& path) {
+    if (path.empty() || mkdir(path.c_str(), 0700) == 0 || errno == EEXIST)
+        return {};
+    return fmt::format("--state-dir {}: {}", path, strerror(errno));
+}
+
+} // namespace
+
+Gateway::Gateway(const Options& options) : options_(options) {}
+
+Gateway::~Gateway() {
+    stop();
+}
+
+std::string Gateway::start() {
+    std::vector<std::string> names;
+    for (const std::string& conninfo : options_.databases) {
+        std::string error;
+        names.push_back(database_of(conninfo, error));
+        if (!error.empty())
+            return fmt::format("--database: {}", error);
+    }
+    if (names.empty())
+        return "--database is needed: it tells which Odoo database to read, e.g. --database dbname=odoo";
+    if (std::string problem = make_state_dir(options_.state_dir); !problem.empty())
+        return problem;
+    const std::string id = gateway_id(options_.state_dir);
+
+    const unsigned threads =
+        options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
+    for (unsigned i = 0; i < threads; ++i) {
+        auto service = std::make_unique<Service>(
+            options_, Service::Surroundings{
+                          .authorizer = std::make_unique<OpenAuthorizer>(names.front()),
+                          .replay =
+                              [this](const std::string& database, Id last, std::vector<std::string> channels,
+                                     std::function<void(ReplayAnswer)> answer) {
+                                  reader_->replay(database, last, std::move(channels), std::move(answer));
+                              },
+                          .gateway_id = id});
+        if (!service->start())
+            return "the service threads cannot be started";
+        services_.push_back(std::move(service));
+    }
+    reader_ = std::make_unique<Reader>(options_, std::move(names), id, *this);
+    front_ = std::make_unique<Front>(
+        options_, Front::Surroundings{.admit = [this](Admission admission) { admit(std::move(admission)); },
+                                      .connections = [this] { return connections(); },
+                                      .unavailable = [this] { return reader_->unavailable(); }});
+    if (std::string problem = front_->listen(); !problem.empty())
+        return problem;
+    reader_->start();
+    front_->start();
+    return {};
+}
+
+void Gateway::stop() {
+    if (front_)
+        front_->stop();
+    for (const auto& service : services_)
+        service->stop(GOING_AWAY, "the gateway stops", STOP_WITHIN_MS);
+    for (const auto& service : services_)
+        service->join();
+    if (reader_)
+        reader_->stop();
+}
+
+void Gateway::reconfigure(const Options& options) {
+    front_->reconfigure(options);
+    for (const auto& service : services_)
+        service->reconfigure(options);
+}
+
+// --- what databases tell ---
+
+void Gateway::tell(const std::string& database, const Tell& tell) {
+    for (const auto& service : services_)
+        service->tell(database, [tell, each = service.get()](Stream& stream) { tell(*each, stream); });
+}
+
+void Gateway::expect(const std::string& database) {
+    tell(database, [](Service&, Stream&) {});
+}
+
+void Gateway::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
+                    Position adopted_until, bool missed) {
+    tell(database,
+         [kept = std::move(kept), head, newest, adopted_until, missed](Service& service, Stream& stream) {
+             stream.fan_out.forget_history(head);
+             for (const BatchPtr& batch : kept)
+                 stream.fan_out.adopt(batch);
+             stream.newest = newest;
+             stream.adopted_until = adopted_until;
+             if (missed)
+                 service.tell_outdated(stream);
+             service.set_ready(stream);
+         });
+}
+
+void Gateway::publish(const std::string& database, BatchPtr batch, Position keep_from) {
+    tell(database, [batch = std::move(batch), keep_from](Service&, Stream& stream) {
+        if (batch)
+            for (const Notification& notification : *batch)
+                stream.newest = std::max(stream.newest, notification.id);
+        stream.fan_out.publish(batch, keep_from);
+    });
+}
+
+void Gateway::lost(const std::string& database, std::vector<Position> positions, Id newest) {
+    tell(database, [positions = std::move(positions), newest](Service& service, Stream& stream) {
+        stream.fan_out.forget(positions);
+        stream.newest = newest;
+        service.tell_outdated(stream);
+    });
+}
+
+void Gateway::peers(const std::string& database, bool has_peers) {
+    tell(database, [has_peers](Service&, Stream& stream) { stream.has_peers = has_peers; });
+}
+
+// --- connections ---
+
+void Gateway::admit(Admission admission) {
+    (*std::ranges::min_element(services_, {}, [](const auto& service) {
+        return service->connections();
+    }))->adopt(std::move(admission));
+}
+
+size_t Gateway::connections() const {
+    size_t connections = 0;
+    for (const auto& service : services_)
+        connections += service->connections();
+    return connections;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,48 @@
+// The whole gateway: one reader, one front, and service threads between them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "audience.h"
+#include "front.h"
+#include "options.h"
+#include "reader.h"
+#include "service.h"
+
+namespace odoo_bus {
+
+class Gateway final : public Audience {
+public:
+    explicit Gateway(const Options& options);
+    ~Gateway() override;
+
+    // Empty, or one sentence why it cannot start.
+    std::string start();
+    // Closes every connection with 1001 and ends all threads.
+    void stop();
+    void reconfigure(const Options& options);
+
+    // --- what databases tell: to every service thread, in the same order ---
+
+    void expect(const std::string& database) override;
+    void begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
+               Position adopted_until, bool missed) override;
+    void publish(const std::string& database, BatchPtr batch, Position keep_from) override;
+    void lost(const std::string& database, std::vector<Position> positions, Id newest) override;
+    void peers(const std::string& database, bool has_peers) override;
+
+private:
+    using Tell = std::function<void(Service& service, Stream& stream)>;
+    void tell(const std::string& database, const Tell& tell);
+    void admit(Admission admission);
+    size_t connections() const;
+
+    const Options options_;
+    std::vector<std::unique_ptr<Service>> services_;
+    std::unique_ptr<Reader> reader_;
+    std::unique_ptr<Front> front_;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,98 @@
+// odoo-bus-gateway: from the command line to a running gateway, and what signals do to it.
+#include <csignal>
+#include <cstdio>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <pthread.h>
+
+#include "gateway.h"
+#include "log.h"
+#include "options.h"
+#include "tail.h"
+
+using namespace odoo_bus;
+
+namespace {
+
+constexpr int BAD_CONFIGURATION = 2;
+constexpr int CANNOT_START = 1;
+
+// Every thread inherits the mask, so that only wait_for_signal() is told.
+sigset_t block_signals() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+        sigaddset(&signals, signal);
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+    return signals;
+}
+
+int wait_for_signal(const sigset_t& signals) {
+    int signal = 0;
+    while (sigwait(&signals, &signal) != 0)
+        ;
+    return signal;
+}
+
+void reload(Gateway& gateway, Options& running, const std::vector<std::string>& arguments) {
+    const auto reloaded = reload_options(running, arguments);
+    if (const auto* problem = std::get_if<OptionsError>(&reloaded))
+        return log::error("the configuration was not reloaded: {}", problem->message);
+    const Reload& changes = std::get<Reload>(reloaded);
+    running = changes.options;
+    log::configure(running.log_level, running.log_format);
+    gateway.reconfigure(running);
+    for (const std::string& change : changes.changed)
+        log::info("reloaded {}", change);
+    for (const std::string& option : changes.needs_restart)
+        log::warning("{} differs from what is running: it takes effect at the next start", option);
+    log::info("the configuration was reloaded");
+}
+
+int run(Options options, const std::vector<std::string>& arguments) {
+    const sigset_t signals = block_signals();
+    Gateway gateway(options);
+    if (const std::string problem = gateway.start(); !problem.empty()) {
+        log::error("{}", problem);
+        return CANNOT_START;
+    }
+    log::info("ready");
+    for (;;) {
+        const int signal = wait_for_signal(signals);
+        if (signal != SIGHUP) {
+            log::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+            gateway.stop();
+            log::info("stopped");
+            return 0;
+        }
+        reload(gateway, options, arguments);
+    }
+}
+
+} // namespace
+
+int main(int count, char** values) {
+    const std::vector<std::string> arguments(values + 1, values + count);
+    if (!arguments.empty() && arguments.front() == "tail")
+        return run_tail({arguments.begin() + 1, arguments.end()});
+
+    Parsed parsed = parse_options(arguments);
+    if (const auto* text = std::get_if<OptionsText>(&parsed)) {
+        fputs(text->text.c_str(), stdout);
+        return 0;
+    }
+    if (const auto* problem = std::get_if<OptionsError>(&parsed)) {
+        fprintf(stderr, "odoo-bus-gateway: %s\n", problem->message.c_str());
+        return BAD_CONFIGURATION;
+    }
+    const Options options = std::get<Options>(std::move(parsed));
+    if (options.check_config) {
+        puts("the configuration is valid");
+        return 0;
+    }
+    log::configure(options.log_level, options.log_format);
+    return run(options, arguments);
+}

@@ -1,0 +1,51 @@
+// The thread that reads PostgreSQL: owns the databases, the hub and their state files.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "audience.h"
+#include "database.h"
+#include "hub.h"
+#include "loop.h"
+#include "options.h"
+#include "stream.h"
+
+namespace odoo_bus {
+
+class Reader {
+public:
+    // `names`: of the databases, in the order of options.databases.
+    Reader(const Options& options, std::vector<std::string> names, const std::string& gateway_id,
+           Audience& audience);
+    ~Reader();
+
+    void start();
+    // Ends the thread; waits for it.
+    void stop();
+
+    // --- from any thread ---
+
+    void replay(const std::string& database, Id last, std::vector<std::string> channels,
+                std::function<void(ReplayAnswer)> answer);
+    // Empty when at least one database is being read, else why not.
+    std::string unavailable() const;
+
+private:
+    void open();
+    void ring(const std::string& database);
+
+    const Options options_;
+    const std::vector<std::string> names_;
+    const uint32_t gateway_key_;
+    Audience& audience_;
+    Loop loop_;
+    std::map<std::string, std::unique_ptr<Database>> databases_;
+    std::unique_ptr<Hub> hub_;
+    std::atomic<unsigned> available_ = 0; // databases that are being read
+};
+
+} // namespace odoo_bus

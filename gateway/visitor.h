@@ -1,0 +1,48 @@
+// A connection whose request head is being read, or to which a short answer is being given.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include <uv.h>
+
+#include "http_response.h"
+#include "request_head.h"
+
+namespace odoo_bus {
+
+class Visitor {
+public:
+    // `on_event`: called when the head is complete or refused, and when the connection is over.
+    Visitor(uv_loop_t* loop, int socket, size_t max_head_bytes, int64_t deadline_us,
+            std::function<void(Visitor&)> on_event);
+    ~Visitor();
+    Visitor(const Visitor&) = delete;
+    Visitor& operator=(const Visitor&) = delete;
+
+    RequestHead& head() { return head_; }
+    bool is_over() const { return over_; }
+    bool is_answered() const { return answered_; }
+    int64_t deadline_us() const { return deadline_us_; }
+
+    // Sends a short answer, and closes the connection when the client has read it, at `deadline_us` at the
+    // latest.
+    void answer(const Response& response, int64_t deadline_us);
+    // Lets go of the socket; the visitor is over.
+    int release();
+
+private:
+    void on_readable();
+
+    const std::function<void(Visitor&)> on_event_;
+    uv_poll_t* poll_; // freed by its close callback
+    int socket_;
+    RequestHead head_;
+    int64_t deadline_us_;
+    bool answered_ = false;
+    bool over_ = false;
+    size_t discarded_ = 0; // bytes that came after the answer
+};
+
+} // namespace odoo_bus
