@@ -10,13 +10,15 @@ OBJS = $(patsubst %.cpp,%.o,$(sort $(wildcard extension/*.cpp)))
 DATA = $(sort $(wildcard extension/odoo_bus--*.sql))
 REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=test/isolation --outputdir=build/isolation
+# A database in UTF-8 whatever the cluster's locale is.
+REGRESS_OPTS = --encoding=UTF8 --no-locale
+ISOLATION_OPTS = $(REGRESS_OPTS) --inputdir=test/isolation --outputdir=build/isolation
 
 # A backend knows no C++ exceptions: without them none can cross a PostgreSQL frame, and no runtime library is needed.
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -Wall -Wextra -Werror -Wno-unused-parameter
 # The version number stands in the control file alone.
-VERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
-PG_CPPFLAGS = -DODOO_BUS_VERSION='"$(VERSION)"'
+BUS_VERSION = $(shell sed -n "s/^default_version *= *'\(.*\)'/\1/p" $(EXTENSION).control)
+PG_CPPFLAGS = -DODOO_BUS_VERSION='"$(BUS_VERSION)"'
 # Bitcode serves inlining into queries, which means nothing to functions that write a row.
 override with_llvm = no
 

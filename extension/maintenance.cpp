@@ -26,9 +26,8 @@ Datum odoo_bus_create_table(PG_FUNCTION_ARGS) {
             "write_uid pg_catalog.int4, write_date pg_catalog.timestamp)",
             quote_qualified_identifier(schema, "bus_bus"), bigint_ids ? "bigserial" : "serial"),
         {}, false);
-    run_query(psprintf("CREATE INDEX bus_bus_create_date_idx ON %s (create_date)",
-                       quote_qualified_identifier(schema, "bus_bus")),
-              {}, false);
+    run_query(psprintf("CREATE INDEX ON %s (create_date)", quote_qualified_identifier(schema, "bus_bus")), {},
+              false);
     SPI_finish();
     PG_RETURN_VOID();
 }

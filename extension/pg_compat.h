@@ -24,10 +24,15 @@ inline ResultRelInfo* make_result_relation(EState* estate, Relation table) {
     entry->relid = RelationGetRelid(table);
     entry->relkind = table->rd_rel->relkind;
     entry->rellockmode = RowExclusiveLock;
+#if PG_VERSION_NUM >= 160000
+    // Privileges have been checked; the executor looks the entry up when it describes a row that was refused.
+    List* permissions = NIL;
+    addRTEPermissionInfo(&permissions, entry);
+#endif
 #if PG_VERSION_NUM >= 180000
-    ExecInitRangeTable(estate, list_make1(entry), NIL, bms_make_singleton(1));
+    ExecInitRangeTable(estate, list_make1(entry), permissions, bms_make_singleton(1));
 #elif PG_VERSION_NUM >= 160000
-    ExecInitRangeTable(estate, list_make1(entry), NIL);
+    ExecInitRangeTable(estate, list_make1(entry), permissions);
 #else
     ExecInitRangeTable(estate, list_make1(entry));
 #endif

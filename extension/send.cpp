@@ -87,7 +87,7 @@ text* target_channel(const JsonbValue* target, int position) {
     if (is_text(target))
         return make_channel(json_text(target));
     if (!is_array(target))
-        raise_bad_element(position, "the target is neither a text nor an array");
+        raise_bad_element(position, "the target is empty, or neither a text nor an array");
     JsonbContainer* parts = target->val.binary.data;
     const uint32 count = JsonContainerSize(parts);
     const JsonbValue* model = getIthJsonbValueFromContainer(parts, 0);
@@ -98,7 +98,7 @@ text* target_channel(const JsonbValue* target, int position) {
         return make_channel(json_text(model), res_id);
     const JsonbValue* subchannel = getIthJsonbValueFromContainer(parts, 2);
     if (!is_text(subchannel))
-        raise_bad_element(position, "the subchannel is not a text");
+        raise_bad_element(position, "the subchannel is empty or not a text");
     return make_channel(json_text(model), res_id, json_text(subchannel));
 }
 
@@ -109,7 +109,7 @@ Notification parse_notification(const JsonbValue& element, int position) {
     text* channel = target_channel(getIthJsonbValueFromContainer(triple, 0), position);
     const JsonbValue* type = getIthJsonbValueFromContainer(triple, 1);
     if (!is_text(type))
-        raise_bad_element(position, "the type is not a text");
+        raise_bad_element(position, "the type is empty or not a text");
     return {channel, make_message(json_text(type), getIthJsonbValueFromContainer(triple, 2))};
 }
 

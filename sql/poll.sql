@@ -1,0 +1,49 @@
+-- poll.sql: what a client has missed, and the end of old rows.
+CREATE EXTENSION odoo_bus;
+SELECT bus_create_table();
+SELECT bus_last_id();
+SELECT bus_sendmany(ARRAY['a', 'b', 'a', 'c'], 't', '{"n": 1}');
+SELECT bus_last_id();
+SELECT * FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 1);
+SELECT * FROM bus_poll(ARRAY[bus_channel('a')], 4);
+SELECT * FROM bus_poll('{}', 0);
+
+-- 0, and an id that was never given, stand for the last 50 seconds.
+UPDATE bus_bus SET create_date = create_date - interval '51 seconds' WHERE id = 1;
+SELECT id FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 0);
+SELECT id FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 5);
+SET timezone = 'Asia/Kathmandu';
+SELECT id FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 0);
+RESET timezone;
+
+-- Deletion by age, oldest ids first, a limited number at a time.
+TRUNCATE bus_bus RESTART IDENTITY;
+SELECT array_length(bus_sendmany(array_agg('c' || i), 't', NULL), 1) FROM generate_series(1, 10) AS i;
+SELECT bus_gc();
+UPDATE bus_bus SET create_date = create_date - interval '25 hours' WHERE id > 2;
+SELECT bus_gc(max_rows => 3);
+SELECT array_agg(id ORDER BY id) FROM bus_bus;
+SELECT bus_gc('26 hours');
+CALL bus_gc_all(max_rows => 2);
+SELECT array_agg(id ORDER BY id) FROM bus_bus;
+SELECT bus_gc('0');
+SELECT bus_last_id();
+
+-- Ids are counted by their sequence, also when no row is left.
+SELECT * FROM bus_stat;
+SELECT setval('bus_bus_id_seq', 1932735282);
+SELECT bus_sendone('c', 't', NULL);
+SELECT bus_sendone('c', 't', NULL);
+SELECT bus_sendone('c', 't', NULL);
+SELECT * FROM bus_stat;
+SELECT setval('bus_bus_id_seq', 2147483647);
+SELECT bus_sendone('c', 't', NULL);
+DROP TABLE bus_bus;
+
+-- For a database without Odoo: ids that do not run out.
+SELECT bus_create_table(bigint_ids => true);
+SELECT setval('bus_bus_id_seq', 2147483647);
+SELECT bus_sendone('c', 't', NULL), bus_sendmany(ARRAY['c', 'c'], 't', NULL);
+SELECT * FROM bus_stat;
+DROP TABLE bus_bus;
+DROP EXTENSION odoo_bus;

@@ -1,0 +1,71 @@
+-- send.sql: sending writes rows as Odoo does.
+CREATE EXTENSION odoo_bus;
+SELECT bus_create_table();
+CREATE VIEW sent AS
+    SELECT id, replace(channel, to_json(current_database())::text, '"db"') AS channel, message FROM bus_bus ORDER BY id;
+
+-- To a name, to a record, to a part of a record. A payload that is NULL is JSON null.
+SELECT bus_sendone('my_module_live', 'my_module.update', '{"record_id": 7}');
+SELECT bus_sendone('res.partner', 3, 'my_module.update', '[1, "two", {"three": null}]');
+SELECT bus_sendone('res.partner', 3, 'presence', 'my_module.update', 'true');
+SELECT bus_sendone('broadcast', 'my_module.update', NULL);
+
+-- Many at once: as Odoo's _sendmany takes them, or one notification to many.
+SELECT bus_sendmany('[["my_module_live", "my_module.update", {"record_id": 7}],
+                      [["res.partner", 3], "my_module.update", "text"],
+                      [["res.partner", 3, "presence"], "my_module.update", null]]');
+SELECT bus_sendmany(ARRAY['a', 'b', 'a'], 'my_module.update', '{"n": 1}');
+SELECT bus_sendmany('res.partner', ARRAY[3, 4], 'my_module.update', '{"n": 2}');
+SELECT bus_sendmany('[]'), bus_sendmany('{}'::text[], 't', '1'), bus_sendmany('res.partner', '{}', 't', '1');
+SELECT * FROM sent;
+
+-- Dates are the transaction's start in UTC, in whatever zone the session lives; the other columns stay empty.
+BEGIN;
+SET LOCAL timezone = 'Asia/Kathmandu';
+SELECT bus_sendone('zone', 't', '1') AS id \gset
+SELECT create_date = now() AT TIME ZONE 'UTC' AS created, write_date = create_date AS written, create_uid, write_uid
+    FROM bus_bus WHERE id = :id;
+COMMIT;
+
+-- Messages are ASCII and compact. jsonb orders keys by length, keeps the last of equal ones, prints numbers in full.
+TRUNCATE bus_bus;
+SELECT bus_sendone('c', E'a "type"\n', '{"long": 1, "b": 2, "b": 3, "a": 1e2, "c": -0.10}') \g /dev/null
+SELECT bus_sendone('c', 't', '[[], {}, [[]], {"a": {}, "b": [{}]}, "", 0, false]') \g /dev/null
+SELECT bus_sendone('c', 't', to_jsonb(E'\x01\x1f\x7f"\\/\b\f\n\r\t'::text)) \g /dev/null
+SELECT bus_sendone('c', 't', '"x"'), bus_sendone('c', 't', '1e400') \g /dev/null
+SELECT message FROM bus_bus WHERE length(message) < 200 ORDER BY id;
+SELECT message::jsonb -> 'payload' = '1e400' AS equal FROM bus_bus WHERE length(message) > 200;
+
+-- json and rows are passed through to_jsonb.
+SELECT bus_sendone('c', 't', to_jsonb(json '{"b": 1, "a": 2}')) AS id \gset
+SELECT message FROM bus_bus WHERE id = :id;
+SELECT bus_sendone('c', 't', to_jsonb(r)) AS id FROM (VALUES (7, 'seven')) AS r (record_id, name) \gset
+SELECT message FROM bus_bus WHERE id = :id;
+
+-- The function's schema decides which table is written, the search_path does not.
+CREATE SCHEMA elsewhere;
+CREATE TABLE elsewhere.bus_bus (LIKE bus_bus);
+SET search_path = elsewhere;
+SELECT public.bus_sendone('path', 't', '1') > 0 AS sent;
+SELECT count(*) AS elsewhere FROM elsewhere.bus_bus;
+RESET search_path;
+SELECT count(*) AS here FROM bus_bus WHERE channel = bus_channel('path');
+DROP SCHEMA elsewhere CASCADE;
+
+-- A row that was sent is seen by the next statement of the same function; a rollback takes it back.
+DO $$ BEGIN
+    PERFORM bus_sendone('inner', 't', '1');
+    ASSERT (SELECT count(*) FROM bus_bus WHERE channel = bus_channel('inner')) = 1;
+    BEGIN
+        PERFORM bus_sendone('undone', 't', '1');
+        RAISE division_by_zero;
+    EXCEPTION WHEN division_by_zero THEN NULL;
+    END;
+    ASSERT (SELECT count(*) FROM bus_bus WHERE channel = bus_channel('undone')) = 0;
+END $$;
+
+SELECT bus_version() ~ '^\d+\.\d+' AS version;
+DROP VIEW sent;
+DROP EXTENSION odoo_bus;
+SELECT count(*) > 0 AS rows_stay FROM bus_bus;
+DROP TABLE bus_bus;
