@@ -70,8 +70,9 @@ std::string encode_checkpoint(const Checkpoint& checkpoint, uint64_t file_id) {
                  .gaps_bytes = gaps.size(),
                  .ahead_bytes = ahead.size()};
     memcpy(head.magic, MAGIC, sizeof MAGIC);
-    std::string bytes(reinterpret_cast<const char*>(&head), sizeof head);
-    bytes.append(gaps).append(ahead);
+    std::string bytes;
+    bytes.reserve(sizeof head + gaps.size() + ahead.size() + sizeof(uint64_t));
+    bytes.append(reinterpret_cast<const char*>(&head), sizeof head).append(gaps).append(ahead);
     const uint64_t checksum = fingerprint(bytes);
     return bytes.append(reinterpret_cast<const char*>(&checksum), sizeof checksum);
 }

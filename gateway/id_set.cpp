@@ -234,6 +234,8 @@ size_t IdSet::bytes() const {
 
 std::string IdSet::serialize() const {
     std::string bytes;
+    bytes.reserve(2 * sizeof(Id) + complete_.size() * 2 * sizeof(Chunk) +
+                  partial_.size() * (sizeof(Chunk) + sizeof(Bitmap)));
     put(bytes, static_cast<Id>(complete_.size()));
     for (const auto& [first, last] : complete_) {
         put(bytes, first);
