@@ -30,6 +30,13 @@ bool take_one_of(std::string_view& text, std::string_view characters) {
     return true;
 }
 
+// Not from the parsed frame, in which a larger integer elsewhere may have turned all of them into reals.
+std::optional<int64_t> integer_of(std::string_view text) {
+    int64_t number = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+    return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
 std::optional<int64_t> sent_us_of(const json_t* payload) {
     const json_t* sent = json_object_get(payload, "sent_at");
     if (json_is_number(sent) && std::fabs(json_number_value(sent)) < 9e12)
@@ -87,8 +94,7 @@ std::optional<std::vector<ReceivedElement>> read_frame(std::string_view frame) {
         ReceivedElement& element = elements.emplace_back();
         element.text = texts[i];
         const json_t* value = json_array_get(parsed.get(), i);
-        if (const json_t* id = json_object_get(value, "id"); json_is_integer(id))
-            element.id = json_integer_value(id);
+        element.id = integer_of(json_member(element.text, "id").value_or(""));
         // Internal elements have type and payload of their own, without a message around them.
         const auto message_text = json_member(element.text, "message");
         const json_t* message = json_object_get(value, "message");
