@@ -35,7 +35,7 @@ $(OBJS): $(wildcard extension/*.h) $(EXTENSION).control
 
 gateway:
 	cmake -S gateway -B build/gateway -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo
-	cmake --build build/gateway
+	cmake --build build/gateway --target odoo-bus-gateway
 	ln -sf gateway/odoo-bus-gateway build/odoo-bus-gateway
 
 demo:

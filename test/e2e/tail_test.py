@@ -106,7 +106,7 @@ def test_through_nginx(gateway, database):
     assert json.loads(tail.lines[0])["message"]["payload"] == "through nginx"
 
 
-@pytest.mark.parametrize("arguments", [(), ("ws://127.0.0.1:1/websocket",), ("nonsense", "a")])
+@pytest.mark.parametrize("arguments", [(), ("nonsense", "a"), ("ws://127.0.0.1:1/websocket", "--count", "many")])
 def test_wrong_arguments(arguments):
     done = run_gateway("tail", *arguments)
     assert done.returncode == 2
