@@ -39,6 +39,11 @@ public:
     void replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer);
 
 private:
+    // Ids of a table that was not followed before: so many of the newest are looked at for gaps.
+    static constexpr int ADOPTED_IDS = 100'000;
+    // How many dispatched ids the state file remembers (64 MB at the most).
+    static constexpr size_t STATE_ENTRIES = size_t{1} << 21;
+
     // --- the connection ---
     void connect();
     void connected();
@@ -67,7 +72,10 @@ private:
     void hold(const PgResult& result);
     void probe();
     void probed(std::vector<IdRange> ranges, const PgResult& result);
+    void settle(std::vector<Row> found);
     void finish();
+    void rest();
+    void note_peers(bool seen);
     void publish(std::vector<Row> rows);
     void remember(const Batch& batch);
     void checkpoint();
@@ -89,11 +97,17 @@ private:
     IdSet ahead_;
     Id ahead_cursor_ = 0;
 
-    std::vector<Row> incoming_; // of this cycle's read: dispatched after the probes
-    bool running_ = false;      // cycles may run
-    bool reading_ = false;      // a cycle is under way
-    bool again_ = false;        // and another one is to follow
-    bool ticked_ = false;       // this cycle is to look at the sequence and the table, too
+    // What this cycle's read returned and was not dispatched yet.
+    struct Incoming {
+        std::vector<Row> rows;
+        std::vector<Id> chosen; // are above the sequence's last value
+        std::vector<Id> passed; // were dispatched when they were above it
+    };
+    Incoming incoming_;
+    bool running_ = false; // cycles may run
+    bool reading_ = false; // a cycle is under way
+    bool again_ = false;   // and another one is to follow
+    bool ticked_ = false;  // this cycle is to look at the sequence and the table, too
     bool has_peers_ = false;
     int64_t peers_until_us_ = 0; // clients may come from another gateway
     int64_t read_us_ = 0;        // when the last cycle was finished

@@ -12,17 +12,9 @@
 #include <vector>
 
 #include "notification.h"
+#include "row.h"
 
 namespace odoo_bus {
-
-// A row of bus_bus as it was read.
-struct Row {
-    Id id;
-    std::string channel;
-    std::string message;
-    uint64_t fingerprint; // of the transaction that wrote it, and of its content
-    int64_t dispatched_us = 0;
-};
 
 class History {
 public:

@@ -3,10 +3,14 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "statements.h"
+
 namespace odoo_bus {
 
+namespace {
+
 // bus_bus is looked for where the role's search_path finds it (Odoo: public), else in the extension's schema.
-const char* const TableFacts::QUERY = R"(
+constexpr const char* QUERY = R"(
 WITH extension AS (
     SELECT e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE e.extname = 'odoo_bus'
@@ -33,9 +37,18 @@ SELECT current_database(), pg_is_in_recovery(),
        EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
                WHERE i.indrelid = bus.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = 'id'),
        EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = bus.oid),
-       current_user
+       current_user,
+       (SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND classid::int8 = {} AND objid::int8 <> {})
 FROM (SELECT) AS one LEFT JOIN bus ON true
 )";
+
+} // namespace
+
+std::string TableFacts::query(uint32_t gateway_key) {
+    return fmt::format(QUERY, PEER_LOCK, gateway_key);
+}
 
 TableFacts TableFacts::read(const PgResult& row) {
     enum {
@@ -57,7 +70,8 @@ TableFacts TableFacts::read(const PgResult& row) {
         CAN_READ_SEQUENCE,
         INDEXED,
         SUBSCRIBED,
-        ROLE
+        ROLE,
+        HAS_PEERS
     };
     TableFacts facts;
     facts.database = row.text(0, DATABASE);
@@ -69,6 +83,8 @@ TableFacts TableFacts::read(const PgResult& row) {
     facts.table = row.text(0, TABLE);
     facts.sequence = row.text(0, SEQUENCE);
     facts.extension_version = row.text(0, EXTENSION);
+
+    facts.has_peers = row.boolean(0, HAS_PEERS);
 
     const std::string& table = facts.table;
     auto refuse = [&facts](std::string sentence) {

@@ -12,8 +12,8 @@
 namespace odoo_bus {
 
 struct TableFacts {
-    // Asks for one row, to be handed to read().
-    static const char* const QUERY;
+    // Asks for one row, to be handed to read(). `gateway_key`: of this gateway's advisory lock.
+    static std::string query(uint32_t gateway_key);
 
     // Not empty: one sentence why this database cannot be followed now, with the way to mend it.
     std::string refusal;
@@ -28,6 +28,8 @@ struct TableFacts {
     std::string table;             // quoted, with its schema
     std::string sequence;          // likewise
     std::string extension_version; // of odoo_bus; empty when it is not installed
+
+    bool has_peers = false; // other gateways are connected
 
     static TableFacts read(const PgResult& row);
 };

@@ -1,0 +1,229 @@
+// Where a database begins: with the table as it is, where an earlier process stopped, or after the server's
+// restart.
+#include <algorithm>
+#include <filesystem>
+#include <unordered_map>
+
+#include "clock.h"
+#include "database.h"
+#include "frame.h"
+#include "log.h"
+#include "pg_array.h"
+
+namespace odoo_bus {
+
+namespace {
+
+// What PostgreSQL can lose in a crash (synchronous_commit off) is younger than this.
+constexpr int64_t SETTLED_US = 60'000'000;
+
+constexpr size_t RESTORED_ROWS = 1000; // at a time
+
+} // namespace
+
+void Database::begin() {
+    if (!settings_.state_dir.empty() && !state_) {
+        StateFile::Opened opened = StateFile::open(
+            std::filesystem::path(settings_.state_dir) / StateFile::name_of(settings_.name), STATE_ENTRIES);
+        state_ = std::move(opened.file);
+        if (!opened.message.empty())
+            log::log(state_ ? log::Level::warning : log::Level::error, "database \"{}\": {}", settings_.name,
+                     opened.message);
+        if (opened.loaded)
+            return restore(std::make_shared<StateFile::Loaded>(std::move(*opened.loaded)));
+    }
+    adopt_table(false);
+}
+
+// Goes on where an earlier process of this gateway was killed or stopped.
+void Database::restore(std::shared_ptr<StateFile::Loaded> loaded) {
+    const Identity before = loaded->ledger.identity, now = identity();
+    const int64_t last_us = loaded->entries.empty() ? 0 : loaded->entries.back().dispatched_us;
+    history_.start(loaded->first + loaded->entries.size() - 1, loaded->ledger.max_seen);
+    if (before.system_identifier != now.system_identifier || before.database_oid != now.database_oid ||
+        before.relation_oid != now.relation_oid) {
+        log::warning("database \"{}\": what is in {} is of another database or table: starting afresh",
+                     settings_.name, settings_.state_dir);
+        return adopt_table(true);
+    }
+    if (last_us < now_us() - settings_.history.age_us)
+        return adopt_table(false); // whoever comes back is answered from the table
+
+    size_t from = 0;
+    Id settled = 0;
+    const bool cut = loaded->first > 1; // older entries have been overwritten
+    while (from < loaded->entries.size() &&
+           (loaded->entries[from].dispatched_us < now_us() - settings_.history.age_us ||
+            (cut && from < loaded->entries.size() / 4)))
+        settled = std::max(settled, loaded->entries[from++].id);
+    history_.start(loaded->first + from - 1, settled);
+    ledger_.start(loaded->ledger.max_seen, std::move(loaded->ledger.gaps));
+    ahead_ = std::move(loaded->ledger.ahead);
+    ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
+    read_us_ = last_us;
+    restore_rows(std::move(loaded), from, {});
+}
+
+// Reads the rows of the history again, in the order in which they were dispatched.
+void Database::restore_rows(std::shared_ptr<StateFile::Loaded> loaded, size_t from,
+                            std::vector<BatchPtr> kept) {
+    const size_t until = std::min(from + RESTORED_ROWS, loaded->entries.size());
+    if (from == until)
+        return restored(*loaded, std::move(kept));
+    std::vector<Id> ids;
+    for (size_t i = from; i < until; ++i)
+        ids.push_back(loaded->entries[i].id);
+    connection_.execute("restore", {pg_array(ids)}, [=, this](const PgResult& result) mutable {
+        if (failed(result, "reading the history again"))
+            return;
+        std::unordered_map<Id, Row> rows;
+        for (int row = 0; row < result.rows(); ++row)
+            rows.emplace(result.number(row, 0), row_at(result, row));
+        auto batch = std::make_shared<Batch>();
+        for (size_t i = from; i < until; ++i) {
+            const Dispatched& entry = loaded->entries[i];
+            const auto row = rows.find(entry.id);
+            std::string error, channel, element;
+            if (row != rows.end() && row->second.fingerprint == entry.fingerprint) {
+                channel = row->second.channel;
+                element = make_element(entry.id, row->second.message, error).value_or("");
+            }
+            batch->push_back({.id = entry.id,
+                              .position = loaded->first + i,
+                              .fingerprint = entry.fingerprint,
+                              .dispatched_us = entry.dispatched_us,
+                              .channel = std::move(channel),
+                              .element = std::move(element)});
+        }
+        history_.append(batch);
+        kept.push_back(std::move(batch));
+        const Position oldest = history_.trim(now_us());
+        std::erase_if(kept, [oldest](const BatchPtr& old) { return old->back().position < oldest; });
+        restore_rows(std::move(loaded), until, std::move(kept));
+    });
+}
+
+void Database::restored(const StateFile::Loaded& loaded, std::vector<BatchPtr> kept) {
+    known_ = true;
+    log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
+              settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
+    audience_.begin(settings_.name, std::move(kept), history_.oldest() - 1, newest(), 0, false);
+    const Identity now = identity();
+    if (loaded.ledger.identity.postmaster_start_us != now.postmaster_start_us ||
+        loaded.ledger.identity.timeline != now.timeline)
+        return compare_newest();
+    run();
+}
+
+Identity Database::identity() const {
+    return {.system_identifier = facts_.system_identifier,
+            .postmaster_start_us = facts_.server_started_us,
+            .timeline = facts_.timeline,
+            .database_oid = facts_.database_oid,
+            .relation_oid = facts_.relation_oid};
+}
+
+// Begins with the table as it is: what is in it counts as dispatched, and what is missing in it as a gap.
+void Database::adopt_table(bool missed) {
+    connection_.execute("adopt", {}, [this, missed](const PgResult& result) {
+        if (!failed(result, "first read"))
+            adopt_rows(result, missed);
+    });
+}
+
+void Database::adopt_rows(const PgResult& result, bool missed) {
+    const Position head = history_.head();
+    ahead_ = {};
+    ahead_cursor_ = 0;
+    Id max_seen = 0, settled = 0;
+    IdSet seen;
+    std::vector<Row> rows;
+    for (int row = 0; row < result.rows(); ++row) {
+        const Id id = result.number(row, 0);
+        if (result.boolean(row, 5)) {
+            ahead_.add(id);
+            ahead_cursor_ = id;
+            continue;
+        }
+        seen.add(max_seen = id);
+        if (result.is_null(row, 1)) {
+            settled = id;
+            continue;
+        }
+        rows.push_back(row_at(result, row));
+        // Transactions begin in another order than they draw ids.
+        const int64_t before = rows.size() > 1 ? rows[rows.size() - 2].dispatched_us : 0;
+        rows.back().dispatched_us = std::max(before, result.number(row, 4));
+    }
+    IdSet gaps;
+    gaps.add({std::max<Id>(1, max_seen - ADOPTED_IDS + 1), max_seen});
+    gaps.remove_all(seen);
+    ledger_.start(max_seen, std::move(gaps));
+    history_.start(head, settled);
+    if (state_)
+        state_->clear(head + 1);
+    std::vector<BatchPtr> kept;
+    if (BatchPtr batch = history_.append(std::move(rows)))
+        kept.push_back(std::move(batch));
+    known_ = true;
+    log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
+    audience_.begin(settings_.name, std::move(kept), head, newest(), history_.head(), missed);
+    run();
+}
+
+Id Database::newest() const {
+    return std::max(ledger_.max_seen(), ahead_cursor_);
+}
+
+// The server was restarted, or another one was promoted: what it lost can have been dispatched, and its ids
+// can be drawn again. Reads the newest rows again and compares them by content.
+void Database::compare_newest() {
+    auto known = std::make_shared<History::Newest>(history_.newest(read_us_ - SETTLED_US));
+    connection_.execute("compare", {std::to_string(known->settled), std::to_string(newest())},
+                        [this, known](const PgResult& result) {
+                            if (!failed(result, "comparison after a restart"))
+                                compare_rows(result, *known);
+                        });
+}
+
+void Database::compare_rows(const PgResult& result, History::Newest& known) {
+    ledger_.lower(result.number(0, 4)); // the first row holds the sequence's last value, and nothing else
+    IdSet present;
+    std::vector<Row> again; // other rows than before stand under these ids
+    for (int row = 1; row < result.rows(); ++row) {
+        Row found = row_at(result, row);
+        present.add(found.id);
+        const auto before = known.rows.find(found.id);
+        const bool same = before != known.rows.end() && before->second.fingerprint == found.fingerprint;
+        if (same && found.id > ledger_.max_seen())
+            ahead_.add(found.id);
+        else if (!same && before != known.rows.end() && found.id > ledger_.max_seen())
+            ahead_.remove(found.id);
+        else if (!same && found.id <= ledger_.max_seen() && !ledger_.is_gap(found.id))
+            again.push_back(std::move(found));
+        if (same)
+            known.rows.erase(before);
+    }
+    std::vector<Position> lost;
+    for (const auto& [id, row] : known.rows) {
+        lost.push_back(row.position);
+        if (!present.contains(id))
+            ahead_.remove(id);
+    }
+    log::info("database \"{}\": the server was restarted; it lost {} notifications that had been delivered",
+              settings_.name, lost.size());
+    if (!lost.empty())
+        audience_.lost(settings_.name, std::move(lost), newest());
+    publish(std::move(again));
+    run();
+}
+
+void Database::start_afresh(const std::string& why) {
+    log::warning("database \"{}\": {}; starting afresh, clients that can are told that they are outdated",
+                 settings_.name, why);
+    if (std::exchange(running_, false))
+        settings_.available->fetch_sub(1, std::memory_order_relaxed);
+    adopt_table(true);
+}
+
+} // namespace odoo_bus

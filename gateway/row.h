@@ -1,0 +1,23 @@
+// A row of bus_bus as it was read.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "id_set.h"
+#include "pg_connection.h"
+
+namespace odoo_bus {
+
+struct Row {
+    Id id;
+    std::string channel;
+    std::string message;
+    uint64_t fingerprint; // of the transaction that wrote it, and of its content
+    int64_t dispatched_us = 0;
+};
+
+// Reads the columns id, channel, message, xmin.
+Row row_at(const PgResult& result, int row);
+
+} // namespace odoo_bus
