@@ -24,8 +24,6 @@ constexpr int64_t LINGER_US = 2'000'000;
 // Connections that are accepted at a time, so that others get their turn.
 constexpr int MAX_ACCEPTS = 64;
 
-constexpr std::string_view GATEWAY_COOKIE = "odoo_bus_gateway";
-
 int64_t deadline_after(Milliseconds milliseconds) {
     return now_us() + std::chrono::microseconds(milliseconds).count();
 }

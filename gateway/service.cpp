@@ -28,7 +28,7 @@ void Service::configure(const Options& options) {
 }
 
 bool Service::create_context() {
-    lws_set_log_level(LLL_ERR | LLL_WARN, [](int, const char* line) {
+    lws_set_log_level(LLL_ERR, [](int, const char* line) {
         static log::Limited lines("lines of libwebsockets", 5);
         std::string_view text = line;
         while (text.ends_with('\n'))

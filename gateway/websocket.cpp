@@ -6,6 +6,7 @@
 #include <random>
 
 #include <libwebsockets.h>
+#include <spdlog/fmt/fmt.h>
 
 #include "clock.h"
 #include "log.h"
@@ -51,6 +52,8 @@ const lws_protocols WebSocket::PROTOCOLS[] = {
 int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t length) {
     WebSocket** const self = static_cast<WebSocket**>(user);
     switch (reason) {
+    case LWS_CALLBACK_ADD_HEADERS:
+        return name_gateway(wsi, static_cast<lws_process_html_args*>(in));
     case LWS_CALLBACK_ESTABLISHED: {
         auto* const service = static_cast<Service*>(lws_context_user(lws_get_context(wsi)));
         if (!service->adopting_)
@@ -72,6 +75,19 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
     default:
         return 0;
     }
+}
+
+// Sets the cookie by which a client tells, when it comes back, which gateway knows its position.
+int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
+    auto* const service = static_cast<Service*>(lws_context_user(lws_get_context(wsi)));
+    if (!service->adopting_ || service->adopting_->former_gateway == service->gateway_id())
+        return 0;
+    const std::string cookie =
+        fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax", GATEWAY_COOKIE, service->gateway_id());
+    auto** const end = reinterpret_cast<unsigned char**>(&answer->p);
+    return lws_add_http_header_by_name(wsi, reinterpret_cast<const unsigned char*>("Set-Cookie:"),
+                                       reinterpret_cast<const unsigned char*>(cookie.data()),
+                                       static_cast<int>(cookie.size()), end, *end + answer->max_len);
 }
 
 WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)

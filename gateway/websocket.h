@@ -8,6 +8,7 @@
 #include "session.h"
 
 struct lws;
+struct lws_process_html_args;
 struct lws_protocols;
 
 namespace odoo_bus {
@@ -30,6 +31,8 @@ public:
 
 private:
     static int callback(lws* wsi, int reason, void* user, void* in, size_t length);
+
+    static int name_gateway(lws* wsi, lws_process_html_args* answer);
 
     // These return libwebsockets' answer: 0, or -1 to end the connection.
     int on_received(std::string_view part);
