@@ -35,16 +35,23 @@ http {{
         location = /headers {{
             return 200 "$http_host|$http_x_forwarded_for|$http_x_forwarded_proto|$http_connection";
         }}
+        location /demo/ {{
+            proxy_pass http://127.0.0.1:{demo_port};
+        }}
     }}
 }}
 """
 
 
 class Nginx:
-    """with Nginx(gateway_port, files=[ROOT / "client"]) as nginx: nginx.url("/demo.html")"""
+    """with Nginx(gateway_port, files=[ROOT / "client"]) as nginx: nginx.url("/demo.html")
 
-    def __init__(self, gateway_port, files=()):
-        self.port = free_port()
+    `demo_port`: where the demo answers what is below /demo/.
+    """
+
+    def __init__(self, gateway_port, files=(), port=None, demo_port=9):
+        self.port = port or free_port()
+        self.demo_port = demo_port
         self.odoo_port = free_port()
         self.gateway_port = gateway_port
         self.files = files
@@ -85,7 +92,8 @@ class Nginx:
         (self.directory / "site.conf").write_text(self.site())
         user = "user www-data;" if os.geteuid() == 0 else ""
         conf = self.directory / "nginx.conf"
-        conf.write_text(MAIN.format(directory=self.directory, odoo_port=self.odoo_port, user=user))
+        conf.write_text(MAIN.format(directory=self.directory, odoo_port=self.odoo_port, user=user,
+                                    demo_port=self.demo_port))
         self.process = subprocess.Popen(
             [shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin"), "-e", "stderr", "-p", self.directory, "-c", conf],
             env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
