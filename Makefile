@@ -12,7 +12,7 @@ REGRESS = $(patsubst sql/%.sql,%,$(sort $(wildcard sql/*.sql)))
 ISOLATION = $(patsubst test/isolation/specs/%.spec,%,$(sort $(wildcard test/isolation/specs/*.spec)))
 # A database in UTF-8 whatever the cluster's locale is.
 REGRESS_OPTS = --encoding=UTF8 --no-locale
-ISOLATION_OPTS = $(REGRESS_OPTS) --inputdir=test/isolation --outputdir=build/isolation
+ISOLATION_OPTS = $(REGRESS_OPTS) --inputdir=test/isolation
 
 # A backend knows no C++ exceptions: without them none can cross a PostgreSQL frame, and no runtime library is needed.
 PG_CXXFLAGS = -std=c++20 -fno-exceptions -fno-rtti -Wall -Wextra -Werror -Wno-unused-parameter
