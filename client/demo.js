@@ -51,6 +51,11 @@ const element = (tag, className, text = "") => Object.assign(document.createElem
 
 // --- figures ---
 
+const now = () => performance.timeOrigin + performance.now();
+const opened = now();
+// False for what was sent before this page was opened, and is only replayed to it.
+const isLive = (payload) => !payload?.sent_at || payload.sent_at * 1000 > opened;
+
 let total = 0;
 const latencies = [];
 const perSecond = new Array(60).fill(0);
@@ -58,8 +63,8 @@ const perSecond = new Array(60).fill(0);
 function count(payload) {
   total += 1;
   perSecond[perSecond.length - 1] += 1;
-  if (payload?.sent_at) {
-    latencies.push(Date.now() - payload.sent_at * 1000);
+  if (payload?.sent_at && isLive(payload)) {
+    latencies.push(now() - payload.sent_at * 1000);
     latencies.splice(0, latencies.length - 200);
   }
 }
@@ -109,12 +114,12 @@ const HANDLERS = {
   "demo.order_updated": ({ record_id }) => loadOrders(record_id),
   "export_job/progress": (payload) => "job" in payload && progress(payload),
   report_ready: ({ name }) => name && (byId("export").textContent = `${name} is ready`),
-  simple_notification: (payload) => toast(payload),
+  simple_notification: (payload) => isLive(payload) && toast(payload),
 };
 
 function feed(id, type, payload) {
   const row = element("li", "");
-  const ms = payload?.sent_at ? `${Math.max(Date.now() - payload.sent_at * 1000, 0).toFixed(1)} ms` : "";
+  const ms = payload?.sent_at && isLive(payload) ? `${Math.max(now() - payload.sent_at * 1000, 0).toFixed(1)} ms` : "";
   row.append(element("span", "id", `#${id}`), element("span", "type", type), element("span", "ms", ms));
   row.append(element("span", "payload", JSON.stringify(payload).slice(0, 300)));
   byId("feed").prepend(row);
