@@ -1,0 +1,36 @@
+// Whatever stands in bus_bus.message: an element is written only when it cannot break the frame around it.
+//
+// Sources: gateway/frame.cpp gateway/json.cpp gateway/json_slice.cpp gateway/received_frame.cpp
+#include "frame.h"
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "received_frame.h"
+#include "utf8.h"
+
+using namespace odoo_bus;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+    const std::string_view message(reinterpret_cast<const char*>(data), size);
+    std::string error;
+    const auto element = make_element(7, message, error);
+    if (!element) {
+        assert(!error.empty() && is_utf8(error));
+        return 0;
+    }
+    assert(is_utf8(*element) && element->find(message) != element->npos);
+    Frame frame;
+    frame.add(*element);
+    frame.add(*element);
+    const std::string text = std::move(frame).finish();
+    const auto received = read_frame(text);
+    assert(received && received->size() == 2);
+    for (const ReceivedElement& one : *received) {
+        assert(one.id == 7 && one.text == *element);
+    }
+    return 0;
+}
