@@ -54,7 +54,7 @@ class Browser:
         assert self.process.wait(30) == 0
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser():
     browser = Browser()
     yield browser

@@ -15,7 +15,10 @@ async function main() {
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
   const orders = {
-    goto: (url) => page.goto(url).then(() => true),
+    goto: (url) => {
+      errors.length = 0;
+      return page.goto(url).then(() => true);
+    },
     evaluate: (expression) => page.evaluate(expression),
     wait: (expression) => page.waitForFunction(expression, null, { timeout: DEADLINE }).then(() => true),
     viewport: ([width, height]) => page.setViewportSize({ width, height }).then(() => true),
