@@ -15,6 +15,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "clock.h"
+#include "cookie_jar.h"
 #include "json.h"
 #include "log.h"
 #include "received_frame.h"
@@ -75,7 +76,8 @@ std::string line_of(const ReceivedElement& element, int64_t received_us, bool js
 
 class Tail {
 public:
-    explicit Tail(TailOptions options) : options_(std::move(options)), last_(options_.last) {}
+    explicit Tail(TailOptions options)
+        : options_(std::move(options)), cookies_(options_.cookie), last_(options_.last) {}
 
     int run();
 
@@ -92,12 +94,14 @@ private:
     void finish(int exit_code);
     void receive(std::string_view part, bool is_last);
     void print(std::string_view frame);
-    int append_cookie(lws* wsi, void* in, size_t length) const;
+    int append_cookies(lws* wsi, void* in, size_t length) const;
+    void keep_cookies(lws* wsi);
     int write(lws* wsi);
     void closed_by_server(std::string_view body);
     void connection_failed(lws* wsi, std::string_view why);
 
     const TailOptions options_;
+    CookieJar cookies_; // servers name themselves by one, and renew sessions by another
     lws_context* context_ = nullptr;
     lws* wsi_ = nullptr;
     Timer retry_{{}, this};
@@ -130,7 +134,8 @@ int Tail::run() {
     info.protocols = protocols;
     info.user = this;
     info.options = LWS_SERVER_OPTION_JUST_USE_RAW_ORIGIN;
-    info.pt_serv_buf_size = 64 << 10; // a head with many cookies must fit
+    info.pt_serv_buf_size = 64 << 10;      // a request with many cookies must fit
+    info.max_http_header_data2 = 16 << 10; // and an answer
     if (options_.tls) {
         info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
         if (access(AUTHORITIES, R_OK) == 0)
@@ -256,13 +261,22 @@ void Tail::print(std::string_view frame) {
     }
 }
 
-int Tail::append_cookie(lws* wsi, void* in, size_t length) const {
-    if (options_.cookie.empty())
+int Tail::append_cookies(lws* wsi, void* in, size_t length) const {
+    const std::string cookies = cookies_.header();
+    if (cookies.empty())
         return 0;
     auto** at = static_cast<unsigned char**>(in);
     return lws_add_http_header_by_name(wsi, reinterpret_cast<const unsigned char*>("cookie:"),
-                                       reinterpret_cast<const unsigned char*>(options_.cookie.data()),
-                                       static_cast<int>(options_.cookie.size()), at, *at + length);
+                                       reinterpret_cast<const unsigned char*>(cookies.data()),
+                                       static_cast<int>(cookies.size()), at, *at + length);
+}
+
+void Tail::keep_cookies(lws* wsi) {
+    for (int i = 0; const int length = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_SET_COOKIE, i); ++i) {
+        std::string cookie(static_cast<size_t>(length) + 1, '\0');
+        if (lws_hdr_copy_fragment(wsi, cookie.data(), length + 1, WSI_TOKEN_HTTP_SET_COOKIE, i) == length)
+            cookies_.set(cookie.c_str());
+    }
 }
 
 int Tail::write(lws* wsi) {
@@ -311,7 +325,10 @@ int Tail::handle(lws* wsi, lws_callback_reasons reason, void* in, size_t length)
     const std::string_view bytes(static_cast<const char*>(in), in ? length : 0);
     switch (reason) {
     case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
-        return append_cookie(wsi, in, length);
+        return append_cookies(wsi, in, length);
+    case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH:
+        keep_cookies(wsi);
+        return 0;
     case LWS_CALLBACK_CLIENT_ESTABLISHED:
         log::info("connected to {}", options_.url);
         lws_callback_on_writable(wsi);

@@ -63,7 +63,7 @@ public:
 
     void answer(const Response& response) const { write_all(fd_, response.to_string()); }
 
-    void accept_handshake() const {
+    void accept_handshake(const std::string& more_headers = {}) const {
         EXPECT_EQ(judge_handshake(head), std::nullopt);
         const auto key =
             std::string(*head.first("sec-websocket-key")) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -74,7 +74,7 @@ public:
                               accept.size());
         write_all(fd_, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                        "Sec-WebSocket-Accept: " +
-                           std::string(accept.data()) + "\r\n\r\n");
+                           std::string(accept.data()) + "\r\n" + more_headers + "\r\n");
     }
 
     void send_frame(std::string_view payload, unsigned char first_byte = 0x81) const {
@@ -275,6 +275,16 @@ TEST_F(TailTest, ComesBackAndResumes) {
     server = next_subscriber(&event);
     server->send_frame(R"([{"id":21,"message":{"type":"t","payload":1}}])");
     EXPECT_THAT(line(), HasSubstr("#21"));
+}
+
+TEST_F(TailTest, KeepsTheCookiesThatTheServerSets) {
+    start({"--cookie=session_id=old"});
+    auto server = next_connection();
+    EXPECT_EQ(server->head.cookies(), "session_id=old");
+    server->accept_handshake("Set-Cookie: odoo_bus_gateway=0123; Path=/\r\nSet-Cookie: session_id=new\r\n");
+    server->receive_frame();
+    server.reset();
+    EXPECT_EQ(next_connection()->head.cookies(), "session_id=new; odoo_bus_gateway=0123");
 }
 
 TEST_F(TailTest, LargeAndFragmentedMessages) {
