@@ -9,6 +9,8 @@
 
 #include <array>
 #include <csignal>
+#include <cstdio>
+#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -154,6 +156,7 @@ protected:
         arguments.insert(arguments.begin(), "ws://" + host_ + "/websocket");
         std::array<int, 2> ends;
         ASSERT_EQ(pipe(ends.data()), 0);
+        std::fflush(nullptr); // or the process would print it once more
         process_ = fork();
         ASSERT_GE(process_, 0);
         if (process_ == 0) {
