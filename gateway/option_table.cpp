@@ -51,8 +51,8 @@ std::vector<OptionDefinition> build_table() {
          "restart or crash of the gateway. Empty: remember nothing.",
          NEEDS_RESTART, path_field(&O::state_dir)},
         {"history-seconds", "SECONDS", keep, "Keep notifications this long for clients that come back.",
-         RELOADS, seconds_field(&O::history_seconds, 1, 604'800)},
-        {"history-bytes", "BYTES", keep, "Keep at most so much of them, for each database.", RELOADS,
+         NEEDS_RESTART, seconds_field(&O::history_seconds, 1, 604'800)},
+        {"history-bytes", "BYTES", keep, "Keep at most so much of them, for each database.", NEEDS_RESTART,
          bytes_field(&O::history_bytes, 64 * KIB, 1024 * GIB)},
 
         {"max-message-bytes", "BYTES", protocol, "Close with 1009 when a client sends a larger message.",
@@ -81,9 +81,9 @@ std::vector<OptionDefinition> build_table() {
          "Refuse a request whose head has not come after this time with 408.", RELOADS,
          seconds_field(&O::head_timeout, 0.1, 3'600)},
         {"max-queue-bytes", "BYTES", bounds,
-         "Close a client with 1013 that falls further behind than this; it comes back and resumes.", RELOADS,
-         bytes_field(&O::max_queue_bytes, 1 * KIB, 1 * GIB)},
-        {"max-queue-seconds", "SECONDS", bounds, "The same, in time.", RELOADS,
+         "Close a client with 1013 that falls further behind than this; it comes back and resumes.",
+         NEEDS_RESTART, bytes_field(&O::max_queue_bytes, 1 * KIB, 1 * GIB)},
+        {"max-queue-seconds", "SECONDS", bounds, "The same, in time.", NEEDS_RESTART,
          seconds_field(&O::max_queue_seconds, 0.1, 3'600)},
 
         {"log-level", "LEVEL", logging, "Log this and what is more serious.", RELOADS,

@@ -322,16 +322,16 @@ TEST(Options, ReloadChangesWhatMayChange) {
     const Options running = parse(arguments);
 
     file.write(
-        "threads = 4\nlog-level = debug\nmax-channels = 10\nping-interval = 9\nhistory-bytes = 1MiB\n");
+        "threads = 4\nlog-level = debug\nmax-channels = 10\nping-interval = 9\nmax-message-bytes = 2MiB\n");
     const auto result = reload_options(running, arguments, environment);
     ASSERT_TRUE(std::holds_alternative<Reload>(result));
     const Reload& reload = std::get<Reload>(result);
     EXPECT_THAT(reload.changed,
-                ElementsAre("--history-bytes: 1MiB (was 256MiB)", "--log-level: debug (was info)"));
+                ElementsAre("--max-message-bytes: 2MiB (was 1MiB)", "--log-level: debug (was info)"));
     EXPECT_THAT(reload.needs_restart, ElementsAre("--threads"));
     EXPECT_EQ(reload.options.threads, 2u);
     EXPECT_EQ(reload.options.log_level, log::Level::debug);
-    EXPECT_EQ(reload.options.history_bytes, 1u << 20);
+    EXPECT_EQ(reload.options.max_message_bytes, 2u << 20);
     EXPECT_EQ(reload.options.ping_interval, Milliseconds(3000)); // the command line stays above the file
     EXPECT_EQ(reload.options.databases, running.databases);
 
