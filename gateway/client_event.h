@@ -41,7 +41,7 @@ struct ClientEventLimits {
     size_t max_channels = 1'000;
     size_t max_channel_bytes = 1'024; // of one channel
     size_t max_depth = 16;            // of nested arrays and objects
-    size_t max_values = 65'536; // in one event, since a parsed value takes far more memory than its text
+    size_t max_values = 16'384; // in one event, since a parsed value takes far more memory than its text
 };
 
 // `text`: a whole message.

@@ -185,7 +185,7 @@ void Tail::connect() {
         info.ssl_connection |= LCCSCF_ALLOW_SELFSIGNED | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK |
                                LCCSCF_ALLOW_EXPIRED | LCCSCF_ALLOW_INSECURE;
     if (!lws_client_connect_via_info(&info))
-        lost("the connection could not be begun");
+        lost("there is no such host or socket");
 }
 
 // Tries again later, unless this is the end. libwebsockets may report one loss in two ways.
@@ -318,7 +318,11 @@ void Tail::connection_failed(lws* wsi, std::string_view why) {
         exit_code_ = 1;
         finished_ = true;
     }
-    lost(status >= 400 ? fmt::format("HTTP status {}", status) : std::string(why));
+    if (status >= 400)
+        return lost(fmt::format("HTTP status {}", status));
+    const bool is_tls = why.find("SSL") != why.npos || why.find("tls") != why.npos;
+    lost(is_tls ? fmt::format("{}; a certificate that is not trusted needs --insecure", why)
+                : std::string(why));
 }
 
 int Tail::handle(lws* wsi, lws_callback_reasons reason, void* in, size_t length) {

@@ -128,6 +128,7 @@ TEST(RequestHead, HeaderLines) {
 TEST(RequestHead, BareLineFeeds) {
     EXPECT_EQ(status_of("GET / HTTP/1.1\nHost: a\n\n"), 400);
     EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\n\r\n"), 400);
+    EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: ab\n\r\n"), 400);
     EXPECT_EQ(status_of("GET / HTTP/1.1\r\nHost: a\r\n\n"), 400);
 }
 
