@@ -29,7 +29,7 @@ Holder parse_holder(std::string_view virtualtransaction) {
 }
 
 void Ledger::start(Id max_seen, IdSet gaps) {
-    max_seen_ = max_seen;
+    max_seen_ = settled_ = max_seen;
     generations_.clear();
     if (!gaps.empty())
         generations_.push_back({.ids = std::move(gaps), .holders = {}});
@@ -74,6 +74,7 @@ std::vector<IdRange> Ledger::due(size_t limit) {
         probe_from_ = 0;
     }
     merge_generations();
+    settled_ = max_seen_;
     return {};
 }
 
@@ -84,39 +85,28 @@ void Ledger::probed(std::span<const IdRange> ranges, std::span<const Id> found) 
         const uint64_t before = generation.ids.size();
         for (const Id id : found)
             generation.ids.remove(id);
-        filled_ += before - generation.ids.size();
-        if (generation.holders.empty()) {
-            const uint64_t undecided = generation.ids.size();
+        const uint64_t undecided = generation.ids.size();
+        filled_ += before - undecided;
+        if (generation.holders.empty())
             for (const IdRange& range : ranges)
                 generation.ids.remove(range);
-            died_ += undecided - generation.ids.size();
-        }
-        probe_from_ = ranges.back().last + 1;
-        return; // the first due generation is the one that due() asked about
+        died_ += undecided - generation.ids.size();
+        break; // the first due generation is the one that due() asked about
     }
+    probe_from_ = ranges.back().last + 1;
+    settled_ = std::max(settled_, ranges.back().last);
 }
 
 void Ledger::merge_generations() {
     std::erase_if(generations_, [](const Generation& generation) { return generation.ids.empty(); });
-    for (size_t i = 0; i < generations_.size(); ++i)
-        for (size_t j = generations_.size() - 1; j > i; --j)
-            if (generations_[i].holders == generations_[j].holders) {
-                generations_[i].ids.merge(generations_[j].ids);
-                generations_.erase(generations_.begin() + static_cast<std::ptrdiff_t>(j));
-            }
-    while (generations_.size() > MAX_GENERATIONS) {
-        Generation& last = generations_.back();
-        Generation& other = generations_[generations_.size() - 2];
-        std::vector<Holder> both;
-        std::ranges::set_union(last.holders, other.holders, std::back_inserter(both));
-        other.ids.merge(last.ids);
-        other.holders = std::move(both);
-        generations_.pop_back();
+    for (size_t i = generations_.size(); i-- > 1;) {
+        Generation &older = generations_[i - 1], &newer = generations_[i];
+        if (older.holders == newer.holders || generations_.size() > MAX_GENERATIONS) {
+            older.ids.merge(newer.ids);
+            older.holders = std::move(newer.holders);
+            generations_.erase(generations_.begin() + static_cast<std::ptrdiff_t>(i));
+        }
     }
-}
-
-void Ledger::forget_holders() {
-    start(max_seen_, gaps());
 }
 
 void Ledger::lower(Id max_seen) {

@@ -1,0 +1,222 @@
+#!/usr/bin/python3
+"""Breaks the ledger, the set of ids and the state file on purpose, and checks that a unit test fails each time.
+
+    test/mutations.py [WORD]    only the mutations whose description has WORD in it
+
+Each mutation is compiled in a temporary folder; the working tree is not touched.
+"""
+import concurrent.futures
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+SOURCES = ["gateway/id_set.cpp", "gateway/ledger.cpp", "gateway/order_ring.cpp", "gateway/checkpoint.cpp",
+           "gateway/state_file.cpp", "test/unit/id_set_test.cpp", "test/unit/ledger_test.cpp",
+           "test/unit/ledger_simulation_test.cpp", "test/unit/state_file_test.cpp"]
+CYCLE = "test/unit/simulated_gateway.h"  # the cycle as database.cpp runs it
+
+# (what is broken, file, text, its replacement)
+MUTATIONS = [
+    # the gap rule
+    ("holders are looked up before the read", CYCLE,
+     [("        ++statements_;\n        incoming_ = ", "        ++statements_;\n        early_ = postgres_.holders();\n        incoming_ = "),
+      ("ledger_.hold(postgres_.holders());", "ledger_.hold(early_);"),
+      ("    bool full_ = false;", "    bool full_ = false;\n    std::vector<Holder> early_;")]),
+    ("a gap is not probed when it is first noted", "gateway/ledger.cpp",
+     "generation.noted = generation.due = true;", "generation.noted = true;"),
+    ("a gap dies without a probe", "gateway/ledger.cpp",
+     "            generation.holders = std::move(left);\n",
+     "            generation.holders = std::move(left);\n            if (generation.holders.empty())\n"
+     "                generation.ids = {};\n"),
+    ("a gap dies while one of its holders is left", "gateway/ledger.cpp",
+     "if (generation.holders.empty())\n            for", "if (generation.holders.size() < 2)\n            for"),
+    ("holders that have gone stay noted", "gateway/ledger.cpp",
+     "            generation.holders = std::move(left);\n", ""),
+    ("newcomers become holders of old gaps", "gateway/ledger.cpp",
+     "std::ranges::set_intersection(generation.holders, holders, std::back_inserter(left));",
+     "left = holders;"),
+    ("a gap is probed only when all its holders have gone", "gateway/ledger.cpp",
+     "            generation.due = true;\n        }", "            generation.due = generation.holders.empty();\n        }"),
+    ("a gap is never probed again", "gateway/ledger.cpp",
+     "            generation.due = true;\n        }", "        }"),
+    ("holders keep their names over a reconnect", "gateway/ledger.h",
+     "void abandon() { lower(settled_); }", "void abandon() { if (settled_ < max_seen_) lower(settled_); }"),
+    ("what was read before the connection was lost counts as dispatched", "gateway/ledger.h",
+     "void abandon() { lower(settled_); }", "void abandon() { lower(max_seen_); }"),
+    ("generations are merged whoever holds them", "gateway/ledger.cpp",
+     "if (generations_[i].holders == generations_[j].holders) {", "if (true) {"),
+    ("generations are never merged", "gateway/ledger.cpp",
+     "if (generations_[i].holders == generations_[j].holders) {", "if (false) {"),
+    ("surplus generations lose holders", "gateway/ledger.cpp",
+     "std::ranges::set_union(last.holders, other.holders, std::back_inserter(both));", "both = other.holders;"),
+    ("surplus generations are kept", "gateway/ledger.cpp",
+     "while (generations_.size() > MAX_GENERATIONS)", "while (false)"),
+    ("the last id of a gap is forgotten", "gateway/ledger.cpp",
+     "fresh.add({max_seen_ + 1, id - 1});", "fresh.add({max_seen_ + 1, id - 2});"),
+    ("an answer that was cut by its limit counts as whole", CYCLE,
+     "if (found.size() == limits_.probe_rows) {", "if (false) {"),
+    # cause before effect
+    ("rows of the read are dispatched before the probes", CYCLE,
+     "        ledger_.saw(incoming_);\n",
+     "        ledger_.saw(incoming_);\n        dispatched_.insert(dispatched_.end(), incoming_.begin(), incoming_.end());\n"
+     "        incoming_.clear();\n"),
+    ("rows of the read are dispatched after all probes", CYCLE,
+     "ledger_.probed(ranges_, found);\n        dispatch(std::move(found));",
+     "ledger_.probed(ranges_, found);\n        dispatched_.insert(dispatched_.end(), found.begin(), found.end());"),
+    ("ranges are probed in the order of their generations", "gateway/ledger.cpp",
+     "        std::ranges::sort(ranges, {}, &IdRange::first);\n", ""),
+    ("what a probe has settled is not noted", "gateway/ledger.cpp",
+     "    settled_ = std::max(settled_, ranges.back().last);\n", ""),
+    ("a probe settles everything", "gateway/ledger.cpp",
+     "settled_ = std::max(settled_, ranges.back().last);", "settled_ = max_seen_;"),
+    # the set of ids
+    ("two neighbouring ranges are not joined", "gateway/id_set.cpp",
+     "next != complete_.end() && next->first == last + 1", "false"),
+    ("a complete chunk stays a bitmap", "gateway/id_set.cpp",
+     "    if (std::ranges::all_of(bitmap, [](uint64_t word) { return word == ALL; }))\n", "    if (false)\n"),
+    ("a range that is cut in two loses its second half", "gateway/id_set.cpp",
+     "        if (to > last)\n            complete_.emplace(last + 1, to);\n", ""),
+    ("removed ids are still counted", "gateway/id_set.cpp",
+     "        size_ -= std::popcount(bits & it->second[word]);\n", ""),
+    ("foreign bytes after a set are ignored", "gateway/id_set.cpp",
+     "return count == 0 && bytes.empty();", "return count == 0;"),
+    # the state file
+    ("entries count before they are written", "gateway/order_ring.cpp",
+     "    for (const Dispatched& entry : batch) {", "    publish_next(next);\n    for (const Dispatched& entry : batch) {"),
+    ("entries are overwritten before they are given up", "gateway/order_ring.cpp",
+     "    if (next - first_ > capacity_)\n        publish_first(next - capacity_);\n",
+     ""),
+    ("the order's entries are not checked", "gateway/order_ring.cpp",
+     "if (entry.checksum != checksum(entry, position))", "if (false)"),
+    ("an entry's checksum is that of any position", "gateway/order_ring.cpp",
+     "file_id_ + position);", "file_id_);"),
+    ("the order's header is not checked", "gateway/order_ring.cpp",
+     "header.checksum != odoo_bus::fingerprint({memory.data(), offsetof(Header, checksum)}) ||", ""),
+    ("the order's counters are not checked", "gateway/order_ring.cpp",
+     "return word % PRIME == 1;", "return true;"),
+    ("the order's format is not checked", "gateway/order_ring.cpp",
+     "if (header.format != FORMAT || header.slot_bytes != sizeof(Slot)) {", "if (false) {"),
+    ("the ledger's checksum is not checked", "gateway/checkpoint.cpp",
+     "checksum != fingerprint(bytes) ||", ""),
+    ("the ledger's format is not checked", "gateway/checkpoint.cpp",
+     "if (head.format != FORMAT) {", "if (false) {"),
+    ("a ledger of another order is trusted", "gateway/checkpoint.cpp",
+     "if (head.file_id != file_id) {", "if (false) {"),
+    ("an order that is older than its ledger is trusted", "gateway/state_file.cpp",
+     "checkpoint->next < ring->first() || checkpoint->next > ring->next()", "checkpoint->next < ring->first()"),
+    ("a checkpoint is not brought forward", "gateway/state_file.cpp",
+     "        checkpoint->advance(", "        if (false) checkpoint->advance("),
+    ("ids that are dispatched stay gaps", "gateway/checkpoint.cpp",
+     "            gaps.remove(id);\n        } else {", "        } else {"),
+    ("a chosen id far ahead opens gaps", "gateway/checkpoint.cpp",
+     "if (is_ahead && id > max_seen) {", "if (false) {"),
+    ("chosen ids that were passed become gaps", "gateway/checkpoint.cpp",
+     "                gaps.remove(passed);\n", ""),
+    ("a checkpoint is written over the former one", "gateway/state_file.cpp",
+     'const Path fresh = with(ledger_, ".new");', "const Path fresh = ledger_;"),
+    ("the ledger is kept when the order no longer reaches back to it", "gateway/state_file.cpp",
+     "    if (batch.size() > room())\n        files_->forget_ledger();\n", ""),
+    ("the order is replaced before its ledger", "gateway/state_file.cpp",
+     "        failure = files->write_ledger(loaded->ledger);\n        if (failure.empty())\n            failure =",
+     "        failure ="),
+    ("damaged files are not set aside", "gateway/state_file.cpp",
+     "            files->set_aside_all();\n", "            ;\n"),
+    ("damaged files are kept without bound", "gateway/state_file.cpp",
+     "while (n < MAX_DAMAGED &&", "while ("),
+    ("two gateways share the files", "gateway/state_file.cpp",
+     "if (flock(lock_->get(), LOCK_EX | LOCK_NB) != 0)", "if (false)"),
+    ("no space is reserved", "gateway/state_file.cpp",
+     "errno = posix_fallocate(fd, 0, static_cast<off_t>(OrderRing::bytes(capacity)));",
+     "errno = ftruncate(fd, static_cast<off_t>(OrderRing::bytes(capacity)));"),
+]
+
+
+def compile_object(tree, source, objects):
+    target = objects / (pathlib.Path(source).stem + ".o")
+    subprocess.run(["g++", "-std=c++20", "-O1", "-w", f"-I{tree}/gateway", f"-I{tree}/test/unit", "-c",
+                    f"{tree}/{source}", "-o", target], check=True)
+    return target
+
+
+def mutate(text, description, replacements):
+    for old, new in replacements:
+        if text.count(old) != 1:
+            sys.exit(f"mutation {description!r} does not fit any more: {text.count(old)} places have {old!r}")
+        text = text.replace(old, new)
+    return text
+
+
+def run(binary, test_filter="*"):
+    """The tests that failed, and how it ended."""
+    try:
+        done = subprocess.run([binary, "--gtest_brief=1", f"--gtest_filter={test_filter}"], capture_output=True,
+                              text=True, errors="replace", timeout=120)
+    except subprocess.TimeoutExpired:
+        return ["(never ends)"]
+    failed = re.findall(r"^\[  FAILED  \] (\S+?)(?:,| \()", done.stdout, re.M)
+    if done.returncode < 0:
+        failed.append(f"(signal {-done.returncode})")
+    return list(dict.fromkeys(failed))
+
+
+def main():
+    word = sys.argv[1] if len(sys.argv) > 1 else ""
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        objects = folder / "objects"
+        objects.mkdir()
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            whole = dict(zip(SOURCES, pool.map(lambda s: compile_object(ROOT, s, objects), SOURCES)))
+
+        def link(parts, binary):
+            subprocess.run(["g++", "-o", binary, *parts.values(), "-lgtest", "-lgtest_main", "-lxxhash", "-lpthread"],
+                           check=True)
+            return binary
+
+        if failed := run(link(whole, folder / "unchanged")):
+            sys.exit(f"tests fail without any mutation: {failed}")
+
+        def attempt(number):
+            description, path, *change = MUTATIONS[number]
+            replacements = change[0] if isinstance(change[0], list) else [tuple(change)]
+            tree = folder / str(number)
+            for part in ("gateway", "test/unit"):
+                (tree / part).mkdir(parents=True)
+                for file in (ROOT / part).glob("*"):
+                    (tree / part / file.name).symlink_to(file)
+            (tree / path).unlink()
+            (tree / path).write_text(mutate((ROOT / path).read_text(), description, replacements))
+            parts = dict(whole)
+            name = pathlib.Path(path).name
+            for source in SOURCES:
+                if source == path or (path.endswith(".h") and "ledger" in source and "id_set" not in source):
+                    # An include in quotes is looked for beside the including file first.
+                    if source != path:
+                        text = (ROOT / source).read_text()
+                        (tree / source).unlink()
+                        (tree / source).write_text(text)
+                    if path.endswith(".h"):
+                        for header in (ROOT / "test/unit").glob("*.h"):
+                            if header.name != name:
+                                copy = tree / "test/unit" / header.name
+                                copy.unlink(missing_ok=True)
+                                copy.write_text(header.read_text())
+                    (tree / "objects").mkdir(exist_ok=True)
+                    parts[source] = compile_object(tree, source, tree / "objects")
+            return description, run(link(parts, tree / "tests"))
+
+        wanted = [n for n, mutation in enumerate(MUTATIONS) if word in mutation[0]]
+        survived = 0
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for description, failed in pool.map(attempt, wanted):
+                survived += not failed
+                print(f"{description}: {', '.join(failed) if failed else 'NO TEST FAILS'}", flush=True)
+        print(f"{len(wanted) - survived} of {len(wanted)} mutations are caught")
+        return survived != 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

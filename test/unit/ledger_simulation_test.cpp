@@ -1,0 +1,283 @@
+// The ledger against a simulated PostgreSQL: thousands of random schedules, every small one, and the sizes
+// that an hour under load reaches.
+#include <algorithm>
+#include <chrono>
+#include <random>
+
+#include <gtest/gtest.h>
+
+#include "seed.h"
+#include "simulated_gateway.h"
+#include "simulated_postgres.h"
+
+namespace odoo_bus {
+namespace {
+
+using Random = std::mt19937_64;
+
+// A connection that writes: transactions of random statements, one small step at a time.
+class RandomWriter {
+public:
+    RandomWriter(SimulatedPostgres& postgres, int backend) : postgres_(postgres), backend_(backend) {}
+
+    void step(Random& random) {
+        if (restarts_ != postgres_.restarts()) { // the server has ended what was not prepared
+            restarts_ = postgres_.restarts();
+            next_ = next_ == PREPARED ? PREPARED : IDLE;
+        }
+        switch (next_) {
+        case IDLE:
+            transaction_ = postgres_.begin(backend_);
+            prepared_ = false;
+            left_ = random() % 5;
+            next_ = STATEMENT;
+            break;
+        case STATEMENT:
+            statement(random);
+            break;
+        case DRAW:
+            postgres_.draw(transaction_);
+            next_ = random() % 16 ? INSERT : STATEMENT; // or the row is refused
+            break;
+        case INSERT:
+            postgres_.insert(transaction_);
+            next_ = STATEMENT;
+            break;
+        case PREPARED: // COMMIT PREPARED or ROLLBACK PREPARED, some time later
+            if (random() % 4 == 0)
+                end(random);
+            break;
+        case RELEASE:
+            postgres_.release(transaction_);
+            prepared_ = false;
+            next_ = IDLE;
+            break;
+        }
+    }
+    void end_everything(Random& random) {
+        left_ = 0;
+        do
+            step(random);
+        while (next_ != IDLE);
+    }
+
+private:
+    void statement(Random& random) {
+        if (left_ == 0) {
+            prepared_ = random() % 6 == 0;
+            if (!prepared_)
+                return end(random);
+            postgres_.prepare(transaction_);
+            next_ = PREPARED;
+            return;
+        }
+        --left_;
+        switch (random() % 6) {
+        case 0:
+            postgres_.savepoint(transaction_);
+            break;
+        case 1:
+            if (postgres_.savepoints(transaction_) > 0)
+                postgres_.rollback_to_savepoint(transaction_);
+            break;
+        default:
+            postgres_.lock(transaction_);
+            next_ = DRAW;
+        }
+    }
+    void end(Random& random) {
+        if (random() % 4)
+            postgres_.become_visible(transaction_);
+        else
+            postgres_.abort(transaction_);
+        next_ = RELEASE;
+    }
+
+    SimulatedPostgres& postgres_;
+    const int backend_;
+    enum { IDLE, STATEMENT, DRAW, INSERT, PREPARED, RELEASE } next_ = IDLE;
+    SimulatedPostgres::Transaction transaction_ = 0;
+    bool prepared_ = false;
+    size_t left_ = 0;
+    int restarts_ = 0;
+};
+
+// Writers, the gateway, restarts of the server and lost connections, in random order.
+std::string random_schedule(uint64_t seed) {
+    Random random(seed);
+    SimulatedPostgres postgres;
+    SimulatedGateway gateway(
+        postgres,
+        {.read_rows = 1 + random() % 6, .probe_ranges = 1 + random() % 4, .probe_rows = 1 + random() % 4});
+    std::vector<RandomWriter> writers;
+    for (int backend = 1; backend <= static_cast<int>(2 + random() % 5); ++backend)
+        writers.emplace_back(postgres, backend);
+    const uint64_t gateway_share = 1 + random() % 4, faults = random() % 3;
+    for (uint64_t steps = 40 + random() % 120; steps > 0; --steps) {
+        if (faults && random() % 64 < faults) {
+            if (random() % 2)
+                postgres.restart();
+            gateway.lose_connection();
+        } else if (random() % 8 < gateway_share) {
+            gateway.step();
+        } else {
+            writers[random() % writers.size()].step(random);
+        }
+    }
+    for (RandomWriter& writer : writers)
+        writer.end_everything(random);
+    while (!gateway.step()) // the cycle that was under way
+        ;
+    gateway.cycle_until_quiet();
+    gateway.cycle();
+    if (gateway.ledger().stats().bytes != 0)
+        return "the ledger keeps memory for no gap";
+    return complaint(postgres, gateway);
+}
+
+TEST(LedgerSimulation, RandomSchedules) {
+    uint64_t seed = test_seed();
+    const auto begin = std::chrono::steady_clock::now();
+    constexpr int SCHEDULES = 20'000;
+    for (int i = 0; i < SCHEDULES; ++i, ++seed) {
+        const std::string wrong = random_schedule(seed);
+        ASSERT_EQ(wrong, "") << again(seed);
+    }
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+    printf("%d random schedules, %.0f a second\n", SCHEDULES, SCHEDULES / took.count());
+}
+
+// One writer's whole life in a small enumeration.
+enum Step { SEND, SAVEPOINT, ROLLBACK_TO, VISIBLE, ABORT, RELEASE };
+using Script = std::vector<Step>;
+
+const Script COMMITS = {SEND, VISIBLE, RELEASE};
+const Script ROLLS_BACK = {SEND, ABORT, RELEASE};
+const Script SENDS_TWICE = {SEND, SEND, VISIBLE, RELEASE};
+const Script WITH_SAVEPOINT = {SEND, SAVEPOINT, SEND, ROLLBACK_TO, VISIBLE, RELEASE};
+
+// Who makes the steps of a schedule: 0 is the gateway, the others are writers.
+std::string replay(const std::vector<int>& schedule, const std::vector<Script>& scripts) {
+    SimulatedPostgres postgres;
+    SimulatedGateway gateway(postgres);
+    std::vector<SimulatedPostgres::Transaction> transactions;
+    for (size_t i = 0; i < scripts.size(); ++i)
+        transactions.push_back(postgres.begin(static_cast<int>(i + 1)));
+    std::vector<size_t> done(scripts.size());
+    for (const int who : schedule) {
+        if (who == 0) {
+            gateway.step();
+            continue;
+        }
+        const auto writer = static_cast<size_t>(who - 1);
+        const auto transaction = transactions[writer];
+        switch (scripts[writer][done[writer]++]) {
+        case SEND:
+            postgres.send(transaction);
+            break;
+        case SAVEPOINT:
+            postgres.savepoint(transaction);
+            break;
+        case ROLLBACK_TO:
+            postgres.rollback_to_savepoint(transaction);
+            break;
+        case VISIBLE:
+            postgres.become_visible(transaction);
+            break;
+        case ABORT:
+            postgres.abort(transaction);
+            break;
+        case RELEASE:
+            postgres.release(transaction);
+            break;
+        }
+    }
+    while (!gateway.step())
+        ;
+    gateway.cycle();
+    gateway.cycle();
+    return complaint(postgres, gateway);
+}
+
+// Every order of the steps of `scripts` and of `statements` steps of the gateway. Returns how many there are.
+size_t enumerate(const std::vector<Script>& scripts, size_t statements) {
+    std::vector<int> schedule(statements, 0);
+    for (size_t i = 0; i < scripts.size(); ++i)
+        schedule.insert(schedule.end(), scripts[i].size(), static_cast<int>(i + 1));
+    size_t count = 0;
+    do {
+        ++count;
+        const std::string wrong = replay(schedule, scripts);
+        if (!wrong.empty()) {
+            std::string steps;
+            for (const int who : schedule)
+                steps += std::to_string(who);
+            ADD_FAILURE() << wrong << " in " << steps << " (0: the gateway)";
+            break;
+        }
+    } while (std::ranges::next_permutation(schedule).found);
+    return count;
+}
+
+TEST(LedgerSimulation, EveryScheduleOfAFewWriters) {
+    size_t count = 0;
+    for (const Script& first : {COMMITS, ROLLS_BACK, SENDS_TWICE, WITH_SAVEPOINT})
+        for (const Script& second : {COMMITS, ROLLS_BACK, SENDS_TWICE})
+            count += enumerate({first, second}, 4);
+    count += enumerate({SENDS_TWICE, SENDS_TWICE}, 6);
+    count += enumerate({COMMITS, COMMITS, COMMITS}, 3);
+    count += enumerate({COMMITS, ROLLS_BACK, COMMITS}, 3);
+    printf("all of %zu schedules\n", count);
+    EXPECT_GT(count, 400'000u);
+}
+
+// While one transaction that has sent holds the lock, every other id of many is rolled back.
+TEST(LedgerSimulation, MillionsOfGapsUnderALongHolderCostMegabytesAndNoTime) {
+    using Clock = std::chrono::steady_clock;
+    constexpr Id CYCLES = 20'000, IDS = 500; // of one cycle; half of them are gaps
+    const std::vector<Holder> long_holder = {parse_holder("1/1")};
+    Ledger ledger;
+    ledger.start(0, {});
+    Id next = 1;
+    uint64_t probed = 0;
+    const auto run_cycles = [&](Id cycles) {
+        std::vector<double> microseconds;
+        for (Id cycle = 0; cycle < cycles; ++cycle) {
+            std::vector<Id> seen;
+            for (const Id end = next + IDS; next < end; next += 2)
+                seen.push_back(next + 1);
+            const auto begin = Clock::now();
+            ledger.saw(seen);
+            ledger.hold(long_holder);
+            for (auto ranges = ledger.due(1000); !ranges.empty(); ranges = ledger.due(1000)) {
+                probed += ranges.size();
+                ledger.probed(ranges, {});
+            }
+            microseconds.push_back(std::chrono::duration<double, std::micro>(Clock::now() - begin).count());
+        }
+        std::ranges::nth_element(microseconds, microseconds.begin() + cycles / 2);
+        return microseconds[static_cast<size_t>(cycles / 2)];
+    };
+    const double early = run_cycles(CYCLES / 20);
+    run_cycles(CYCLES - CYCLES / 10);
+    const double late = run_cycles(CYCLES / 20);
+    const Ledger::Stats stats = ledger.stats();
+    printf("%.1f million gaps: %.1f MB; a cycle with %lld new gaps took %.0f us at first, %.0f us at last\n",
+           static_cast<double>(stats.gaps) / 1e6, static_cast<double>(stats.bytes) / 1e6,
+           static_cast<long long>(IDS / 2), early, late);
+    EXPECT_EQ(stats.gaps, 5'000'000u);
+    EXPECT_EQ(stats.generations, 1u);
+    EXPECT_LT(stats.bytes, 2'000'000u);
+    EXPECT_EQ(probed, stats.gaps) << "each gap is probed once, when it is noted";
+    EXPECT_LT(late, 4 * early + 100) << "a cycle must not cost more because of the gaps that are kept";
+
+    // The holder ends: now all of them are decided.
+    ledger.hold({});
+    for (auto ranges = ledger.due(1000); !ranges.empty(); ranges = ledger.due(1000))
+        ledger.probed(ranges, {});
+    EXPECT_FALSE(ledger.has_gaps());
+    EXPECT_EQ(ledger.stats().bytes, 0u);
+}
+
+} // namespace
+} // namespace odoo_bus
