@@ -39,7 +39,7 @@ gateway:
 	ln -sf gateway/odoo-bus-gateway build/odoo-bus-gateway
 
 demo:
-	deploy/install-dependencies
+	deploy/install-dependencies demo
 	test/demo
 
 test:
