@@ -25,10 +25,11 @@ struct Head {
     uint32_t relation_oid;
     uint64_t next;
     int64_t max_seen;
+    int64_t settled;
     uint64_t gaps_bytes;
     uint64_t ahead_bytes;
 };
-static_assert(sizeof(Head) == 80, "without padding");
+static_assert(sizeof(Head) == 88, "without padding");
 
 } // namespace
 
@@ -67,6 +68,7 @@ std::string encode_checkpoint(const Checkpoint& checkpoint, uint64_t file_id) {
                  .relation_oid = checkpoint.identity.relation_oid,
                  .next = checkpoint.next,
                  .max_seen = checkpoint.max_seen,
+                 .settled = checkpoint.settled,
                  .gaps_bytes = gaps.size(),
                  .ahead_bytes = ahead.size()};
     memcpy(head.magic, MAGIC, sizeof MAGIC);
@@ -115,6 +117,7 @@ std::optional<Checkpoint> decode_checkpoint(std::string_view bytes, uint64_t fil
                            .relation_oid = head.relation_oid};
     checkpoint.next = head.next;
     checkpoint.max_seen = head.max_seen;
+    checkpoint.settled = head.settled;
     return checkpoint;
 }
 

@@ -25,6 +25,7 @@ struct Checkpoint {
     Identity identity = {};
     Position next = 1; // everything before this position is in it
     Id max_seen = 0;
+    Id settled = 0; // ids up to this one may have been dispatched before the entries that are kept
     IdSet gaps = {};
     IdSet ahead = {}; // ids above max_seen that were dispatched
     bool operator==(const Checkpoint&) const = default;

@@ -298,6 +298,7 @@ void Database::remember(const Batch& batch) {
 void Database::checkpoint() {
     if (state_ && !state_->checkpoint({.identity = identity(),
                                        .max_seen = ledger_.max_seen(),
+                                       .settled = history_.settled(),
                                        .gaps = ledger_.gaps(),
                                        .ahead = ahead_})) {
         static log::Limited lines("failed checkpoints", 1);

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -54,9 +55,9 @@ private:
 
     // --- where to begin ---
     void begin();
-    void restore(std::shared_ptr<StateFile::Loaded> loaded);
-    void restore_rows(std::shared_ptr<StateFile::Loaded> loaded, size_t from, std::vector<BatchPtr> kept);
-    void restored(const StateFile::Loaded& loaded, std::vector<BatchPtr> kept);
+    void restore();
+    void restore_rows(size_t from, std::vector<BatchPtr> kept);
+    void restored(std::vector<BatchPtr> kept);
     Identity identity() const;
     void adopt_table(bool missed);
     void adopt_rows(const PgResult& result, bool missed);
@@ -89,6 +90,7 @@ private:
     Ledger ledger_;
     History history_;
     std::unique_ptr<StateFile> state_;
+    std::optional<StateFile::Loaded> loaded_; // from state_, until it has been restored
     TableFacts facts_;
     bool known_ = false; // facts_, ledger_ and history_ are of this process or of the state file
 

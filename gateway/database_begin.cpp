@@ -26,53 +26,56 @@ void Database::begin() {
         StateFile::Opened opened = StateFile::open(
             std::filesystem::path(settings_.state_dir) / StateFile::name_of(settings_.name), STATE_ENTRIES);
         state_ = std::move(opened.file);
+        loaded_ = std::move(opened.loaded);
         if (!opened.message.empty())
             log::log(state_ ? log::Level::warning : log::Level::error, "database \"{}\": {}", settings_.name,
                      opened.message);
-        if (opened.loaded)
-            return restore(std::make_shared<StateFile::Loaded>(std::move(*opened.loaded)));
     }
-    adopt_table(false);
+    if (loaded_)
+        restore();
+    else
+        adopt_table(false);
 }
 
-// Goes on where an earlier process of this gateway was killed or stopped.
-void Database::restore(std::shared_ptr<StateFile::Loaded> loaded) {
-    const Identity before = loaded->ledger.identity, now = identity();
-    const int64_t last_us = loaded->entries.empty() ? 0 : loaded->entries.back().dispatched_us;
-    history_.start(loaded->first + loaded->entries.size() - 1, loaded->ledger.max_seen);
+// Goes on where an earlier process of this gateway was killed or stopped. The connection may be lost
+// meanwhile: then all of it is done again.
+void Database::restore() {
+    const Checkpoint& ledger = loaded_->ledger;
+    const std::vector<Dispatched>& entries = loaded_->entries;
+    const Identity before = ledger.identity, now = identity();
+    history_.start(loaded_->first + entries.size() - 1, ledger.max_seen);
     if (before.system_identifier != now.system_identifier || before.database_oid != now.database_oid ||
         before.relation_oid != now.relation_oid) {
         log::warning("database \"{}\": what is in {} is of another database or table: starting afresh",
                      settings_.name, settings_.state_dir);
         return adopt_table(true);
     }
-    if (last_us < now_us() - settings_.history.age_us)
-        return adopt_table(false); // whoever comes back is answered from the table
+    // Whoever comes back after longer than the history lasts is answered from the table.
+    const int64_t oldest_us = now_us() - settings_.history.age_us;
+    const int64_t last_us = entries.empty() ? 0 : entries.back().dispatched_us;
+    if (last_us < oldest_us)
+        return adopt_table(false);
 
     size_t from = 0;
-    Id settled = 0;
-    const bool cut = loaded->first > 1; // older entries have been overwritten
-    while (from < loaded->entries.size() &&
-           (loaded->entries[from].dispatched_us < now_us() - settings_.history.age_us ||
-            (cut && from < loaded->entries.size() / 4)))
-        settled = std::max(settled, loaded->entries[from++].id);
-    history_.start(loaded->first + from - 1, settled);
-    ledger_.start(loaded->ledger.max_seen, std::move(loaded->ledger.gaps));
-    ahead_ = std::move(loaded->ledger.ahead);
+    Id settled = ledger.settled;
+    for (; entries[from].dispatched_us < oldest_us; ++from)
+        settled = std::max(settled, entries[from].id);
+    history_.start(loaded_->first + from - 1, settled);
+    ledger_.start(ledger.max_seen, ledger.gaps);
+    ahead_ = ledger.ahead;
     ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
     read_us_ = last_us;
-    restore_rows(std::move(loaded), from, {});
+    restore_rows(from, {});
 }
 
 // Reads the rows of the history again, in the order in which they were dispatched.
-void Database::restore_rows(std::shared_ptr<StateFile::Loaded> loaded, size_t from,
-                            std::vector<BatchPtr> kept) {
-    const size_t until = std::min(from + RESTORED_ROWS, loaded->entries.size());
+void Database::restore_rows(size_t from, std::vector<BatchPtr> kept) {
+    const size_t until = std::min(from + RESTORED_ROWS, loaded_->entries.size());
     if (from == until)
-        return restored(*loaded, std::move(kept));
+        return restored(std::move(kept));
     std::vector<Id> ids;
     for (size_t i = from; i < until; ++i)
-        ids.push_back(loaded->entries[i].id);
+        ids.push_back(loaded_->entries[i].id);
     connection_.execute("restore", {pg_array(ids)}, [=, this](const PgResult& result) mutable {
         if (failed(result, "reading the history again"))
             return;
@@ -81,7 +84,7 @@ void Database::restore_rows(std::shared_ptr<StateFile::Loaded> loaded, size_t fr
             rows.emplace(result.number(row, 0), row_at(result, row));
         auto batch = std::make_shared<Batch>();
         for (size_t i = from; i < until; ++i) {
-            const Dispatched& entry = loaded->entries[i];
+            const Dispatched& entry = loaded_->entries[i];
             const auto row = rows.find(entry.id);
             std::string error, channel, element;
             if (row != rows.end() && row->second.fingerprint == entry.fingerprint) {
@@ -89,7 +92,7 @@ void Database::restore_rows(std::shared_ptr<StateFile::Loaded> loaded, size_t fr
                 element = make_element(entry.id, row->second.message, error).value_or("");
             }
             batch->push_back({.id = entry.id,
-                              .position = loaded->first + i,
+                              .position = loaded_->first + i,
                               .fingerprint = entry.fingerprint,
                               .dispatched_us = entry.dispatched_us,
                               .channel = std::move(channel),
@@ -99,18 +102,18 @@ void Database::restore_rows(std::shared_ptr<StateFile::Loaded> loaded, size_t fr
         kept.push_back(std::move(batch));
         const Position oldest = history_.trim(now_us());
         std::erase_if(kept, [oldest](const BatchPtr& old) { return old->back().position < oldest; });
-        restore_rows(std::move(loaded), until, std::move(kept));
+        restore_rows(until, std::move(kept));
     });
 }
 
-void Database::restored(const StateFile::Loaded& loaded, std::vector<BatchPtr> kept) {
+void Database::restored(std::vector<BatchPtr> kept) {
+    const Identity before = loaded_->ledger.identity, now = identity();
+    loaded_.reset();
     known_ = true;
     log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
               settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
     audience_.begin(settings_.name, std::move(kept), history_.oldest() - 1, newest(), 0, false);
-    const Identity now = identity();
-    if (loaded.ledger.identity.postmaster_start_us != now.postmaster_start_us ||
-        loaded.ledger.identity.timeline != now.timeline)
+    if (before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline)
         return compare_newest();
     run();
 }
@@ -163,9 +166,12 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
     if (state_)
         state_->clear(head + 1);
     std::vector<BatchPtr> kept;
-    if (BatchPtr batch = history_.append(std::move(rows)))
+    if (BatchPtr batch = history_.append(std::move(rows))) {
+        remember(*batch);
         kept.push_back(std::move(batch));
+    }
     known_ = true;
+    loaded_.reset();
     log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
     audience_.begin(settings_.name, std::move(kept), head, newest(), history_.head(), missed);
     run();

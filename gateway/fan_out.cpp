@@ -54,9 +54,11 @@ void FanOut::adopt(BatchPtr batch) {
 Channel* FanOut::record(const Notification& notification) {
     history_.push_back(&notification);
     head_ = notification.position;
+    // Whoever was given it may name it, though its row is gone. Of an id that was drawn again the first
+    // position counts: nothing after it is lost.
+    positions_.try_emplace(notification.id, notification.position);
     if (notification.channel.empty())
         return nullptr;
-    positions_.try_emplace(notification.id, notification.position);
     Channel& target = channel(notification.channel);
     target.positions.push_back(notification.position);
     return &target;
@@ -90,10 +92,10 @@ void FanOut::flush(Subscriber& subscriber) {
 void FanOut::evict(Position keep_from) {
     while (!history_.empty() && oldest() < keep_from) {
         const Notification& notification = *history_.front();
+        if (auto it = positions_.find(notification.id);
+            it != positions_.end() && it->second == notification.position)
+            positions_.erase(it);
         if (!notification.channel.empty()) {
-            if (auto it = positions_.find(notification.id);
-                it != positions_.end() && it->second == notification.position)
-                positions_.erase(it);
             Channel& target = channel(notification.channel);
             if (auto first = target.positions.from(0); !first.empty() && first[0] == notification.position)
                 target.positions.pop_front();

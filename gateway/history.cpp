@@ -45,7 +45,7 @@ Position History::trim(int64_t now_us) {
            (bytes_ > bounds_.bytes || batches_.front()->back().dispatched_us < now_us - bounds_.age_us)) {
         for (const Notification& notification : *batches_.front()) {
             bytes_ -= notification.bytes();
-            forgotten_ = std::max(forgotten_, notification.id);
+            settled_ = std::max(settled_, notification.id);
         }
         batches_.pop_front();
     }
@@ -56,11 +56,11 @@ void History::start(Position head, Id settled) {
     batches_.clear();
     bytes_ = 0;
     head_ = head;
-    forgotten_ = settled;
+    settled_ = settled;
 }
 
 History::Newest History::newest(int64_t time_us) const {
-    Newest newest{.settled = forgotten_, .rows = {}};
+    Newest newest{.settled = settled_, .rows = {}};
     for (const BatchPtr& batch : batches_)
         for (const Notification& notification : *batch)
             if (notification.dispatched_us < time_us)

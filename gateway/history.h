@@ -36,6 +36,9 @@ public:
     // Forgets everything; positions go on after `head`. Ids up to `settled` may have been dispatched before.
     void start(Position head, Id settled);
 
+    // Ids up to this one may have been dispatched before what is kept.
+    Id settled() const { return settled_; }
+
     Position head() const { return head_; }
     Position oldest() const { return batches_.empty() ? head_ + 1 : batches_.front()->front().position; }
     uint64_t bytes() const { return bytes_; }
@@ -57,7 +60,7 @@ private:
     std::deque<BatchPtr> batches_;
     Position head_ = 0;
     uint64_t bytes_ = 0;
-    Id forgotten_ = 0; // the greatest id that is not kept any more
+    Id settled_ = 0;
 };
 
 } // namespace odoo_bus

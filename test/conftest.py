@@ -1,13 +1,14 @@
 """Fixtures of every suite that is written in Python: a cluster, a database, gateways."""
 import asyncio
 import inspect
+import os
 
 import pytest
 
 from harness.cluster import Cluster
 from harness.gateway import Gateway
 
-TEST_DEADLINE = 300
+TEST_DEADLINE = 300 + float(os.environ.get("CHAOS_SECONDS", "0"))
 
 
 @pytest.hookimpl(tryfirst=True)

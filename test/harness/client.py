@@ -31,6 +31,7 @@ class BusClient:
         self.channels = list(channels)
         self.last = last
         self.headers = dict(headers or {})
+        self.cookies = {}  # that the gateway has set
         self.reconnect = reconnect
         self.delay_scale = delay_scale
         self.check_outdated = check_outdated
@@ -153,6 +154,7 @@ class BusClient:
         except (OSError, asyncio.TimeoutError, websockets.InvalidHandshake, websockets.ConnectionClosed, EOFError):
             return 1006
         self.connections += 1
+        self._keep_cookies(self.socket.response_headers)
         try:
             await self.subscribe()
             self._delay = 1.0
@@ -163,6 +165,14 @@ class BusClient:
             pass
         self.closes.append((self.socket.close_code, self.socket.close_reason))
         return self.socket.close_code
+
+    def _keep_cookies(self, headers):
+        """As a browser does: by one of them the gateway tells its own clients from those of another."""
+        for header in headers.get_all("Set-Cookie"):
+            name, _, value = header.partition(";")[0].partition("=")
+            self.cookies[name] = value
+        if self.cookies:
+            self.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
 
     def _receive(self, text):
         frame = json.loads(text)
