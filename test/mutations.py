@@ -8,6 +8,7 @@ Each mutation is compiled in a temporary folder; the working tree is not touched
 import concurrent.futures
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,7 +23,7 @@ CYCLE = "test/unit/simulated_gateway.h"  # the cycle as database.cpp runs it
 MUTATIONS = [
     # the gap rule
     ("holders are looked up before the read", CYCLE,
-     [("        ++statements_;\n        incoming_ = ", "        ++statements_;\n        early_ = postgres_.holders();\n        incoming_ = "),
+     [("        next_ = ranges_.empty() ? READ : PROBE;", "        next_ = ranges_.empty() ? READ : PROBE;\n        early_ = postgres_.holders();"),
       ("ledger_.hold(postgres_.holders());", "ledger_.hold(early_);"),
       ("    bool full_ = false;", "    bool full_ = false;\n    std::vector<Holder> early_;")]),
     ("a gap is not probed when it is first noted", "gateway/ledger.cpp",
@@ -47,13 +48,13 @@ MUTATIONS = [
     ("what was read before the connection was lost counts as dispatched", "gateway/ledger.h",
      "void abandon() { lower(settled_); }", "void abandon() { lower(max_seen_); }"),
     ("generations are merged whoever holds them", "gateway/ledger.cpp",
-     "if (generations_[i].holders == generations_[j].holders) {", "if (true) {"),
+     "if (older.holders == newer.holders || generations_.size() > MAX_GENERATIONS) {", "if (true) {"),
     ("generations are never merged", "gateway/ledger.cpp",
-     "if (generations_[i].holders == generations_[j].holders) {", "if (false) {"),
+     "if (older.holders == newer.holders ||", "if ("),
     ("surplus generations lose holders", "gateway/ledger.cpp",
-     "std::ranges::set_union(last.holders, other.holders, std::back_inserter(both));", "both = other.holders;"),
+     "            older.holders = std::move(newer.holders);\n", ""),
     ("surplus generations are kept", "gateway/ledger.cpp",
-     "while (generations_.size() > MAX_GENERATIONS)", "while (false)"),
+     "older.holders == newer.holders || generations_.size() > MAX_GENERATIONS", "older.holders == newer.holders"),
     ("the last id of a gap is forgotten", "gateway/ledger.cpp",
      "fresh.add({max_seen_ + 1, id - 1});", "fresh.add({max_seen_ + 1, id - 2});"),
     ("an answer that was cut by its limit counts as whole", CYCLE,
@@ -66,8 +67,12 @@ MUTATIONS = [
     ("rows of the read are dispatched after all probes", CYCLE,
      "ledger_.probed(ranges_, found);\n        dispatch(std::move(found));",
      "ledger_.probed(ranges_, found);\n        dispatched_.insert(dispatched_.end(), found.begin(), found.end());"),
-    ("ranges are probed in the order of their generations", "gateway/ledger.cpp",
-     "        std::ranges::sort(ranges, {}, &IdRange::first);\n", ""),
+    ("ranges are probed from above", "gateway/ledger.cpp",
+     [("    for (Generation& generation : generations_) {\n        if (!generation.due)\n            continue;\n        if (auto",
+       "    for (Generation& generation : std::views::reverse(generations_)) {\n        if (!generation.due)\n            continue;\n        if (auto"),
+      ("    for (Generation& generation : generations_) {\n        if (!generation.due)\n            continue;\n        const uint64_t before",
+       "    for (Generation& generation : std::views::reverse(generations_)) {\n        if (!generation.due)\n            continue;\n        const uint64_t before"),
+      ("#include <iterator>\n", "#include <iterator>\n#include <ranges>\n")]),
     ("what a probe has settled is not noted", "gateway/ledger.cpp",
      "    settled_ = std::max(settled_, ranges.back().last);\n", ""),
     ("a probe settles everything", "gateway/ledger.cpp",
@@ -141,12 +146,30 @@ def compile_object(tree, source, objects):
     return target
 
 
+def includes(source):
+    """The headers of this project that a source includes, directly or not."""
+    found, left = set(), [ROOT / source]
+    while left:
+        for name in re.findall(r'^#include "(.+)"', left.pop().read_text(), re.M):
+            paths = [ROOT / part / name for part in ("gateway", "test/unit") if (ROOT / part / name).exists()]
+            left += paths if name not in found else []
+            found.add(name)
+    return found
+
+
 def mutate(text, description, replacements):
     for old, new in replacements:
         if text.count(old) != 1:
             sys.exit(f"mutation {description!r} does not fit any more: {text.count(old)} places have {old!r}")
         text = text.replace(old, new)
     return text
+
+
+def tests_of(path):
+    """Which tests are there to catch a mutation of this file."""
+    if "id_set" in path:
+        return "IdSet*"
+    return "Ledger*" if "ledger" in path or path == CYCLE else "StateFile*"
 
 
 def run(binary, test_filter="*"):
@@ -185,28 +208,15 @@ def main():
             tree = folder / str(number)
             for part in ("gateway", "test/unit"):
                 (tree / part).mkdir(parents=True)
-                for file in (ROOT / part).glob("*"):
-                    (tree / part / file.name).symlink_to(file)
-            (tree / path).unlink()
+                for file in (ROOT / part).glob("*.[hc]*"):
+                    shutil.copy(file, tree / part)
             (tree / path).write_text(mutate((ROOT / path).read_text(), description, replacements))
-            parts = dict(whole)
-            name = pathlib.Path(path).name
-            for source in SOURCES:
-                if source == path or (path.endswith(".h") and "ledger" in source and "id_set" not in source):
-                    # An include in quotes is looked for beside the including file first.
-                    if source != path:
-                        text = (ROOT / source).read_text()
-                        (tree / source).unlink()
-                        (tree / source).write_text(text)
-                    if path.endswith(".h"):
-                        for header in (ROOT / "test/unit").glob("*.h"):
-                            if header.name != name:
-                                copy = tree / "test/unit" / header.name
-                                copy.unlink(missing_ok=True)
-                                copy.write_text(header.read_text())
-                    (tree / "objects").mkdir(exist_ok=True)
-                    parts[source] = compile_object(tree, source, tree / "objects")
-            return description, run(link(parts, tree / "tests"))
+            header = pathlib.Path(path).name if path.endswith(".h") else None
+            (tree / "objects").mkdir()
+            parts = {source: compile_object(tree, source, tree / "objects")
+                     if source == path or (header and header in includes(source)) else whole[source]
+                     for source in SOURCES}
+            return description, run(link(parts, tree / "tests"), tests_of(path))
 
         wanted = [n for n, mutation in enumerate(MUTATIONS) if word in mutation[0]]
         survived = 0

@@ -1,6 +1,8 @@
 // The ledger in each interleaving that has a name.
 #include "ledger.h"
 
+#include <deque>
+
 #include <gtest/gtest.h>
 
 #include "simulated_gateway.h"
@@ -410,6 +412,26 @@ TEST_F(LedgerTest, GapsWithTheSameHoldersAreOneGeneration) {
     EXPECT_EQ(gateway.ledger().stats().generations, 1u);
     EXPECT_EQ(gateway.ledger().stats().gaps, 101u);
     postgres.commit(holder);
+    expect_all_well();
+}
+
+TEST_F(LedgerTest, GapsDieAlthoughTheLockIsNeverFree) {
+    std::deque<SimulatedPostgres::Transaction> open;
+    for (int i = 0; i < 100; ++i) {
+        open.push_back(postgres.begin(1 + i % 4));
+        postgres.send(open.back());
+        const auto other = postgres.begin(5);
+        postgres.send(other);
+        postgres.commit(other);
+        gateway.cycle();
+        EXPECT_LE(gateway.ledger().gaps().size(), 6u) << "each waits only for who was there with it";
+        if (open.size() > 2) {
+            postgres.rollback(open.front());
+            open.pop_front();
+        }
+    }
+    for (const auto transaction : open)
+        postgres.commit(transaction);
     expect_all_well();
 }
 
