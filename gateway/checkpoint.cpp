@@ -26,10 +26,11 @@ struct Head {
     uint64_t next;
     int64_t max_seen;
     int64_t settled;
+    int64_t read_us;
     uint64_t gaps_bytes;
     uint64_t ahead_bytes;
 };
-static_assert(sizeof(Head) == 88, "without padding");
+static_assert(sizeof(Head) == 96, "without padding");
 
 } // namespace
 
@@ -69,6 +70,7 @@ std::string encode_checkpoint(const Checkpoint& checkpoint, uint64_t file_id) {
                  .next = checkpoint.next,
                  .max_seen = checkpoint.max_seen,
                  .settled = checkpoint.settled,
+                 .read_us = checkpoint.read_us,
                  .gaps_bytes = gaps.size(),
                  .ahead_bytes = ahead.size()};
     memcpy(head.magic, MAGIC, sizeof MAGIC);
@@ -118,6 +120,7 @@ std::optional<Checkpoint> decode_checkpoint(std::string_view bytes, uint64_t fil
     checkpoint.next = head.next;
     checkpoint.max_seen = head.max_seen;
     checkpoint.settled = head.settled;
+    checkpoint.read_us = head.read_us;
     return checkpoint;
 }
 

@@ -299,6 +299,7 @@ void Database::checkpoint() {
     if (state_ && !state_->checkpoint({.identity = identity(),
                                        .max_seen = ledger_.max_seen(),
                                        .settled = history_.settled(),
+                                       .read_us = read_us_,
                                        .gaps = ledger_.gaps(),
                                        .ahead = ahead_})) {
         static log::Limited lines("failed checkpoints", 1);

@@ -52,19 +52,18 @@ void Database::restore() {
     }
     // Whoever comes back after longer than the history lasts is answered from the table.
     const int64_t oldest_us = now_us() - settings_.history.age_us;
-    const int64_t last_us = entries.empty() ? 0 : entries.back().dispatched_us;
-    if (last_us < oldest_us)
+    read_us_ = entries.empty() ? ledger.read_us : std::max(ledger.read_us, entries.back().dispatched_us);
+    if (read_us_ < oldest_us)
         return adopt_table(false);
 
     size_t from = 0;
     Id settled = ledger.settled;
-    for (; entries[from].dispatched_us < oldest_us; ++from)
+    for (; from < entries.size() && entries[from].dispatched_us < oldest_us; ++from)
         settled = std::max(settled, entries[from].id);
     history_.start(loaded_->first + from - 1, settled);
     ledger_.start(ledger.max_seen, ledger.gaps);
     ahead_ = ledger.ahead;
     ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
-    read_us_ = last_us;
     restore_rows(from, {});
 }
 
@@ -172,6 +171,7 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
     }
     known_ = true;
     loaded_.reset();
+    read_us_ = now_us();
     log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
     audience_.begin(settings_.name, std::move(kept), head, newest(), history_.head(), missed);
     run();
