@@ -149,7 +149,10 @@ async def test_last_0_replays_the_last_50_seconds(make_gateway, database):
 
 
 async def test_last_resumes_after_it(gateway, database):
-    ids = database.sendmany([["a", "t", n] for n in range(10)])
+    async with BusClient(gateway.url, ["a"]) as first:
+        await first.subscribed()
+        ids = database.sendmany([["a", "t", n] for n in range(10)])
+        await first.wait_for(10)
     async with BusClient(gateway.url, ["a"], last=ids[3]) as client:
         await client.subscribed()
         database.sendone("a", payload="live")

@@ -1,0 +1,296 @@
+"""Exactly once, in commit order, whatever happens: what the ledger promises, seen from outside."""
+import asyncio
+import json
+import os
+import resource
+import time
+
+import pytest
+
+from harness.client import BusClient, RawClient
+from harness.cluster import Cluster
+from harness.gateway import DEADLINE
+
+LATE_SECONDS = float(os.environ.get("ODOO_BUS_TEST_LATE_SECONDS", "30"))
+
+
+def send(connection, payloads, channel="a"):
+    batch = [[channel, "test", payload] for payload in payloads]
+    return connection.execute("SELECT bus_sendmany(%s::jsonb)", (json.dumps(batch),)).fetchone()[0]
+
+
+def insert(connection, database, payload, id="DEFAULT"):
+    """A row without any doorbell."""
+    connection.execute(
+        f"INSERT INTO bus_bus (id, channel, message, create_date) VALUES ({id}, %s, %s, now() AT TIME ZONE 'UTC')",
+        (database.channel("a"), json.dumps({"type": "test", "payload": payload})))
+
+
+async def test_a_late_commit_is_delivered_once_and_at_once(database, gateway):
+    late = database.connect(autocommit=False)
+    async with BusClient(gateway.url, ["a"]) as one, BusClient(gateway.url, ["a"]) as other:
+        for client in (one, other):
+            await client.subscribed()
+        send(late, ["late"])
+        sleeping = asyncio.create_task(asyncio.to_thread(late.execute, "SELECT pg_sleep(%s)", (LATE_SECONDS,)))
+        with database.connect() as connection:
+            for first in range(0, 10_000, 100):
+                await asyncio.to_thread(send, connection, range(first, first + 100))
+        for client in (one, other):
+            await client.wait_for(10_000)
+        await sleeping
+        assert "late" not in one.payloads
+        begin = time.time()
+        await asyncio.to_thread(late.commit)
+        for client in (one, other):
+            await client.wait_payload("late")
+            assert client.received_at[-1] - begin < 1
+            assert client.payloads == [*range(10_000), "late"]
+    late.close()
+
+
+async def test_an_effect_never_comes_before_a_late_cause(database, gateway):
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        with database.connect(autocommit=False) as late, database.connect() as connection:
+            expected = []
+            for n in range(100):
+                send(late, [["cause", n]])
+                send(connection, [["between", n]])
+                await client.wait_payload(["between", n])
+                late.commit()
+                send(connection, [["effect", n]])
+                expected += [["between", n], ["cause", n], ["effect", n]]
+        await client.wait_for(300)
+        assert client.payloads == expected
+
+
+async def test_a_row_without_a_doorbell_arrives_within_two_seconds(database, gateway):
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        with database.connect() as connection:
+            insert(connection, database, "silent")
+        begin = time.time()
+        await client.wait_payload("silent")
+        assert client.received_at[-1] - begin < 2
+
+
+async def test_kill_9_under_load_loses_nothing_and_repeats_nothing(database, make_gateway, tmp_path):
+    gateway = make_gateway(database, state_dir=tmp_path / "state", log_level="info").start()
+    sent, batches, rate = 0, 0, 5_000
+    clients = [BusClient(gateway.url, ["a"]).start() for _ in range(20)]
+    for client in clients:
+        await client.subscribed()
+    with database.connect() as connection:
+        begin = time.monotonic()
+        while (elapsed := time.monotonic() - begin) < 6:
+            await asyncio.to_thread(send, connection, range(sent, sent + 100))
+            sent += 100
+            batches += 1
+            if batches in (80, 160):  # after 8,000 and 16,000 notifications
+                gateway.kill9()
+                await asyncio.to_thread(gateway.start, healthy=False)
+            await asyncio.sleep(max(0, sent / rate - elapsed))  # the pace
+    for client in clients:
+        await client.wait_for(sent)
+        assert client.payloads == list(range(sent))
+        assert client.connections >= 2
+        await client.stop()
+    assert sent > 16_000
+
+
+async def test_without_a_state_directory_a_restart_loses_nothing(database, make_gateway):
+    gateway = make_gateway(database).start()
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        with database.connect(autocommit=False) as late, database.connect() as connection:
+            send(late, ["late"])
+            send(connection, ["before"])
+            await client.wait_payload("before")
+            gateway.kill9()
+            send(connection, ["while it is down"])
+            gateway.start()
+            late.commit()
+            send(connection, ["after"])
+        await client.wait_payload("after")
+        assert {"before", "while it is down", "late", "after"} == set(client.payloads)
+        # What is younger than the stated overlap may come again.
+        assert client.payloads.count("late") == client.payloads.count("after") == 1
+
+
+async def test_a_damaged_state_file_is_set_aside(database, make_gateway, tmp_path):
+    state = tmp_path / "state"
+    gateway = make_gateway(database, state_dir=state).start()
+    database.sendone("a", payload=1)
+    gateway.terminate()
+    order, = state.glob("*.order")
+    order.write_bytes(b"\0" * order.stat().st_size)
+    gateway.start()
+    assert gateway.wait_for_line("set aside")
+    assert list(state.glob("*.damaged-1"))
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        database.sendone("a", payload=2)
+        await client.wait_payload(2)
+
+
+async def test_an_id_that_somebody_chose_hides_no_other(database, make_gateway, tmp_path):
+    gateway = make_gateway(database, state_dir=tmp_path / "state").start()
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        with database.connect() as connection:
+            insert(connection, database, "chosen", id=1_000_000)
+            await client.wait_payload("chosen")
+            send(connection, ["ordinary"])
+            await client.wait_payload("ordinary")
+            gateway.kill9()
+            gateway.start()
+            # The sequence passes it: it is not delivered again.
+            connection.execute("SELECT setval('bus_bus_id_seq', 1000000)")
+            send(connection, ["beyond"])
+        await client.wait_payload("beyond")
+        assert client.payloads == ["chosen", "ordinary", "beyond"]
+
+
+async def test_a_prepared_transaction_survives_a_restart_of_the_server(database, gateway, cluster):
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        with database.connect() as connection:
+            connection.execute("BEGIN")
+            insert(connection, database, "prepared")
+            connection.execute("PREPARE TRANSACTION 'late'")
+            send(connection, ["later id"])
+            await client.wait_payload("later id")
+        await asyncio.to_thread(cluster.restart, "immediate")
+        await asyncio.to_thread(gateway.wait_healthy)
+        database.sendone("a", payload="after the restart")
+        await client.wait_payload("after the restart")
+        database.execute("COMMIT PREPARED 'late'")
+        await client.wait_payload("prepared")
+        assert client.payloads == ["later id", "after the restart", "prepared"]
+
+
+async def test_an_id_that_is_drawn_again_after_a_crash_is_new(make_gateway):
+    # Only the last transaction does not wait for the disk, and nothing else writes the log before the crash.
+    with Cluster(fsync=True, wal_writer_delay="10s", autovacuum=False) as cluster:
+        database = cluster.create_database("odoo").install()
+        gateway = make_gateway(database, hub_database="none").start()
+        async with BusClient(gateway.url, ["a"], check_outdated=True) as client:
+            await client.subscribed()
+            kept = 0
+            # The sequence logs 32 ids ahead: the id that follows them is lost together with its row.
+            while kept == 0 or database.value("SELECT log_cnt FROM bus_bus_id_seq") != 0:
+                database.sendone("a", payload=kept)
+                kept += 1
+            with database.connect() as connection:
+                connection.execute("SET synchronous_commit = off")
+                lost, = send(connection, ["lost"])
+            await client.wait_payload("lost")
+            await asyncio.to_thread(cluster.restart, "immediate")
+            again = database.sendone("a", payload="new")
+            assert again == lost, "the id was not drawn again: this test proves nothing"
+            await client.wait_payload("new")
+            assert client.payloads == [*range(kept), "lost", "new"]
+            assert [element["type"] for element in client.internal] == ["bus/subscription_outdated"]
+        gateway.finish()
+
+
+async def test_a_sequence_that_goes_back_is_a_new_beginning(database, gateway):
+    database.sendmany([["a", "test", n] for n in range(10)])
+    async with BusClient(gateway.url, ["a"], check_outdated=True) as client:
+        await client.wait_for(10)
+        database.execute("TRUNCATE bus_bus RESTART IDENTITY")
+        await client.until(lambda: client.internal, "a word that it is outdated")
+        assert client.internal[0]["type"] == "bus/subscription_outdated"
+        database.sendone("a", payload="new")
+        await client.wait_payload("new")
+        assert client.payloads == [*range(10), "new"]
+
+
+async def test_a_cache_of_the_sequence_is_refused_until_it_is_gone(database, make_gateway):
+    database.execute("ALTER SEQUENCE bus_bus_id_seq CACHE 20")
+    gateway = make_gateway(database).start(healthy=False)
+    assert "CACHE 1" in gateway.wait_for_line("has CACHE 20")
+    database.execute("ALTER SEQUENCE bus_bus_id_seq CACHE 1")
+    await asyncio.to_thread(gateway.wait_healthy)
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        database.sendone("a", payload=1)
+        await client.wait_payload(1)
+
+
+async def test_a_database_that_is_dropped_does_not_disturb_another(make_database, make_gateway, cluster):
+    doomed, kept = make_database(), make_database()
+    gateway = make_gateway(doomed, kept).start()
+    async with BusClient(gateway.url + f"?db={kept.name}", ["a"]) as client:
+        await client.subscribed()
+        cluster.drop_database(doomed.name)
+        gateway.wait_for_line(f'"{doomed.name}".*does not exist')
+        begin = time.time()
+        kept.sendone("a", payload=1)
+        await client.wait_payload(1)
+        assert client.received_at[-1] - begin < 1
+
+
+async def test_two_gateways_deliver_everything_and_a_client_may_move(database, make_gateway, tmp_path):
+    one, other = (make_gateway(database, state_dir=tmp_path / name).start() for name in ("one", "other"))
+    async with BusClient(one.url, ["a"]) as client:
+        await client.subscribed()
+        with database.connect() as connection:
+            send(connection, range(100))
+            await client.wait_for(100)
+            client.url = other.url
+            client.socket.transport.abort()
+            send(connection, range(100, 200))
+        await client.wait_payload(199)
+        assert set(client.payloads) == set(range(200))
+        # It goes back at most 10 seconds, and comes back to its own gateway without a repetition.
+        seen = len(client.payloads)
+        client.socket.transport.abort()
+        await client.until(lambda: client.connections == 3, "the third connection")
+        database.sendone("a", payload="last")
+        await client.wait_payload("last")
+        assert client.payloads[seen:] == ["last"]
+
+
+def test_the_number_of_reads_does_not_depend_on_the_number_of_clients(database, make_gateway, cluster):
+    wanted = 10_000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2 * wanted:
+        pytest.skip(f"only {hard} open files are allowed")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    logged = database.cluster.conninfo(database.name, options="-c log_statement=all")
+    gateway = make_gateway(logged, hub_database="none", log_level="info").start()
+    clients = []
+    connection = database.connect()
+
+    def reads_for(notifications):
+        """How many reads the gateway needs for some notifications, each sent when the former one has arrived."""
+        before = cluster.log_text().count("execute read:")
+        for number in range(notifications):
+            send(connection, [number], "broadcast")
+            for client in (clients[0], clients[-1]):
+                while json.dumps(number) not in client.receive_frame()[1].decode():
+                    pass
+        return cluster.log_text().count("execute read:") - before
+
+    def connect():
+        client = RawClient(("127.0.0.1", gateway.port)).upgrade()
+        client.send_event("subscribe", {"channels": [], "last": 0})
+        clients.append(client)
+
+    try:
+        for _ in range(10):
+            connect()
+        few = reads_for(20)
+        while len(clients) < wanted:
+            connect()
+        many = reads_for(20)
+        print(f"reads for 20 notifications: {few} with 10 clients, {many} with {wanted}")
+        # One for each notification, and one a second in which nothing comes.
+        assert 20 <= few and many <= few + 20 + DEADLINE
+    finally:
+        for client in clients:
+            client.socket.close()
+        connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
