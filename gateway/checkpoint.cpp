@@ -104,7 +104,8 @@ std::optional<Checkpoint> decode_checkpoint(std::string_view bytes, uint64_t fil
     if (checksum != fingerprint(bytes) || head.gaps_bytes > sets.size() ||
         head.ahead_bytes != sets.size() - head.gaps_bytes || head.max_seen < 0 || head.next == 0 ||
         !checkpoint.gaps.deserialize(sets.substr(0, head.gaps_bytes)) ||
-        !checkpoint.ahead.deserialize(sets.substr(head.gaps_bytes))) {
+        !checkpoint.ahead.deserialize(sets.substr(head.gaps_bytes)) ||
+        (!checkpoint.gaps.empty() && checkpoint.gaps.max() > head.max_seen)) {
         why = "it is damaged";
         return std::nullopt;
     }

@@ -173,7 +173,7 @@ Id IdSet::max() const {
     const Chunk complete = complete_.empty() ? -1 : complete_.rbegin()->second;
     const Chunk partial = partial_.empty() ? -1 : partial_.rbegin()->first;
     if (complete > partial)
-        return ((complete + 1) << CHUNK_BITS) - 1;
+        return (complete << CHUNK_BITS) + (CHUNK_IDS - 1);
     const Bitmap& bitmap = partial_.rbegin()->second;
     const auto word = std::find_if(bitmap.rbegin(), bitmap.rend(), [](uint64_t bits) { return bits != 0; });
     return (partial << CHUNK_BITS) + (bitmap.rend() - word - 1) * 64 + 63 - std::countl_zero(*word);

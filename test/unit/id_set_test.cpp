@@ -56,7 +56,7 @@ void compare_with_reference(uint64_t seed) {
     };
     for (int step = 0; step < 60; ++step) {
         const IdRange range = any_range();
-        switch (below(5)) {
+        switch (below(6)) {
         case 0:
         case 1:
             set.add(range);
@@ -73,6 +73,11 @@ void compare_with_reference(uint64_t seed) {
                 other_ids.insert(id);
             break;
         case 4:
+            set.remove_all(other);
+            for (const Id id : other_ids)
+                ids.erase(id);
+            break;
+        case 5:
             set.merge(other);
             ids.insert(other_ids.begin(), other_ids.end());
             other = {};
@@ -81,6 +86,9 @@ void compare_with_reference(uint64_t seed) {
         }
         ASSERT_EQ(set.size(), ids.size());
         ASSERT_EQ(set.empty(), ids.empty());
+        if (!ids.empty()) {
+            ASSERT_EQ(set.max(), *ids.rbegin());
+        }
         for (const Id id : {range.first - 1, range.first, range.last, range.last + 1, base + below(span)})
             ASSERT_EQ(set.contains(id), ids.contains(id)) << id;
         const Id from = base + below(span);
@@ -150,6 +158,7 @@ TEST(IdSet, RangesOfAThousandMillionIdsCostNothing) {
 TEST(IdSet, ReachesToTheLargestId) {
     IdSet set = set_of({{INT64_MAX - 3 * CHUNK, INT64_MAX}});
     EXPECT_TRUE(set.contains(INT64_MAX));
+    EXPECT_EQ(set.max(), INT64_MAX);
     EXPECT_EQ(all_runs(set), (std::vector<IdRange>{{INT64_MAX - 3 * CHUNK, INT64_MAX}}));
     IdSet restored;
     EXPECT_TRUE(restored.deserialize(set.serialize()));
