@@ -4,6 +4,7 @@ import json
 import os
 import resource
 import time
+from pathlib import Path
 
 import pytest
 
@@ -251,6 +252,55 @@ async def test_two_gateways_deliver_everything_and_a_client_may_move(database, m
         database.sendone("a", payload="last")
         await client.wait_payload("last")
         assert client.payloads[seen:] == ["last"]
+
+
+async def test_gaps_that_may_not_die_cost_next_to_nothing(database, make_gateway, cluster):
+    """A transaction that has sent stays open while every second one of 400,000 ids is never committed."""
+    # auto_explain logs the plans that the gateway's own statements really have.
+    logged = cluster.conninfo(database.name, options="-c session_preload_libraries=auto_explain "
+                              "-c auto_explain.log_min_duration=0 -c auto_explain.log_analyze=on")
+    gateway = make_gateway(logged, hub_database="none", history_bytes="1MiB", log_level="info").start()
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        with database.connect() as connection, database.connect(autocommit=False) as holder:
+            before = await typical_latency(connection, client, "before")
+            send(holder, ["held"])
+            memory = resident_bytes(gateway)
+            connection.execute(
+                "INSERT INTO bus_bus (channel, message, create_date) "
+                "SELECT '[\"none\"]', '{\"type\":\"t\",\"payload\":0}', now() AT TIME ZONE 'UTC' "
+                "FROM (SELECT nextval('bus_bus_id_seq') FROM generate_series(1, 200000)) AS never_committed")
+            send(connection, ["dense"])
+            await client.wait_payload("dense", timeout=120)
+            grown = resident_bytes(gateway) - memory
+            mark = len(cluster.log_text())
+            during = await typical_latency(connection, client, "during")
+            plans = cluster.log_text()[mark:]
+            holder.commit()
+            begin = time.time()
+            await client.wait_payload("held")
+            print(f"latency {before * 1000:.1f} ms before, {during * 1000:.1f} ms with 200,000 gaps; memory grew by "
+                  f"{grown >> 20} MiB; the held one came {time.time() - begin:.2f} s after its commit")
+    assert during < 3 * before + 0.01
+    assert grown < 40 << 20
+    assert "Index Scan using bus_bus_pkey" in plans
+    assert "Seq Scan on bus_bus " not in plans
+
+
+async def typical_latency(connection, client, name):
+    """The median time from a commit to the client, in seconds."""
+    latencies = []
+    for number in range(50):
+        send(connection, [[name, number]])
+        begin = time.time()
+        await client.wait_payload([name, number])
+        latencies.append(client.received_at[-1] - begin)
+    return sorted(latencies)[len(latencies) // 2]
+
+
+def resident_bytes(gateway):
+    status = Path(f"/proc/{gateway.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) << 10
 
 
 def test_the_number_of_reads_does_not_depend_on_the_number_of_clients(database, make_gateway, cluster):

@@ -243,7 +243,10 @@ async def test_outdated_clients_that_ask_are_told(gateway, database):
 
 
 async def test_a_reset_last_is_told_to_clients_that_know_internal_elements(gateway, database):
-    newest = database.sendone("a", payload="recent")
+    async with BusClient(gateway.url, ["a"]) as first:
+        await first.subscribed()
+        newest = database.sendone("a", payload="recent")
+        await first.wait_for(1)
     async with BusClient(gateway.url, ["a"], last=newest + 1000, check_outdated=True) as client:
         await client.until(lambda: client.internal, "an internal element")
         assert client.internal == [{"type": "bus/last_id_reset", "internal": True, "payload": newest}]
