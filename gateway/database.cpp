@@ -173,7 +173,7 @@ void Database::read(const PgResult& result) {
     for (int row = 0; row < result.rows(); ++row) {
         Row found = row_at(result, row);
         if (result.boolean(row, 4)) { // above the sequence's last value: somebody chose it
-            incoming_.chosen.push_back(found.id);
+            found.ahead = true;
         } else {
             ids.push_back(found.id);
             if (ahead_.contains(found.id)) {
@@ -240,10 +240,9 @@ void Database::probed(std::vector<IdRange> ranges, const PgResult& result) {
 }
 
 void Database::finish() {
-    for (const Id id : incoming_.chosen) {
-        ahead_.add(id);
-        ahead_cursor_ = std::max(ahead_cursor_, id);
-    }
+    for (const Row& row : incoming_.rows)
+        if (row.ahead)
+            ahead_.add(ahead_cursor_ = row.id);
     for (const Id id : incoming_.passed)
         ahead_.remove(id);
     publish(std::exchange(incoming_, {}).rows);
@@ -289,8 +288,8 @@ void Database::remember(const Batch& batch) {
         return;
     std::vector<Dispatched> entries;
     for (const Notification& notification : batch)
-        entries.push_back({notification.id, notification.fingerprint, notification.dispatched_us,
-                           ahead_.contains(notification.id)});
+        entries.push_back(
+            {notification.id, notification.fingerprint, notification.dispatched_us, notification.ahead});
     state_->append(batch.front().position, entries);
 }
 

@@ -102,8 +102,7 @@ private:
     // What this cycle's read returned and was not dispatched yet.
     struct Incoming {
         std::vector<Row> rows;
-        std::vector<Id> chosen; // are above the sequence's last value
-        std::vector<Id> passed; // were dispatched when they were above it
+        std::vector<Id> passed; // were dispatched when they stood above the sequence's last value
     };
     Incoming incoming_;
     bool running_ = false; // cycles may run

@@ -59,7 +59,8 @@ void Database::restore() {
     size_t from = 0;
     Id settled = ledger.settled;
     for (; from < entries.size() && entries[from].dispatched_us < oldest_us; ++from)
-        settled = std::max(settled, entries[from].id);
+        if (!entries[from].ahead)
+            settled = std::max(settled, entries[from].id);
     history_.start(loaded_->first + from - 1, settled);
     ledger_.start(ledger.max_seen, ledger.gaps);
     ahead_ = ledger.ahead;
@@ -94,6 +95,7 @@ void Database::restore_rows(size_t from, std::vector<BatchPtr> kept) {
                               .position = loaded_->first + i,
                               .fingerprint = entry.fingerprint,
                               .dispatched_us = entry.dispatched_us,
+                              .ahead = entry.ahead,
                               .channel = std::move(channel),
                               .element = std::move(element)});
         }
@@ -193,23 +195,33 @@ void Database::compare_newest() {
 }
 
 void Database::compare_rows(const PgResult& result, History::Newest& known) {
-    ledger_.lower(result.number(0, 4)); // the first row holds the sequence's last value, and nothing else
+    // What the sequence gave out again may be open in a transaction: every id that is not there is a gap once
+    // more.
+    const Id max_seen =
+        std::min(ledger_.max_seen(), result.number(0, 4)); // the first row: last_value, and no id
+    IdSet gaps = ledger_.gaps();
+    gaps.add({known.settled + 1, max_seen});
     IdSet present;
     std::vector<Row> again; // other rows than before stand under these ids
     for (int row = 1; row < result.rows(); ++row) {
         Row found = row_at(result, row);
-        present.add(found.id);
         const auto before = known.rows.find(found.id);
         const bool same = before != known.rows.end() && before->second.fingerprint == found.fingerprint;
-        if (same && found.id > ledger_.max_seen())
-            ahead_.add(found.id);
-        else if (!same && before != known.rows.end() && found.id > ledger_.max_seen())
-            ahead_.remove(found.id);
-        else if (!same && found.id <= ledger_.max_seen() && !ledger_.is_gap(found.id))
-            again.push_back(std::move(found));
+        if (found.id > max_seen) {
+            if (same)
+                ahead_.add(found.id);
+            else if (before != known.rows.end())
+                ahead_.remove(found.id);
+        } else if (!ledger_.is_gap(found.id)) {
+            gaps.remove(found.id);
+            if (!same)
+                again.push_back(std::move(found));
+        }
+        present.add(found.id);
         if (same)
             known.rows.erase(before);
     }
+    ledger_.start(max_seen, std::move(gaps));
     std::vector<Position> lost;
     for (const auto& [id, row] : known.rows) {
         lost.push_back(row.position);

@@ -8,6 +8,16 @@
 
 namespace odoo_bus {
 
+namespace {
+
+// An id that somebody chose says nothing of those that the sequence gives out.
+void settle(Id& settled, const Notification& notification) {
+    if (!notification.ahead)
+        settled = std::max(settled, notification.id);
+}
+
+} // namespace
+
 BatchPtr History::append(std::vector<Row> rows) {
     auto batch = std::make_shared<Batch>();
     batch->reserve(rows.size());
@@ -24,6 +34,7 @@ BatchPtr History::append(std::vector<Row> rows) {
                           .position = head_ + batch->size() + 1,
                           .fingerprint = row.fingerprint,
                           .dispatched_us = row.dispatched_us,
+                          .ahead = row.ahead,
                           .channel = std::move(row.channel),
                           .element = std::move(*element)});
     }
@@ -45,7 +56,7 @@ Position History::trim(int64_t now_us) {
            (bytes_ > bounds_.bytes || batches_.front()->back().dispatched_us < now_us - bounds_.age_us)) {
         for (const Notification& notification : *batches_.front()) {
             bytes_ -= notification.bytes();
-            settled_ = std::max(settled_, notification.id);
+            settle(settled_, notification);
         }
         batches_.pop_front();
     }
@@ -64,7 +75,7 @@ History::Newest History::newest(int64_t time_us) const {
     for (const BatchPtr& batch : batches_)
         for (const Notification& notification : *batch)
             if (notification.dispatched_us < time_us)
-                newest.settled = std::max(newest.settled, notification.id);
+                settle(newest.settled, notification);
     for (const BatchPtr& batch : batches_)
         for (const Notification& notification : *batch)
             if (notification.id > newest.settled)

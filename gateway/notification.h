@@ -18,6 +18,7 @@ struct Notification {
     Position position;
     uint64_t fingerprint;  // of the row: tells whether another row stands under the same id
     int64_t dispatched_us; // when it was dispatched, microseconds since 1970
+    bool ahead;            // its id stood above the sequence's last value: somebody chose it
     std::string channel;   // as stored in bus_bus.channel
     std::string element;   // {"id":10,"message":{...}}: one element of a frame's array
 

@@ -15,6 +15,7 @@ struct Row {
     std::string message;
     uint64_t fingerprint; // of the transaction that wrote it, and of its content
     int64_t dispatched_us = 0;
+    bool ahead = false; // its id stands above the sequence's last value: somebody chose it
 };
 
 // Reads the columns id, channel, message, xmin.

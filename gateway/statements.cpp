@@ -7,15 +7,18 @@ namespace odoo_bus {
 
 namespace {
 
+// ORDER BY names the table's column: "id" alone would be the output column, an expression that no index
+// orders.
+//
 // The sequence is read once in a statement, after its snapshot was taken: every id that the snapshot shows
 // and the sequence gave out is at or below last_value.
 constexpr const char* READ = R"(
 WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence})
-(SELECT {columns}, false FROM {table} WHERE id > $1::int8 AND id <= (SELECT last_value FROM sequence)
- ORDER BY id LIMIT $3::int8)
+(SELECT {columns}, false FROM {table} AS bus WHERE id > $1::int8 AND id <= (SELECT last_value FROM sequence)
+ ORDER BY bus.id LIMIT $3::int8)
 UNION ALL
-(SELECT {columns}, true FROM {table} WHERE id > greatest($2::int8, (SELECT last_value FROM sequence))
- ORDER BY id LIMIT $3::int8))";
+(SELECT {columns}, true FROM {table} AS bus WHERE id > greatest($2::int8, (SELECT last_value FROM sequence))
+ ORDER BY bus.id LIMIT $3::int8))";
 
 constexpr const char* HOLDERS = R"(
 SELECT virtualtransaction FROM pg_locks
@@ -24,7 +27,8 @@ WHERE locktype = 'relation' AND database = {database} AND relation = {relation}
 
 constexpr const char* PROBE = R"(
 SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS JOIN LATERAL
-    (SELECT {columns} FROM {table} WHERE id BETWEEN range.first AND range.last ORDER BY id LIMIT $3::int8) AS found
+    (SELECT {columns} FROM {table} AS bus WHERE id BETWEEN range.first AND range.last
+     ORDER BY bus.id LIMIT $3::int8) AS found
 ORDER BY 1 LIMIT $3::int8)";
 
 constexpr const char* CHECK = R"(
@@ -48,7 +52,7 @@ constexpr const char* RESTORE = "SELECT {columns} FROM {table} WHERE id = ANY ($
 
 constexpr const char* COMPARE = R"(
 SELECT NULL, NULL, NULL, NULL, last_value FROM {sequence} UNION ALL
-(SELECT {columns}, NULL FROM {table} WHERE id > $1::int8 AND id <= $2::int8 ORDER BY id))";
+(SELECT {columns}, NULL FROM {table} AS bus WHERE id > $1::int8 AND id <= $2::int8 ORDER BY bus.id))";
 
 std::string literal(const std::string& text) {
     std::string quoted = "'";

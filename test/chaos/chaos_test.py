@@ -91,7 +91,10 @@ def judge(clients, expected, faults):
         got = [payload for payload in client.payloads if payload != MARKER]
         counts = collections.Counter(map(key, got))
         delivered += len(got)
-        lost += len(wanted.keys() - counts.keys())
+        missing = wanted.keys() - counts.keys()
+        if missing:
+            print(f"{client.url} {client.channels} lost {sorted(missing)[:10]}")
+        lost += len(missing)
         # What a crash took from a writer that did not wait for the disk may have been delivered before.
         vanished += len(counts.keys() - wanted.keys())
         repeated = sum(count - 1 for count in counts.values())

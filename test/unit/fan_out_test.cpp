@@ -51,6 +51,7 @@ protected:
                  .position = ++head,
                  .fingerprint = 0,
                  .dispatched_us = now_us(),
+                 .ahead = false,
                  .channel = channel,
                  .element = "{\"id\":" + std::to_string(id) + ",\"message\":\"" + filling + "\"}"});
         fan_out.publish(std::move(batch), keep_from);
@@ -240,7 +241,7 @@ TEST_F(FanOutTest, BeforeFindsTheFirstNotificationOfATime) {
     auto batch = std::make_shared<Batch>();
     for (Position position = 1; position <= 5; ++position)
         batch->push_back(
-            {static_cast<Id>(position), position, 0, static_cast<int64_t>(position) * 100, "x", "{}"});
+            {static_cast<Id>(position), position, 0, static_cast<int64_t>(position) * 100, false, "x", "{}"});
     fan_out.adopt(batch);
     EXPECT_EQ(fan_out.before(0), 0u);
     EXPECT_EQ(fan_out.before(300), 2u);
@@ -283,8 +284,8 @@ TEST_F(FanOutTest, RandomSchedulesDeliverExactlyOnce) {
                 for (size_t n = random() % 4 + 1; n > 0; --n) {
                     const std::string& name = names[random() % names.size()];
                     ++id;
-                    batch->push_back(
-                        {id, static_cast<Position>(id), 0, id, name, "{\"id\":" + std::to_string(id) + "}"});
+                    batch->push_back({id, static_cast<Position>(id), 0, id, false, name,
+                                      "{\"id\":" + std::to_string(id) + "}"});
                     for (size_t c = 0; c < clients.size(); ++c)
                         if (subscribed[c].contains(name))
                             expected[c].insert(id);
