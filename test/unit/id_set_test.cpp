@@ -110,7 +110,7 @@ void compare_with_reference(uint64_t seed) {
 
 TEST(IdSet, EqualsTheReferenceAfterRandomOperations) {
     uint64_t seed = test_seed();
-    for (int history = 0; history < 150 && !HasFatalFailure(); ++history)
+    for (int history = 0; history < 50 && !HasFatalFailure(); ++history)
         compare_with_reference(seed++);
 }
 

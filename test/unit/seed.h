@@ -1,4 +1,4 @@
-// The seed of a randomized test: another one at every run, or the one that ODOO_BUS_TEST_SEED names.
+// How randomized tests run: with another seed each time, or the one that ODOO_BUS_TEST_SEED names.
 #pragma once
 
 #include <cstdint>
@@ -7,6 +7,12 @@
 #include <string>
 
 namespace odoo_bus {
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool SANITIZED = true;
+#else
+constexpr bool SANITIZED = false;
+#endif
 
 inline uint64_t test_seed() {
     const char* given = getenv("ODOO_BUS_TEST_SEED");
