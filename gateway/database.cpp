@@ -183,7 +183,11 @@ void Database::read(const PgResult& result) {
         }
         incoming_.rows.push_back(std::move(found));
     }
-    again_ |= ids.size() == READ_ROWS;
+    if (ids.size() == READ_ROWS) {
+        // There is more. Chosen ids come when everything else of their time has come.
+        again_ = true;
+        std::erase_if(incoming_.rows, [](const Row& row) { return row.ahead; });
+    }
     ledger_.saw(ids);
     if (!ledger_.has_gaps())
         return probe();

@@ -230,6 +230,7 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
     }
     log::info("database \"{}\": the server was restarted; it lost {} notifications that had been delivered",
               settings_.name, lost.size());
+    history_.lose(lost);
     if (!lost.empty())
         audience_.lost(settings_.name, std::move(lost), newest());
     publish(std::move(again));

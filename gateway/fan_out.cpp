@@ -181,6 +181,7 @@ void FanOut::unsubscribe(Subscriber& subscriber) {
         release_channel(last);
     }
     subscriber.behind_ = false;
+    subscriber.delivered_ = subscriber.floor_ = 0;
 }
 
 void FanOut::release(Subscriber& subscriber) {

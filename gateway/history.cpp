@@ -56,6 +56,7 @@ Position History::trim(int64_t now_us) {
            (bytes_ > bounds_.bytes || batches_.front()->back().dispatched_us < now_us - bounds_.age_us)) {
         for (const Notification& notification : *batches_.front()) {
             bytes_ -= notification.bytes();
+            lost_.erase(notification.position);
             settle(settled_, notification);
         }
         batches_.pop_front();
@@ -65,6 +66,7 @@ Position History::trim(int64_t now_us) {
 
 void History::start(Position head, Id settled) {
     batches_.clear();
+    lost_.clear();
     bytes_ = 0;
     head_ = head;
     settled_ = settled;
@@ -78,7 +80,8 @@ History::Newest History::newest(int64_t time_us) const {
                 settle(newest.settled, notification);
     for (const BatchPtr& batch : batches_)
         for (const Notification& notification : *batch)
-            if (notification.id > newest.settled)
+            if (notification.id > newest.settled && !notification.channel.empty() &&
+                !lost_.contains(notification.position))
                 newest.rows[notification.id] = {notification.fingerprint, notification.position};
     return newest;
 }

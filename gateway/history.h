@@ -7,8 +7,10 @@
 #include <cstdint>
 #include <deque>
 #include <optional>
+#include <span>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "notification.h"
@@ -43,6 +45,9 @@ public:
     Position oldest() const { return batches_.empty() ? head_ + 1 : batches_.front()->front().position; }
     uint64_t bytes() const { return bytes_; }
 
+    // The server has lost these rows: they are not known any more.
+    void lose(std::span<const Position> positions) { lost_.insert(positions.begin(), positions.end()); }
+
     // What is known of rows after a restart of the server: id -> (fingerprint, position) of everything above
     // `settled`, the greatest id that was dispatched before `time_us`, or that is not kept any more.
     struct Known {
@@ -61,6 +66,7 @@ private:
     Position head_ = 0;
     uint64_t bytes_ = 0;
     Id settled_ = 0;
+    std::unordered_set<Position> lost_;
 };
 
 } // namespace odoo_bus

@@ -79,6 +79,7 @@ void Replayer::answer(const PgResult& result) {
         answer.next = id;
     }
     answer.more = rows == PAGE_ROWS;
+    answer.pending = !is_dispatched_(requests_.front().last);
     const Request request = std::move(requests_.front());
     requests_.pop_front();
     request.answer(std::move(answer));

@@ -150,11 +150,23 @@ void Session::replay(Id last, const Grant& grant, bool check_outdated) {
                     if_alive([this, grant, check_outdated](const ReplayAnswer& answer) {
                         if (answer.failed)
                             return close(TRY_AGAIN_LATER, "the database cannot be asked");
+                        if (answer.pending && answer.last_exists)
+                            return go_on_from_another(grant);
                         if (check_outdated && !answer.last_exists)
                             tell_outdated();
                         write_elements(answer);
                         replayed(answer, grant);
                     }));
+}
+
+// The client knows more than this gateway has dispatched: nothing that it lacks was dispatched long ago.
+void Session::go_on_from_another(const Grant& grant) {
+    FanOut& fan_out = stream_->fan_out;
+    fan_out.unsubscribe(*this);
+    fan_out.subscribe(*this, grant.channels, fan_out.before(now_us() - OVERLAP_US));
+    fan_out.release(*this);
+    busy_ = false;
+    next_subscribe();
 }
 
 // A page has been written: the next one follows when the transport takes it.

@@ -46,6 +46,7 @@ private:
     void place(const Subscribe& subscribe, const Grant& grant);
     void begin(const Subscribe& subscribe, const Grant& grant);
     void replay(Id last, const Grant& grant, bool check_outdated);
+    void go_on_from_another(const Grant& grant);
     void replayed(const ReplayAnswer& answer, const Grant& grant);
     void write_elements(const ReplayAnswer& answer);
     Position overlap(Position position) const;
