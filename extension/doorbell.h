@@ -1,14 +1,14 @@
 // doorbell.h: the channels that a transaction has sent to, announced once when it commits.
 #pragma once
 
-#include "pg.h"
+#include "insert.h"
 
 namespace odoo_bus {
 
 extern bool notify_enabled; // odoo_bus.notify
 
-// Remembers the channel until the (sub)transaction ends.
-void ring_at_commit(const text* channel);
+// Remembers the channels until the (sub)transaction ends.
+void ring_at_commit(std::span<const Notification> notifications);
 
 void register_doorbell_callbacks();
 

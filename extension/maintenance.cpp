@@ -1,4 +1,4 @@
-// maintenance.cpp: bus_create_table(), bus_gc(), bus_version() and what the view bus_stat shows.
+// maintenance.cpp: bus_create_table(), bus_gc() and bus_version().
 #include "query.h"
 #include "table.h"
 
@@ -8,7 +8,6 @@ extern "C" {
 
 PG_FUNCTION_INFO_V1(odoo_bus_create_table);
 PG_FUNCTION_INFO_V1(odoo_bus_gc);
-PG_FUNCTION_INFO_V1(odoo_bus_stat);
 PG_FUNCTION_INFO_V1(odoo_bus_version);
 
 Datum odoo_bus_create_table(PG_FUNCTION_ARGS) {
@@ -58,30 +57,6 @@ Datum odoo_bus_gc(PG_FUNCTION_ARGS) {
         {{TIMESTAMPOID, TimestampGetDatum(oldest_kept)}, {INT8OID, Int64GetDatum(max_rows)}}, false);
     SPI_finish();
     PG_RETURN_INT64(static_cast<int64>(deleted));
-}
-
-// One row: mode, last_id, ids_left. The ids are NULL without a table, or without a right to its sequence.
-Datum odoo_bus_stat(PG_FUNCTION_ARGS) {
-    TupleDesc descriptor;
-    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
-        elog(ERROR, "return type must be a row type");
-    Datum values[3] = {CStringGetTextDatum("notify")};
-    bool nulls[3] = {false, true, true};
-    bool id_is_int8 = false;
-    const Oid sequence = bus_sequence(extension_schema(fcinfo), &id_is_int8);
-    if (OidIsValid(sequence) &&
-        pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE | ACL_SELECT) == ACLCHECK_OK) {
-        connect_spi();
-        run_query("SELECT COALESCE(pg_catalog.pg_sequence_last_value($1), 0)",
-                  {{REGCLASSOID, ObjectIdGetDatum(sequence)}}, true);
-        const int64 last_id =
-            DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &nulls[1]));
-        SPI_finish();
-        values[1] = Int64GetDatum(last_id);
-        values[2] = Int64GetDatum((id_is_int8 ? PG_INT64_MAX : int64{PG_INT32_MAX}) - last_id);
-        nulls[2] = nulls[1];
-    }
-    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), values, nulls)));
 }
 
 Datum odoo_bus_version(PG_FUNCTION_ARGS) {

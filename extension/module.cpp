@@ -1,5 +1,7 @@
 // module.cpp: the shared library's entry and its settings.
 #include "doorbell.h"
+#include "doorbell_queue.h"
+#include "doorbell_worker.h"
 #include "message.h"
 #include "table.h"
 
@@ -19,8 +21,26 @@ void _PG_init() {
     DefineCustomBoolVariable("odoo_bus.notify", "Announces what was sent when the transaction commits.",
                              "Off writes the rows alone; for benchmarks.", &notify_enabled, true, PGC_SUSET,
                              GUC_NOT_IN_SAMPLE, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("odoo_bus.doorbell_delay",
+                            "How long the doorbell worker gathers before it issues a NOTIFY.",
+                            "Longer at need, so that it uses at most 400 transaction ids a second.",
+                            &doorbell_delay, 1, 0, 100, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("odoo_bus.hub_database",
+                               "The database in which the doorbell worker issues its NOTIFY.",
+                               "The one in which Odoo servers listen.", &hub_database, "postgres", PGC_SIGHUP,
+                               0, nullptr, nullptr, nullptr);
+    // Without preloading it means nothing, and must be known all the same: it may stand in the configuration.
+    const bool preloading = process_shared_preload_libraries_in_progress;
+    DefineCustomIntVariable(
+        "odoo_bus.queue_size", "Shared memory for the channels that wait for the doorbell worker.",
+        "A transaction that finds no room issues NOTIFY itself.", &queue_size, 4096, 64, 1024 * 1024,
+        preloading ? PGC_POSTMASTER : PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     reserve_guc_prefix("odoo_bus");
     register_table_callbacks();
     register_doorbell_callbacks();
+    if (preloading) {
+        request_queue();
+        register_doorbell_worker();
+    }
 }
 }

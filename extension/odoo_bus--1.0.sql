@@ -90,12 +90,23 @@ CREATE FUNCTION @extschema@.bus_record_changed() RETURNS trigger
 COMMENT ON FUNCTION @extschema@.bus_record_changed() IS
     'trigger, arguments: channel with %s for the key, notification type, key column (id), columns that count (all); sends which columns of the row have changed';
 
-CREATE FUNCTION @extschema@.bus_stat(OUT mode text, OUT last_id bigint, OUT ids_left bigint)
+CREATE FUNCTION @extschema@.bus_stat(
+    OUT mode text, OUT last_id bigint, OUT ids_left bigint, OUT sent bigint, OUT doorbells bigint, OUT notifies bigint,
+    OUT coalesced bigint, OUT fallbacks bigint, OUT queue_used bigint, OUT queue_size bigint, OUT worker_pid int,
+    OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz)
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_stat';
 COMMENT ON FUNCTION @extschema@.bus_stat() IS 'what the view bus_stat shows';
 
-CREATE VIEW @extschema@.bus_stat AS SELECT mode, last_id, ids_left FROM @extschema@.bus_stat();
+CREATE VIEW @extschema@.bus_stat AS
+    SELECT mode, last_id, ids_left, sent, doorbells, notifies, coalesced, fallbacks, queue_used, queue_size, worker_pid,
+        last_error, last_error_at, stats_reset
+    FROM @extschema@.bus_stat();
 COMMENT ON VIEW @extschema@.bus_stat IS
-    'how notifications are announced (mode), the last id that was drawn and how many are left';
+    'how notifications are announced (mode), ids of this database, and the counters of the whole cluster';
 -- The view belongs to the superuser as whom a trusted extension is installed; it shows to each what he may see.
 GRANT SELECT ON @extschema@.bus_stat TO PUBLIC;
+
+CREATE FUNCTION @extschema@.bus_stat_reset() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_stat_reset';
+COMMENT ON FUNCTION @extschema@.bus_stat_reset() IS 'sets the counters of bus_stat to zero, for the whole cluster';
+REVOKE ALL ON FUNCTION @extschema@.bus_stat_reset() FROM PUBLIC;

@@ -94,4 +94,39 @@ inline void reserve_guc_prefix(const char* prefix) {
 #endif
 }
 
+// Has the request made when shared memory may be requested: at once before 15, and later since then.
+inline void request_shared_memory(void (*request)()) {
+#if PG_VERSION_NUM >= 150000
+    static shmem_request_hook_type previous_hook;
+    static void (*requested)();
+    previous_hook = shmem_request_hook;
+    requested = request;
+    shmem_request_hook = [] {
+        if (previous_hook)
+            previous_hook();
+        requested();
+    };
+#else
+    request();
+#endif
+}
+
+// After the commit of a NOTIFY in a background worker: before 15 nobody else wakes the listeners.
+inline void signal_listeners() {
+#if PG_VERSION_NUM < 150000
+    ProcessCompletedNotifies();
+#endif
+}
+
+inline uint32 doorbell_wait_event() {
+#if PG_VERSION_NUM >= 170000
+    static uint32 event = 0;
+    if (event == 0)
+        event = WaitEventExtensionNew("OdooBusDoorbell");
+    return event;
+#else
+    return PG_WAIT_EXTENSION;
+#endif
+}
+
 } // namespace odoo_bus

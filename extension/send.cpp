@@ -15,8 +15,7 @@ void send_notifications(FunctionCallInfo fcinfo, const char* function,
     if (notifications.empty())
         return;
     insert_notifications(extension_schema(fcinfo), notifications, ids);
-    for (const Notification& notification : notifications)
-        ring_at_commit(notification.channel);
+    ring_at_commit(notifications);
 }
 
 namespace {

@@ -36,7 +36,7 @@ CREATE SCHEMA mine;
 CREATE EXTENSION odoo_bus SCHEMA mine;
 SELECT mine.bus_create_table();
 SELECT mine.bus_sendone('c', 't', '4'), mine.bus_last_id();
-SELECT * FROM mine.bus_stat;
+SELECT last_id, ids_left FROM mine.bus_stat;
 CALL mine.bus_gc_all('0');
 DROP EXTENSION odoo_bus;
 RESET ROLE;

@@ -30,12 +30,12 @@ SELECT bus_gc('0');
 SELECT bus_last_id();
 
 -- Ids are counted by their sequence, also when no row is left.
-SELECT * FROM bus_stat;
+SELECT last_id, ids_left FROM bus_stat;
 SELECT setval('bus_bus_id_seq', 1932735282);
 SELECT bus_sendone('c', 't', NULL);
 SELECT bus_sendone('c', 't', NULL);
 SELECT bus_sendone('c', 't', NULL);
-SELECT * FROM bus_stat;
+SELECT last_id, ids_left FROM bus_stat;
 SELECT setval('bus_bus_id_seq', 2147483647);
 SELECT bus_sendone('c', 't', NULL);
 DROP TABLE bus_bus;
@@ -44,6 +44,6 @@ DROP TABLE bus_bus;
 SELECT bus_create_table(bigint_ids => true);
 SELECT setval('bus_bus_id_seq', 2147483647);
 SELECT bus_sendone('c', 't', NULL), bus_sendmany(ARRAY['c', 'c'], 't', NULL);
-SELECT * FROM bus_stat;
+SELECT last_id, ids_left FROM bus_stat;
 DROP TABLE bus_bus;
 DROP EXTENSION odoo_bus;

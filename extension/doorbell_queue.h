@@ -1,0 +1,49 @@
+// doorbell_queue.h: the shared memory in which committed transactions leave their channels for the doorbell
+// worker. It exists where the extension is preloaded.
+#pragma once
+
+#include "channel_set.h"
+
+namespace odoo_bus {
+
+extern int queue_size; // odoo_bus.queue_size, in kB
+
+// In _PG_init() while the server starts.
+void request_queue();
+bool queue_exists();
+
+// A bundle is the channels of one transaction.
+constexpr uint32 no_bundle = PG_UINT32_MAX;
+
+// Copies the channels into shared memory. Returns no_bundle where there is no queue, no room or no worker.
+uint32 reserve_bundle(const ChannelSet& channels);
+// Hands the bundle to the worker and wakes it. Neither allocates nor fails.
+void publish_bundle(uint32 bundle);
+void release_bundle(uint32 bundle);
+// Counts a transaction that has committed. Neither allocates nor fails.
+void count_committed(uint64 notifications, bool fell_back);
+
+// For the worker: from now on its latch is set, until it exits.
+void attach_worker();
+bool channels_wait();
+// Adds the channels of everything that was published to the set, what an earlier round did not release
+// included; returns how many that were before each became one.
+uint64 take_channels(ChannelSet& channels);
+// After the NOTIFY has committed: what was taken is done.
+void release_taken(uint64 channels_taken, uint64 channels_announced, uint64 notifies);
+void record_worker_error(const char* message);
+// The attempts to connect since the last success; the worker waits the longer between them.
+uint32 begin_connecting();
+void end_connecting();
+
+struct QueueStat {
+    uint64 sent, doorbells, notifies, coalesced, fallbacks;
+    int64 bytes_used, bytes;
+    int worker_pid;                      // 0: there is none
+    TimestampTz reset_at, last_error_at; // 0: never
+    char last_error[256];
+};
+QueueStat queue_stat();
+void reset_queue_stat();
+
+} // namespace odoo_bus

@@ -1,0 +1,172 @@
+// doorbell_worker.cpp: the background worker that issues one NOTIFY for many transactions.
+//
+// It holds no snapshot, and writes nothing but the commit record of its NOTIFY. Whenever it fails, the
+// postmaster starts it again; what it had taken is still in shared memory, and a channel that is announced
+// twice does no harm.
+#include "doorbell_worker.h"
+
+#include "doorbell_queue.h"
+
+namespace odoo_bus {
+
+int doorbell_delay;
+char* hub_database;
+
+namespace {
+
+// A round costs a transaction id: a busy cluster spends 400 a second.
+constexpr int64 shortest_interval_us = 2500;
+constexpr long idle_ms = 1000;
+constexpr long after_error_ms = 1000;
+constexpr long longest_wait_to_connect_ms = 30000;
+
+void wait_ms(long milliseconds, int events) {
+    WaitLatch(MyLatch, events | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, doorbell_wait_event());
+}
+
+void reload_configuration() {
+    if (!ConfigReloadPending)
+        return;
+    ConfigReloadPending = false;
+    ProcessConfigFile(PGC_SIGHUP);
+}
+
+// A worker that cannot connect is ended by PostgreSQL; the one that follows waits, the longer the more often.
+void wait_before_connecting() {
+    const uint32 failures = begin_connecting();
+    if (failures == 0)
+        return;
+    record_worker_error("cannot connect to the database of odoo_bus.hub_database; the server's log says why");
+    long left = std::min(longest_wait_to_connect_ms, 500L << std::min(failures, 10u));
+    // A new setting is tried at once.
+    for (; left > 0 && !ConfigReloadPending; left -= idle_ms) {
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+        wait_ms(std::min(left, idle_ms), WL_LATCH_SET);
+    }
+    reload_configuration();
+}
+
+// CREATE DATABASE ... TEMPLATE and DROP DATABASE lock the database before they wait five seconds for others
+// to leave it. It is the lock against which a new connection waits.
+bool hub_is_wanted() {
+    static TimestampTz asked_at = 0;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (!TimestampDifferenceExceeds(asked_at, now, idle_ms))
+        return false;
+    asked_at = now;
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
+    if (LockAcquire(&tag, RowExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+        return true;
+    LockRelease(&tag, RowExclusiveLock, true);
+    return false;
+}
+
+// Gives later transactions the time to join this round. The time since the last round counts.
+void gather(TimestampTz last_round) {
+    const TimestampTz now = GetCurrentTimestamp();
+    const TimestampTz until =
+        std::max(now + doorbell_delay * INT64CONST(1000), last_round + shortest_interval_us);
+    // A clock that was set back must not stop the doorbell.
+    const int64 longest = doorbell_delay * INT64CONST(1000) + shortest_interval_us;
+    if (until > now)
+        pg_usleep(static_cast<long>(std::min(until - now, longest)));
+}
+
+// What it takes stays in shared memory until the NOTIFY has committed.
+void ring() {
+    pgstat_report_activity(STATE_RUNNING, "odoo_bus: NOTIFY imbus for committed transactions");
+    SetCurrentStatementStartTimestamp();
+    StartTransactionCommand();
+    ChannelSet channels;
+    const uint64 taken = take_channels(channels);
+    const uint32 announced = channels.size();
+    const uint32 notifies = notify_channels(channels);
+    CommitTransactionCommand();
+    signal_listeners();
+    release_taken(taken, announced, notifies);
+    pgstat_report_stat(false);
+    pgstat_report_activity(STATE_IDLE, "odoo_bus: waiting for transactions that send");
+}
+
+bool try_to_ring() {
+    const MemoryContext context = CurrentMemoryContext;
+    volatile bool succeeded = true;
+    PG_TRY();
+    { ring(); }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        const ErrorData* error = CopyErrorData();
+        record_worker_error(error->message ? error->message : "?");
+        EmitErrorReport();
+        AbortCurrentTransaction();
+        FlushErrorState();
+        succeeded = false;
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(context);
+    return succeeded;
+}
+
+[[noreturn]] void serve() {
+    const char* connected_to = MemoryContextStrdup(TopMemoryContext, hub_database);
+    MemoryContext context =
+        AllocSetContextCreate(TopMemoryContext, "odoo_bus doorbell", ALLOCSET_DEFAULT_SIZES);
+    MemoryContextSwitchTo(context);
+    pgstat_report_activity(STATE_IDLE, "odoo_bus: waiting for transactions that send");
+    TimestampTz last_round = 0;
+    for (;;) {
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+        reload_configuration();
+        if (strcmp(hub_database, connected_to) != 0 || hub_is_wanted())
+            proc_exit(1); // the postmaster starts another, which connects when it can
+        if (!channels_wait()) {
+            wait_ms(idle_ms, WL_LATCH_SET);
+            continue;
+        }
+        gather(last_round);
+        last_round = GetCurrentTimestamp();
+        if (!try_to_ring())
+            wait_ms(after_error_ms, 0);
+        MemoryContextReset(context);
+    }
+}
+
+} // namespace
+
+void register_doorbell_worker() {
+    BackgroundWorker worker{};
+    strlcpy(worker.bgw_name, "odoo_bus doorbell", sizeof(worker.bgw_name));
+    strlcpy(worker.bgw_type, "odoo_bus doorbell", sizeof(worker.bgw_type));
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = 0;
+    strlcpy(worker.bgw_library_name, "odoo_bus", sizeof(worker.bgw_library_name));
+    strlcpy(worker.bgw_function_name, "odoo_bus_doorbell_main", sizeof(worker.bgw_function_name));
+    RegisterBackgroundWorker(&worker);
+}
+
+} // namespace odoo_bus
+
+using namespace odoo_bus;
+
+extern "C" {
+
+PGDLLEXPORT void odoo_bus_doorbell_main(Datum);
+
+void odoo_bus_doorbell_main(Datum) {
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    pqsignal(SIGTERM, die);
+    BackgroundWorkerUnblockSignals();
+    wait_before_connecting();
+    BackgroundWorkerInitializeConnection(hub_database, nullptr, 0);
+    end_connecting();
+    // Nobody waits for the NOTIFY to be on disk, and none of it is worth recovering.
+    SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+    attach_worker();
+    serve();
+}
+}
