@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Breaks the ledger, the set of ids and the state file on purpose, and checks that a unit test fails each time.
+"""Breaks the ledger, the history and the state file on purpose, and checks that a unit test fails each time.
 
     test/mutations.py [WORD]    only the mutations whose description has WORD in it
 
@@ -15,7 +15,8 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ["gateway/id_set.cpp", "gateway/ledger.cpp", "gateway/order_ring.cpp", "gateway/checkpoint.cpp",
-           "gateway/state_file.cpp", "test/unit/id_set_test.cpp", "test/unit/ledger_test.cpp",
+           "gateway/state_file.cpp", "gateway/fan_out.cpp", "gateway/frame_cache.cpp", "gateway/frame.cpp",
+           "gateway/json.cpp", "test/unit/fan_out_test.cpp", "test/unit/id_set_test.cpp", "test/unit/ledger_test.cpp",
            "test/unit/ledger_simulation_test.cpp", "test/unit/state_file_test.cpp"]
 CYCLE = "test/unit/simulated_gateway.h"  # the cycle as database.cpp runs it
 
@@ -77,6 +78,28 @@ MUTATIONS = [
      "    settled_ = std::max(settled_, ranges.back().last);\n", ""),
     ("a probe settles everything", "gateway/ledger.cpp",
      "settled_ = std::max(settled_, ranges.back().last);", "settled_ = max_seen_;"),
+    # the history position
+    ("what a client named as its last comes again", "gateway/fan_out.cpp",
+     "subscriber.next_ = from + 1;", "subscriber.next_ = from;"),
+    ("the notification after a client's last is skipped", "gateway/fan_out.cpp",
+     "subscriber.next_ = from + 1;", "subscriber.next_ = from + 2;"),
+    ("a new channel begins where the others are", "gateway/fan_out.cpp",
+     "            from = std::min(from, begin);\n", ""),
+    ("a channel that is kept begins anew", "gateway/fan_out.cpp",
+     "            subscription.since = std::max(subscription.since, settled);\n", ""),
+    ("each channel begins where the oldest one does", "gateway/fan_out.cpp",
+     "std::max(subscriber.next_, subscription.since + 1)", "subscriber.next_"),
+    ("a channel that is left and joined again begins anew", "gateway/fan_out.cpp",
+     "std::max(since, subscriber.floor_)", "since"),
+    ("the history keeps one notification less", "gateway/fan_out.cpp",
+     "oldest() < keep_from) {", "oldest() <= keep_from) {"),
+    ("who is behind the history goes on where it begins", "gateway/fan_out.cpp",
+     [("    if (subscriber.next_ < oldest())\n        return subscriber.fell_behind(\"behind the history\");\n"
+       "    while", "    while"),
+      ("    if (subscriber.next_ < oldest())\n        return subscriber.fell_behind(\"behind the history\");\n"
+       "    const", "    const")]),
+    ("rows that the server lost are replayed", "gateway/fan_out.cpp",
+     "        target.positions.remove(position);\n", ""),
     # the set of ids
     ("two neighbouring ranges are not joined", "gateway/id_set.cpp",
      "next != complete_.end() && next->first == last + 1", "false"),
@@ -141,8 +164,8 @@ MUTATIONS = [
 
 def compile_object(tree, source, objects):
     target = objects / (pathlib.Path(source).stem + ".o")
-    subprocess.run(["g++", "-std=c++20", "-O1", "-w", f"-I{tree}/gateway", f"-I{tree}/test/unit", "-c",
-                    f"{tree}/{source}", "-o", target], check=True)
+    subprocess.run(["g++", "-std=c++20", "-O1", "-w", f"-I{tree}/gateway", f"-I{tree}/test/unit",
+                    f"-I{ROOT}/extension", "-c", f"{tree}/{source}", "-o", target], check=True)
     return target
 
 
@@ -169,19 +192,21 @@ def tests_of(path):
     """Which tests are there to catch a mutation of this file."""
     if "id_set" in path:
         return "IdSet*"
+    if "fan_out" in path:
+        return "FanOut*"
     return "Ledger*" if "ledger" in path or path == CYCLE else "StateFile*"
 
 
 def run(binary, test_filter="*"):
     """The tests that failed, and how it ended."""
     try:
-        done = subprocess.run([binary, "--gtest_brief=1", f"--gtest_filter={test_filter}"], capture_output=True,
+        done = subprocess.run([binary, f"--gtest_filter={test_filter}"], capture_output=True,
                               text=True, errors="replace", timeout=120)
     except subprocess.TimeoutExpired:
         return ["(never ends)"]
     failed = re.findall(r"^\[  FAILED  \] (\S+?)(?:,| \()", done.stdout, re.M)
     if done.returncode < 0:
-        failed.append(f"(signal {-done.returncode})")
+        failed.append(re.findall(r"^\[ RUN      \] (\S+)", done.stdout, re.M)[-1] + " (crashes)")
     return list(dict.fromkeys(failed))
 
 
@@ -195,7 +220,8 @@ def main():
             whole = dict(zip(SOURCES, pool.map(lambda s: compile_object(ROOT, s, objects), SOURCES)))
 
         def link(parts, binary):
-            subprocess.run(["g++", "-o", binary, *parts.values(), "-lgtest", "-lgtest_main", "-lxxhash", "-lpthread"],
+            subprocess.run(["g++", "-o", binary, *parts.values(), "-lgtest", "-lgtest_main", "-lxxhash",
+                            "-ljansson", "-lfmt", "-lpthread"],
                            check=True)
             return binary
 
@@ -223,7 +249,9 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for description, failed in pool.map(attempt, wanted):
                 survived += not failed
-                print(f"{description}: {', '.join(failed) if failed else 'NO TEST FAILS'}", flush=True)
+                # As a line of the table in docs/testing.md.
+                tests = failed[:3] + (["..."] if len(failed) > 3 else [])
+                print(f"| {description} | {', '.join(tests) if failed else 'NO TEST FAILS'} |", flush=True)
         print(f"{len(wanted) - survived} of {len(wanted)} mutations are caught")
         return survived != 0
 

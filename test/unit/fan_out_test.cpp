@@ -96,6 +96,18 @@ TEST_F(FanOutTest, GoesOnAfterThePositionInDispatchOrderNotAfterTheId) {
     fan_out.unsubscribe(client);
 }
 
+TEST_F(FanOutTest, TheHistoryReachesBackExactlyAsFarAsItIsTold) {
+    publish({{1, "x"}, {2, "x"}});
+    publish({{3, "x"}});
+    publish({{4, "x"}}, 2);
+    EXPECT_EQ(fan_out.oldest(), 2u);
+    EXPECT_FALSE(fan_out.position_of(1));
+    Client client;
+    subscribe(client, {"x"}, *fan_out.position_of(2));
+    EXPECT_EQ(client.ids(), Ids({3, 4}));
+    fan_out.unsubscribe(client);
+}
+
 TEST_F(FanOutTest, ASecondSubscribeSendsNothingTwiceAndLosesNothing) {
     publish({{1, "x"}, {2, "y"}, {3, "x"}});
     Client client;
