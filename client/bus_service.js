@@ -1,0 +1,1423 @@
+// odoo_bus: live notifications from PostgreSQL, in a page of any kind.
+//
+//     import { BusService } from "/bus/bus_service.js";
+//     const bus = new BusService();
+//     await bus.addChannel("orders", { callback: ({ type, payload }) => console.log(type, payload) });
+//
+// One file, no dependency. It is the page's library and, loaded by itself, the script of the SharedWorker in which all
+// tabs of a browser share one connection:
+//
+//     BusService (a tab)  <->  Hub (the worker)  <->  Connection  <->  WebSocket, event stream or long polling
+//
+// `last`, the id of the last notification received, is a position in the order in which the gateway delivers. A tab
+// keeps its own in sessionStorage, the connection has one, and whoever resumes from one gets what came after it, once.
+
+export const VERSION = "1.0";
+
+// As Odoo's worker: the delay before the next attempt grows, and jitter keeps clients apart.
+const BACK_OFF = { first: 1_000, factor: 1.5, most: 60_000, jitter: 1_000 };
+const DEBOUNCE = 250; // of changes of the channels: the gateway takes ten messages within two seconds
+const OPEN_WITHIN = 10_000; // a transport; then the next one is tried
+const PING_AFTER = 30_000; // silence on a WebSocket whose server answers pings
+const PROBE_AFTER = 60_000; // silence on any other, as Odoo's worker
+const PONG_WITHIN = 10_000;
+const SILENT_STREAM = 45_000; // an event stream has a heartbeat every 15 s
+const POLL_WITHIN = 75_000; // a poll is held for 50 s
+const UPGRADE_AFTER = { first: 5_000, factor: 2, most: 600_000 };
+const CONFIRM_WITHIN = 5_000; // then a server that confirms nothing is believed
+const LATE_TIMER = 20_000; // a timer that comes so late tells of a sleep
+const HELLO_WITHIN = 5_000; // of the worker; then the page connects by itself
+const MAX_UNREAD = 256; // batches that a tab has not read; then it is left alone until it does
+const MAX_QUEUED_EVENTS = 32;
+
+export const TRANSPORTS = Object.freeze(["websocket", "events", "polling"]);
+
+const SESSION_EXPIRED = 4001;
+const SOON = new Set([4002, 4004]);
+
+function later(environment, milliseconds, call) {
+  const timer = environment.setTimeout(call, milliseconds);
+  return () => environment.clearTimeout(timer);
+}
+
+// The name that a page gave the channel, or the stored channel (an array) of what the server added by itself.
+function channelName(stored) {
+  return Array.isArray(stored) && stored.length === 2 && typeof stored[1] === "string" ? stored[1] : stored;
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Transports. Each calls back: opened() once; activity() when anything came; frame(elements); ended({kind, code,
+// reason}) once, where kind is "closed" after it had opened, and before that "blocked" (this transport does not get
+// through), "unavailable" (nobody is there) or "expired" (the session or token is refused).
+// ---------------------------------------------------------------------------------------------------------------------
+
+class Transport {
+  constructor(environment, base, token, callbacks) {
+    Object.assign(this, { environment, base, token, callbacks, isOpen: false, isOver: false });
+    this.cancelTimeout = later(environment, OPEN_WITHIN, () => this.end({ kind: "blocked", reason: "no answer in time" }));
+  }
+
+  open() {
+    if (!this.isOpen && !this.isOver) {
+      this.isOpen = true;
+      this.cancelTimeout();
+      this.callbacks.opened();
+    }
+  }
+
+  end({ kind, code = 1006, reason = "" }) {
+    if (this.isOver) {
+      return;
+    }
+    this.close();
+    this.callbacks.ended({ kind: this.isOpen && kind !== "expired" ? "closed" : kind, code, reason });
+  }
+
+  // Without calling back.
+  close() {
+    this.isOver = true;
+    this.cancelTimeout();
+  }
+
+  headers() {
+    const headers = { "Content-Type": "application/json" };
+    return this.token ? { ...headers, Authorization: `Bearer ${this.token}` } : headers;
+  }
+
+  // The answer to a POST, or null after end().
+  async post(path, body, signal) {
+    let answer;
+    try {
+      answer = await this.environment.fetch(new URL(path, this.base), {
+        method: "POST", headers: this.headers(), body: JSON.stringify(body), signal, cache: "no-store",
+        credentials: this.token ? "same-origin" : "include",
+      });
+    } catch (error) {
+      if (!signal.aborted) {
+        this.end({ kind: "unavailable", reason: String(error) });
+      }
+      return null;
+    }
+    if (answer.status === 200) {
+      return answer;
+    }
+    const kind = answer.status === 401 ? "expired" : answer.status === 429 || answer.status >= 500 ? "unavailable" : "blocked";
+    this.end({ kind, code: kind === "expired" ? SESSION_EXPIRED : 1006, reason: `HTTP ${answer.status}` });
+    return null;
+  }
+}
+
+class WebSocketTransport extends Transport {
+  constructor(...parameters) {
+    super(...parameters);
+    const url = new URL("websocket", this.base);
+    url.protocol = url.protocol.replace("http", "ws");
+    const protocols = this.token ? ["odoo-bus", `odoo-bus.token.${this.token}`] : [];
+    let socket;
+    try {
+      socket = this.socket = new this.environment.WebSocket(url.href, protocols);
+    } catch (error) {
+      queueMicrotask(() => this.end({ kind: "blocked", reason: String(error) }));
+      return;
+    }
+    socket.onopen = () => {
+      this.open();
+      this.subscribe();
+    };
+    socket.onmessage = ({ data }) => {
+      if (this.isOver) {
+        return;
+      }
+      this.callbacks.activity();
+      let elements;
+      try {
+        elements = JSON.parse(data);
+      } catch {
+        return; // of no server that we know
+      }
+      this.callbacks.frame(elements);
+    };
+    // A handshake that failed says nothing about why.
+    socket.onclose = ({ code, reason }) => this.end({ kind: "blocked", code, reason });
+  }
+
+  subscribe() {
+    const data = this.isOpen && !this.isOver && this.callbacks.subscription();
+    if (data) {
+      this.send({ event_name: "subscribe", data });
+    }
+  }
+
+  send(event) {
+    this.socket.send(JSON.stringify(event));
+  }
+
+  // True when an answer is to be expected.
+  probe(answers) {
+    if (answers) {
+      this.send({ event_name: "ping", data: null });
+    } else {
+      this.socket.send(new Uint8Array([0]));
+    }
+    return answers;
+  }
+
+  close() {
+    super.close();
+    if (this.socket) {
+      this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+      if (this.socket.readyState <= 1) {
+        this.socket.close(1000);
+      }
+    }
+  }
+}
+
+// Takes an event stream apart (HTML, section 9.2.6). What is unfinished when the stream ends is dropped.
+export class EventStreamParser {
+  constructor() {
+    this.rest = "";
+    this.clear();
+  }
+
+  clear() {
+    this.data = [];
+    this.event = "message";
+  }
+
+  // The events that `text` completes: {event, data, id}.
+  push(text) {
+    const events = [];
+    this.rest += text;
+    let begin = 0;
+    while (true) {
+      const end = this.rest.indexOf("\n", begin);
+      if (end < 0) {
+        break;
+      }
+      const line = this.rest.slice(begin, end).replace(/\r$/, "");
+      begin = end + 1;
+      if (line !== "") {
+        this.field(line);
+        continue;
+      }
+      if (this.data.length || this.id !== undefined) {
+        events.push({ event: this.event, data: this.data.join("\n"), id: this.id });
+      }
+      this.id = undefined;
+      this.clear();
+    }
+    this.rest = this.rest.slice(begin);
+    return events;
+  }
+
+  field(line) {
+    const colon = line.indexOf(":");
+    const name = colon < 0 ? line : line.slice(0, colon);
+    const value = colon < 0 ? "" : line.slice(colon + 1).replace(/^ /, "");
+    if (name === "data") {
+      this.data.push(value);
+    } else if (name === "event") {
+      this.event = value;
+    } else if (name === "id") {
+      this.id = value;
+    }
+  }
+}
+
+class EventsTransport extends Transport {
+  constructor(...parameters) {
+    super(...parameters);
+    this.subscribe();
+  }
+
+  // A stream has the channels that it was opened with: other channels are another stream, from where this one is.
+  async subscribe() {
+    const data = this.callbacks.subscription();
+    this.abort?.abort();
+    const abort = (this.abort = new AbortController());
+    const answer = await this.post("bus/events", data, abort.signal);
+    if (!answer || this.isOver || this.abort !== abort) {
+      return;
+    }
+    if (!answer.headers.get("Content-Type")?.startsWith("text/event-stream") || !answer.body) {
+      this.end({ kind: "blocked", reason: "no event stream" });
+      return;
+    }
+    const current = () => !this.isOver && this.abort === abort;
+    const parser = new EventStreamParser();
+    const decoder = new TextDecoder();
+    const reader = answer.body.getReader();
+    try {
+      while (true) {
+        const { value, done } = await reader.read();
+        if (!current()) {
+          return;
+        }
+        if (done) {
+          this.end({ kind: "blocked", reason: "the stream ended" });
+          return;
+        }
+        this.heard();
+        for (const event of parser.push(decoder.decode(value, { stream: true }))) {
+          this.take(event);
+          if (!current()) {
+            return;
+          }
+        }
+      }
+    } catch (error) {
+      if (current()) {
+        this.end({ kind: "unavailable", reason: String(error) });
+      }
+    }
+  }
+
+  heard() {
+    this.callbacks.activity();
+    this.cancelSilence?.();
+    this.cancelSilence = later(this.environment, SILENT_STREAM, () => this.end({ kind: "closed", reason: "silence" }));
+  }
+
+  take({ event, data, id }) {
+    if (event === "close") {
+      const { code, reason } = JSON.parse(data);
+      this.end({ kind: code === SESSION_EXPIRED ? "expired" : "unavailable", code, reason });
+      return;
+    }
+    this.open();
+    if (data) {
+      this.callbacks.frame(JSON.parse(data));
+    } else if (/^\d+$/.test(id)) {
+      this.callbacks.position(Number(id));
+    }
+  }
+
+  close() {
+    super.close();
+    this.cancelSilence?.();
+    this.abort?.abort();
+  }
+}
+
+class PollingTransport extends Transport {
+  constructor(...parameters) {
+    super(...parameters);
+    this.subscribe();
+  }
+
+  // The poll that is held is given up for one with other channels, and asked anew from the same position.
+  async subscribe() {
+    this.abort?.abort();
+    const abort = (this.abort = new AbortController());
+    const current = () => !this.isOver && this.abort === abort;
+    for (let id = 1; current(); ++id) {
+      const params = this.callbacks.subscription(id > 1);
+      const cancel = later(this.environment, POLL_WITHIN, () => current() && this.end({ kind: "closed", reason: "no answer" }));
+      const answer = await this.ask({ jsonrpc: "2.0", method: "call", id, params }, abort.signal, current);
+      cancel();
+      if (!answer || !current()) {
+        return;
+      }
+      this.callbacks.activity();
+      if (answer.error) {
+        const expired = answer.error.code === 100;
+        this.end({ kind: expired ? "expired" : "unavailable", code: expired ? SESSION_EXPIRED : 1006, reason: "refused" });
+        return;
+      }
+      this.open();
+      if (answer.result?.length) {
+        this.callbacks.frame(answer.result);
+      } else {
+        this.callbacks.silence(); // the next poll asks for the position
+      }
+    }
+  }
+
+  async ask(request, signal, current) {
+    const answer = await this.post("longpolling/poll", request, signal);
+    try {
+      return answer && (await answer.json());
+    } catch (error) {
+      if (current()) {
+        this.end({ kind: "unavailable", reason: String(error) });
+      }
+      return null;
+    }
+  }
+
+  close() {
+    super.close();
+    this.abort?.abort();
+  }
+}
+
+const TRANSPORT_CLASSES = { websocket: WebSocketTransport, events: EventsTransport, polling: PollingTransport };
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Connection: one conversation with the gateway, over whatever transport gets through, that never gives up.
+// ---------------------------------------------------------------------------------------------------------------------
+
+export class Connection {
+  // settings: {base, transports, token: async () => string | null}; listener: {event(name, detail),
+  // batch(notifications, last), confirmed(revision, {refused, failed})}
+  constructor(environment, settings, listener) {
+    Object.assign(this, { environment, settings, listener });
+    this.channels = [];
+    this.last = 0;
+    this.state = "stopped";
+    this.transport = null;
+    this.index = 0; // of the transport
+    this.delay = BACK_OFF.first;
+    this.revision = 0; // of the channels
+    this.sent = 0; // the newest revision that was sent on this transport
+    this.confirmed = 0;
+    this.confirms = false; // the server confirms subscriptions and answers pings
+    this.connected = false; // it was, at least once
+    this.asksPosition = false;
+    this.switching = false; // to a better transport, while nothing was lost
+    this.queue = [];
+    this.upgradeDelay = UPGRADE_AFTER.first;
+    this.timers = new Map();
+  }
+
+  get transportName() {
+    return this.state === "connected" ? this.settings.transports[this.index] : null;
+  }
+
+  start() {
+    if (this.state === "stopped") {
+      this.delay = BACK_OFF.first;
+      this.connect(0);
+    }
+  }
+
+  stop() {
+    const was = this.state;
+    this.drop();
+    this.state = "stopped";
+    if (was === "connected") {
+      this.listener.event("disconnect", { code: 1000, reason: "stopped" });
+    }
+  }
+
+  // Returns the revision whose confirmation tells that the server knows these channels.
+  setChannels(channels, again = false) {
+    if (!again && channels.length === this.channels.length && channels.every((name, i) => name === this.channels[i])) {
+      return this.revision;
+    }
+    this.channels = channels;
+    this.revision += 1;
+    if (this.state === "connected" && !this.timers.has("debounce")) {
+      this.after("debounce", DEBOUNCE, () => this.sent !== this.revision && this.transport?.subscribe());
+    }
+    return this.revision;
+  }
+
+  setTransports(transports) {
+    this.settings.transports = transports;
+    if (this.state !== "stopped" && this.state !== "offline") {
+      this.drop();
+      this.upgradeDelay = UPGRADE_AFTER.first;
+      this.connect(0);
+    }
+  }
+
+  send(name, data) {
+    if (this.transport instanceof WebSocketTransport && this.state === "connected") {
+      this.transport.send({ event_name: name, data });
+    } else {
+      this.queue.push({ event_name: name, data });
+      this.queue.splice(0, this.queue.length - MAX_QUEUED_EVENTS);
+    }
+  }
+
+  setOffline(offline) {
+    if (offline && this.state !== "stopped" && this.state !== "offline") {
+      const was = this.state;
+      this.drop();
+      this.state = "offline";
+      if (was === "connected") {
+        this.listener.event("disconnect", { code: 1006, reason: "offline" });
+      }
+    } else if (!offline && this.state === "offline") {
+      this.delay = BACK_OFF.first;
+      this.schedule(0, "online");
+    }
+  }
+
+  // The computer or the page may have slept: is the connection still there?
+  wake() {
+    if (this.state === "waiting") {
+      this.delay = BACK_OFF.first;
+      this.schedule(0, "woken");
+    } else if (this.transport instanceof WebSocketTransport && this.state === "connected" && this.confirms) {
+      this.ping();
+    } else if (this.state === "connected" && this.environment.now() - this.heard > SILENT_STREAM) {
+      this.transport.end({ kind: "closed", reason: "silence while asleep" });
+    }
+  }
+
+  // --- connecting ---
+
+  async connect(index) {
+    this.clear("retry");
+    const attempt = (this.attempt = {});
+    this.state = "connecting";
+    if (!this.switching) {
+      this.listener.event("connecting", { transport: this.settings.transports[index] });
+    }
+    let token = null;
+    try {
+      token = (await this.settings.token?.()) ?? null;
+    } catch (error) {
+      if (this.attempt === attempt) {
+        this.schedule(undefined, `no token: ${error}`);
+      }
+      return;
+    }
+    if (this.attempt !== attempt) {
+      return;
+    }
+    this.index = index;
+    this.sent = 0;
+    const transport = this.create(index, token, {
+      opened: () => this.opened(),
+      activity: () => this.activity(),
+      frame: (elements) => this.frame(elements),
+      position: (last) => this.moveTo(last),
+      silence: () => (this.asksPosition = true),
+      subscription: (goesOn = false) => this.subscription(goesOn),
+      ended: (how) => this.ended(how),
+    });
+    this.transport = transport;
+  }
+
+  create(index, token, callbacks) {
+    const guarded = {};
+    let transport = null;
+    // A transport that was replaced has nothing to say any more.
+    for (const [name, call] of Object.entries(callbacks)) {
+      guarded[name] = (...values) => (transport === null || transport === this.transport || transport === this.candidate ? call(...values) : undefined);
+    }
+    transport = new TRANSPORT_CLASSES[this.settings.transports[index]](this.environment, this.settings.base, token, guarded);
+    return transport;
+  }
+
+  subscription(goesOn) {
+    const data = { channels: this.channels, last: this.last, name_channels: true };
+    // Without `last` the server begins 50 s ago; with it, it is asked whether that is still known.
+    if (this.last > 0) {
+      data.check_outdated = true;
+    }
+    if (!goesOn || this.sent !== this.revision || this.asksPosition || (this.confirms && this.confirmed !== this.revision)) {
+      data.confirm = this.revision;
+    }
+    this.asksPosition = false;
+    this.sent = this.revision;
+    if (!this.confirms) {
+      const revision = this.revision;
+      this.after("confirm", CONFIRM_WITHIN, () => this.state === "connected" && this.confirm({ confirm: revision }));
+    }
+    return data;
+  }
+
+  opened() {
+    this.state = "connected";
+    this.delay = BACK_OFF.first;
+    this.activity();
+    const name = this.switching ? "upgrade" : this.connected ? "reconnect" : "connect";
+    this.connected = true;
+    this.switching = false;
+    this.listener.event(name, { transport: this.transportName });
+    if (this.transport instanceof WebSocketTransport) {
+      for (const event of this.queue.splice(0)) {
+        this.transport.send(event);
+      }
+    } else if (this.sent !== this.revision) {
+      this.after("debounce", DEBOUNCE, () => this.transport?.subscribe());
+    }
+    if (this.index > 0) {
+      this.planUpgrade();
+    }
+  }
+
+  ended({ kind, code, reason }) {
+    const was = this.state;
+    const index = this.index;
+    this.drop();
+    if (was === "connected" || this.switching) {
+      this.switching = false;
+      this.listener.event("disconnect", { code, reason });
+    }
+    if (code === 1000) {
+      this.state = "stopped";
+      if (reason === "OUTDATED_VERSION") {
+        this.listener.event("outdated", { reason });
+      }
+      return;
+    }
+    if (code === SESSION_EXPIRED) {
+      this.listener.event("expired", { code, reason });
+    }
+    if (kind === "blocked" && index + 1 < this.settings.transports.length) {
+      this.connect(index + 1);
+      return;
+    }
+    this.schedule(SOON.has(code) ? 0 : undefined, reason, code);
+  }
+
+  // Tries again after `delay`, or after the one that grows.
+  schedule(delay, reason, code = 1006) {
+    this.state = "waiting";
+    if (delay === undefined) {
+      this.delay = Math.min(this.delay * BACK_OFF.factor, BACK_OFF.most);
+      delay = this.delay;
+    }
+    delay += this.environment.random() * BACK_OFF.jitter;
+    this.listener.event("reconnecting", { delay, code, reason });
+    this.after("retry", delay, () => this.connect(0));
+  }
+
+  // Ends the transport and everything that was planned, without a word.
+  drop() {
+    this.attempt = null;
+    for (const name of [...this.timers.keys()]) {
+      this.clear(name);
+    }
+    const { transport, candidate } = this;
+    this.transport = this.candidate = null;
+    transport?.close();
+    candidate?.close();
+  }
+
+  // --- back to a better transport ---
+
+  planUpgrade() {
+    this.after("upgrade", this.upgradeDelay, () => this.tryUpgrade(0));
+    this.upgradeDelay = Math.min(this.upgradeDelay * UPGRADE_AFTER.factor, UPGRADE_AFTER.most);
+  }
+
+  // Beside the connection, which goes on meanwhile.
+  async tryUpgrade(index) {
+    if (this.state !== "connected" || index >= this.index) {
+      if (this.state === "connected") {
+        this.planUpgrade();
+      }
+      return;
+    }
+    const transport = this.transport;
+    const token = await Promise.resolve(this.settings.token?.()).catch(() => null);
+    if (this.transport !== transport || this.candidate) {
+      return;
+    }
+    const ignore = () => {};
+    this.candidate = this.create(index, token ?? null, {
+      opened: () => {
+        this.drop();
+        this.upgradeDelay = UPGRADE_AFTER.first;
+        this.switching = true;
+        this.connect(index);
+      },
+      // A stream needs a subscription to be opened; a WebSocket does not.
+      subscription: () => (this.settings.transports[index] === "websocket" ? null : { channels: [], last: this.last, confirm: 0 }),
+      ended: () => {
+        this.candidate = null;
+        this.tryUpgrade(index + 1);
+      },
+      activity: ignore, frame: ignore, position: ignore, silence: ignore,
+    });
+  }
+
+  // --- what comes ---
+
+  frame(elements) {
+    if (!Array.isArray(elements)) {
+      return;
+    }
+    const notifications = [];
+    for (const element of elements) {
+      if (element?.internal) {
+        this.internal(element);
+      } else if (Number.isInteger(element?.id) && element.message) {
+        const { id, message, channel } = element;
+        const notification = { id, type: message.type, payload: message.payload };
+        notifications.push(channel === undefined ? notification : { ...notification, channel: channelName(channel) });
+      }
+    }
+    if (notifications.length) {
+      this.last = notifications.at(-1).id;
+      this.listener.batch(notifications, this.last);
+    }
+  }
+
+  internal({ type, payload }) {
+    if (type === "bus/subscribed") {
+      if (!this.confirms) {
+        this.confirms = true;
+        this.clear("liveness"); // it can be asked, and sooner
+        this.activity();
+      }
+      this.moveTo(payload.last);
+      this.confirm(payload);
+    } else if (type === "bus/pong") {
+      this.moveTo(payload.last);
+    } else if (type === "bus/subscription_outdated") {
+      this.listener.event("outdated", { reason: "notifications were missed" });
+    } else if (type === "bus/last_id_reset") {
+      this.last = payload;
+      this.listener.event("outdated", { reason: "the database is another one" });
+    }
+  }
+
+  confirm({ confirm, refused = [], error }) {
+    if (this.confirms) {
+      this.clear("confirm");
+    }
+    if (Number.isInteger(confirm) && confirm > this.confirmed && confirm <= this.revision) {
+      this.confirmed = confirm;
+      this.listener.confirmed(confirm, { refused, error });
+    }
+  }
+
+  // Everything up to this position was received, though nothing of it may have been ours.
+  moveTo(last) {
+    if (Number.isInteger(last) && last > 0) {
+      this.last = last;
+      this.listener.batch([], last);
+    }
+  }
+
+  // --- is it still there? ---
+
+  activity() {
+    this.heard = this.environment.now();
+    this.clear("pong");
+    if (this.transport instanceof WebSocketTransport) {
+      if (!this.timers.has("liveness")) {
+        this.watch();
+      }
+    }
+  }
+
+  watch() {
+    const limit = this.confirms ? PING_AFTER : PROBE_AFTER;
+    const wait = Math.max(limit - (this.environment.now() - this.heard), 1_000);
+    const due = this.environment.now() + wait;
+    this.after("liveness", wait, () => {
+      const now = this.environment.now();
+      if (now - due > LATE_TIMER || now - this.heard >= limit) {
+        this.ping();
+      }
+      this.watch();
+    });
+  }
+
+  ping() {
+    if (this.transport.probe?.(this.confirms) && !this.timers.has("pong")) {
+      const { transport } = this;
+      this.after("pong", PONG_WITHIN, () => transport.end({ kind: "closed", reason: "no answer to a ping" }));
+    } else if (!this.confirms) {
+      this.heard = this.environment.now();
+    }
+  }
+
+  after(name, milliseconds, call) {
+    this.clear(name);
+    const cancel = later(this.environment, milliseconds, () => {
+      this.timers.delete(name);
+      call();
+    });
+    this.timers.set(name, cancel);
+  }
+
+  clear(name) {
+    this.timers.get(name)?.();
+    this.timers.delete(name);
+  }
+}
+
+// One POST of a tab that comes back from a position of its own: null when nobody answers, false when nobody ever will.
+async function pollOnce(environment, base, token, params) {
+  const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  try {
+    const answer = await environment.fetch(new URL("longpolling/poll", base), {
+      method: "POST", headers, cache: "no-store", credentials: token ? "same-origin" : "include",
+      body: JSON.stringify({ jsonrpc: "2.0", method: "call", id: 1, params }),
+    });
+    if (answer.status === 404 || answer.status === 405) {
+      return false;
+    }
+    return answer.status === 200 ? ((await answer.json()).result ?? null) : null;
+  } catch {
+    return null;
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Hub: what all tabs share. In a SharedWorker; where there is none, in the page, for itself alone.
+// ---------------------------------------------------------------------------------------------------------------------
+
+const MAX_HELD = 10_000;
+const SEEN_FOR = 60_000;
+const POSITION_EVERY = 1_000;
+
+export class Hub {
+  constructor(environment) {
+    this.environment = environment;
+    this.tabs = new Set();
+    this.connection = null;
+    this.revisions = new Map(); // revision -> the channels that it stands for
+    this.known = new Set(); // channels that the server has confirmed
+    this.questions = new Map(); // tokens that tabs were asked for
+    this.nextQuestion = 1;
+  }
+
+  attach(port) {
+    const tab = { port, joined: false, channels: new Set(), last: 0, sent: 0, held: null, seen: null, asleep: false };
+    port.onmessage = ({ data }) => this.receive(tab, data);
+    port.postMessage({ type: "hello", version: VERSION });
+  }
+
+  receive(tab, message) {
+    const actions = {
+      join: () => this.join(tab, message),
+      leave: () => this.leave(tab),
+      channels: () => this.setChannels(tab, message),
+      read: () => this.hasRead(tab, message),
+      send: () => this.connection?.send(message.name, message.data),
+      transports: () => this.connection?.setTransports(message.transports),
+      wake: () => this.connection?.wake(),
+      online: () => (this.connection?.state === "offline" ? this.connection.setOffline(false) : this.connection?.wake()),
+      offline: () => this.connection?.setOffline(true),
+      token: () => this.questions.get(message.question)?.(message),
+    };
+    actions[message.type]?.();
+  }
+
+  join(tab, { channels, last, base, transports, lock, hasToken }) {
+    this.tabs.add(tab);
+    Object.assign(tab, { joined: true, channels: new Set(channels), last, hasToken, held: null, seen: null, asleep: false, sent: 0 });
+    if (lock) {
+      // Held by the tab as long as it lives: a closed tab says nothing.
+      this.environment.locks?.request(lock, () => tab.lock === lock && this.leave(tab));
+      tab.lock = lock;
+    }
+    if (!this.connection) {
+      this.connection = new Connection(this.environment, { base, transports, token: () => this.token() }, this);
+      this.connection.last = last;
+      this.update();
+      this.connection.start();
+    } else {
+      this.update();
+      // The connection does not go back for one tab.
+      if (last && last !== this.connection.last) {
+        this.catchUp(tab);
+      } else {
+        tab.last = this.connection.last;
+      }
+    }
+    const { state, transportName } = this.connection;
+    tab.port.postMessage({ type: "state", state, transport: transportName });
+    this.tellSubscribed(tab);
+  }
+
+  leave(tab) {
+    if (!this.tabs.delete(tab)) {
+      return;
+    }
+    tab.run = tab.lock = null;
+    if (this.tabs.size) {
+      this.update();
+    } else {
+      this.connection.stop();
+      this.connection = null;
+      this.revisions.clear();
+      this.known.clear();
+    }
+  }
+
+  setChannels(tab, { channels, again }) {
+    if (!this.tabs.has(tab)) {
+      return;
+    }
+    tab.channels = new Set(channels);
+    this.update(again);
+    this.tellSubscribed(tab);
+  }
+
+  update(again) {
+    const union = [...new Set([...this.tabs].flatMap((tab) => [...tab.channels]))].sort();
+    const revision = this.connection.setChannels(union, again);
+    if (!this.revisions.has(revision)) {
+      this.revisions.set(revision, new Set(union));
+    }
+  }
+
+  tellSubscribed(tab) {
+    const channels = [...tab.channels].filter((name) => this.known.has(name));
+    if (channels.length) {
+      tab.port.postMessage({ type: "subscribed", channels, refused: [] });
+    }
+  }
+
+  // Any tab that can will do: they share one connection because they are one user's.
+  async token() {
+    const tab = [...this.tabs].reverse().find((one) => one.hasToken);
+    if (!tab) {
+      return null;
+    }
+    const question = this.nextQuestion++;
+    return new Promise((resolve, reject) => {
+      const cancel = later(this.environment, OPEN_WITHIN, () => this.questions.get(question)?.({ error: "no tab answered" }));
+      this.questions.set(question, ({ token, error }) => {
+        cancel();
+        this.questions.delete(question);
+        error ? reject(new Error(error)) : resolve(token);
+      });
+      tab.port.postMessage({ type: "token", question });
+    });
+  }
+
+  // --- what the connection tells ---
+
+  event(name, detail) {
+    const { state, transportName } = this.connection;
+    for (const tab of this.tabs) {
+      tab.port.postMessage({ type: "event", name, detail, state, transport: transportName });
+    }
+  }
+
+  confirmed(revision, { refused = [], error }) {
+    const names = this.revisions.get(revision) ?? new Set();
+    for (const older of [...this.revisions.keys()].filter((one) => one < revision)) {
+      this.revisions.delete(older);
+    }
+    const denied = new Set(error ? [...names].filter((name) => !this.known.has(name)) : refused);
+    this.known = new Set([...names].filter((name) => !denied.has(name)));
+    for (const tab of this.tabs) {
+      const mine = (set) => [...set].filter((name) => tab.channels.has(name));
+      tab.port.postMessage({ type: "subscribed", channels: mine(this.known), refused: mine(denied) });
+    }
+  }
+
+  batch(notifications, last) {
+    for (const tab of this.tabs) {
+      const mine = notifications.filter(({ channel }) => this.concerns(tab, channel));
+      if (mine.length) {
+        this.give(tab, mine, last);
+      } else if (!tab.last) {
+        this.givePosition(tab); // where it began
+      }
+    }
+    this.planPosition();
+  }
+
+  concerns(tab, channel) {
+    return typeof channel !== "string" || tab.channels.has(channel) || ![...this.tabs].some((other) => other.channels.has(channel));
+  }
+
+  give(tab, notifications, last) {
+    if (tab.asleep) {
+      return;
+    }
+    if (tab.held) {
+      tab.held.push([notifications, last]);
+      tab.heldCount += notifications.length;
+      return;
+    }
+    const fresh = tab.seen ? notifications.filter(({ id }) => !tab.seen.has(id)) : notifications;
+    if (fresh.length) {
+      this.post(tab, fresh, last);
+    }
+  }
+
+  post(tab, notifications, last) {
+    tab.sent += 1;
+    tab.last = last;
+    tab.port.postMessage({ type: "batch", n: tab.sent, notifications, last });
+    // A frozen tab reads nothing, and everything would wait for it in its port.
+    if (tab.sent - (tab.read ?? 0) > MAX_UNREAD) {
+      tab.asleep = true;
+    }
+  }
+
+  hasRead(tab, { n, last }) {
+    tab.read = n;
+    if (tab.asleep && n === tab.sent && this.connection) {
+      tab.asleep = false;
+      tab.last = last;
+      this.catchUp(tab);
+    }
+  }
+
+  // So that a quiet tab, too, comes back from where everybody is.
+  planPosition() {
+    this.positionDue ??= later(this.environment, POSITION_EVERY, () => {
+      this.positionDue = null;
+      for (const tab of this.tabs) {
+        this.givePosition(tab);
+      }
+    });
+  }
+
+  givePosition(tab) {
+    if (this.connection && !tab.held && !tab.seen && !tab.asleep && tab.last !== this.connection.last) {
+      tab.last = this.connection.last;
+      tab.port.postMessage({ type: "position", last: tab.last });
+    }
+  }
+
+  // --- a tab whose position is another than the connection's ---
+
+  async catchUp(tab) {
+    const run = (tab.run = {});
+    const channels = [...tab.channels];
+    const mine = () => tab.run === run && this.connection;
+    tab.held = [];
+    tab.heldCount = 0;
+    tab.seen = new Set();
+    for (let delay = BACK_OFF.first, arrived = false; !arrived && mine(); ) {
+      const token = await this.token().catch(() => null);
+      const params = { channels, last: tab.last, check_outdated: true, name_channels: true, confirm: 1 };
+      const elements = mine() ? await pollOnce(this.environment, this.connection.settings.base, token, params) : null;
+      if (!mine()) {
+        return;
+      }
+      if (elements === false) {
+        break; // a server without long polling: the tab goes on from now
+      }
+      if (!elements) {
+        await new Promise((resolve) => later(this.environment, delay + this.environment.random() * BACK_OFF.jitter, resolve));
+        delay = Math.min(delay * BACK_OFF.factor, BACK_OFF.most);
+        continue;
+      }
+      arrived = this.giveMissed(tab, elements);
+      if (tab.heldCount > MAX_HELD) {
+        tab.held = [];
+        tab.heldCount = 0;
+        arrived = false;
+      }
+    }
+    const held = tab.held;
+    tab.held = null;
+    for (const [notifications, last] of held) {
+      this.give(tab, notifications, last);
+    }
+    // The connection may still bring what was just asked for.
+    later(this.environment, SEEN_FOR, () => tab.run === run && (tab.seen = null));
+  }
+
+  // True when the position of now was reached.
+  giveMissed(tab, elements) {
+    const notifications = [];
+    let arrived = false;
+    for (const { id, message, channel, internal, type, payload } of elements) {
+      if (!internal) {
+        notifications.push({ id, type: message.type, payload: message.payload, channel: channelName(channel) });
+        tab.seen.add(id);
+      } else if (type === "bus/subscribed") {
+        arrived = true;
+        tab.last = payload.last || tab.last;
+      } else {
+        tab.port.postMessage({ type: "event", name: "outdated", detail: { reason: "notifications were missed" }, ...this.status() });
+        tab.last = type === "bus/last_id_reset" ? payload : tab.last;
+      }
+    }
+    if (notifications.length) {
+      this.post(tab, notifications, notifications.at(-1).id);
+    }
+    return arrived;
+  }
+
+  status() {
+    return { state: this.connection.state, transport: this.connection.transportName };
+  }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// BusService: what a page uses.
+// ---------------------------------------------------------------------------------------------------------------------
+
+function defaultEnvironment() {
+  const { WebSocket, navigator } = globalThis;
+  return {
+    WebSocket,
+    fetch: (...parameters) => globalThis.fetch(...parameters),
+    setTimeout: (...parameters) => globalThis.setTimeout(...parameters),
+    clearTimeout: (timer) => globalThis.clearTimeout(timer),
+    now: () => Date.now(),
+    random: () => Math.random(),
+    locks: navigator?.locks,
+    SharedWorker: globalThis.SharedWorker,
+    storage: storage(),
+    page: globalThis.document ? globalThis : null,
+  };
+}
+
+function storage() {
+  try {
+    return globalThis.sessionStorage;
+  } catch {
+    return null; // of a page that may keep nothing
+  }
+}
+
+// Two ends of a port within the page.
+function localPorts() {
+  const make = () => ({ onmessage: null, open: true, close() { this.open = false; } });
+  const [one, other] = [make(), make()];
+  const connect = (from, to) => {
+    from.postMessage = (data) => queueMicrotask(() => from.open && to.open && to.onmessage?.({ data: structuredClone(data) }));
+  };
+  connect(one, other);
+  connect(other, one);
+  return [one, other];
+}
+
+const asDirectory = (url) => (url.endsWith("/") ? url : `${url}/`);
+
+export class BusService extends EventTarget {
+  #environment;
+  #settings;
+  #port = null;
+  #hub = null; // in this page, where there is no worker
+  #channels = new Map(); // name -> its registrations
+  #types = new Map(); // type -> callbacks
+  #last = 0;
+  #dirty = false;
+  #release = null; // of the lock
+  #lockNumber = 0;
+  #cancelHello = null;
+  #paused = false;
+
+  state = "stopped";
+  transport = null;
+
+  constructor({ url, transports = TRANSPORTS, worker = true, share = "", token = null, last = 0, environment } = {}) {
+    super();
+    this.#environment = { ...defaultEnvironment(), ...environment };
+    const base = asDirectory(new URL(url ?? "/", globalThis.location?.href ?? "http://127.0.0.1/").href);
+    this.#settings = { base, transports: [...transports], worker, share, token };
+    this.#key = `odoo_bus.last ${base} ${share}`;
+    this.#last = Math.max(this.#stored(), last);
+    this.#watchPage();
+  }
+
+  #key;
+
+  get last() {
+    return this.#last;
+  }
+
+  get isActive() {
+    return this.#port !== null;
+  }
+
+  get channels() {
+    return [...this.#channels.keys()];
+  }
+
+  start() {
+    if (!this.#port) {
+      this.#open();
+    }
+  }
+
+  // The channels are kept for the next start().
+  stop() {
+    if (this.#port) {
+      this.#leave();
+      this.#setState("stopped", null);
+      this.dispatchEvent(new CustomEvent("disconnect", { detail: { code: 1000, reason: "stopped" } }));
+    }
+  }
+
+  // Resolves when everything that is committed from then on will arrive. Rejects when the channel is refused, removed,
+  // or given up by its signal.
+  addChannel(name, options = {}) {
+    const { callback, signal } = typeof options === "function" ? { callback: options } : options;
+    if (typeof name !== "string" || name === "") {
+      throw new TypeError("a channel's name is a string that is not empty");
+    }
+    if (signal?.aborted) {
+      return Promise.reject(signal.reason);
+    }
+    const registration = { callback, settle: null };
+    const subscribed = new Promise((resolve, reject) => (registration.settle = { resolve, reject }));
+    subscribed.catch(() => {}); // nobody has to wait for it
+    if (!this.#channels.has(name)) {
+      this.#channels.set(name, new Set());
+    }
+    this.#channels.get(name).add(registration);
+    signal?.addEventListener("abort", () => this.#remove(name, registration, signal.reason), { once: true });
+    this.start();
+    this.#channelsChanged();
+    return subscribed;
+  }
+
+  deleteChannel(name) {
+    for (const registration of this.#channels.get(name) ?? []) {
+      this.#remove(name, registration, new DOMException("the channel was deleted", "AbortError"));
+    }
+  }
+
+  // Calls back with the payload of each notification of this type, and {id, channel}.
+  subscribe(type, callback) {
+    if (!this.#types.has(type)) {
+      this.#types.set(type, new Set());
+    }
+    this.#types.get(type).add(callback);
+  }
+
+  unsubscribe(type, callback) {
+    this.#types.get(type)?.delete(callback);
+  }
+
+  // An event to the server, which a module of Odoo may understand. It goes by WebSocket, now or when there is one.
+  send(name, data) {
+    this.#post({ type: "send", name, data });
+  }
+
+  // Sends the same channels again: the server finds out anew what they mean for this user.
+  forceUpdateChannels() {
+    this.#post({ type: "channels", channels: this.channels, again: true });
+  }
+
+  // Which transports may be used, best first. All tabs of the connection follow.
+  useTransports(transports) {
+    this.#settings.transports = [...transports];
+    this.#post({ type: "transports", transports: this.#settings.transports });
+  }
+
+  // As if the network had gone, or come back.
+  setOffline(offline) {
+    this.#post({ type: offline ? "offline" : "online" });
+  }
+
+  // --- the hub, and the way to it ---
+
+  #open() {
+    const { SharedWorker } = this.#environment;
+    if (!this.#settings.worker || !SharedWorker) {
+      this.#openHere();
+      return;
+    }
+    try {
+      const { base, share } = this.#settings;
+      const worker = new SharedWorker(new URL(import.meta.url), { type: "module", name: `odoo_bus ${VERSION} ${base} ${share}` });
+      const here = () => this.#port === worker.port && this.#cancelHello && this.#openHere();
+      worker.onerror = here;
+      this.#cancelHello = later(this.#environment, HELLO_WITHIN, here);
+      this.#attach(worker.port);
+    } catch {
+      this.#openHere(); // a page that may have no worker
+    }
+  }
+
+  #openHere() {
+    this.#port?.close();
+    this.#stopWaiting();
+    const [mine, its] = localPorts();
+    this.#hub = new Hub(this.#environment);
+    this.#attach(mine);
+    this.#hub.attach(its);
+  }
+
+  async #attach(port) {
+    this.#port = port;
+    port.onmessage = ({ data }) => this.#port === port && this.#receive(data);
+    this.#setState("connecting", null);
+    const lock = this.#hub ? null : await this.#hold();
+    if (this.#port === port) {
+      const { base, transports, token } = this.#settings;
+      this.#post({ type: "join", channels: this.channels, last: this.#last, base, transports, lock, hasToken: token !== null });
+    } else {
+      this.#release?.();
+    }
+  }
+
+  // A lock that goes when this page goes, however it goes.
+  #hold() {
+    const { locks } = this.#environment;
+    if (!locks) {
+      return null;
+    }
+    const name = `odoo_bus ${this.#environment.random()} ${++this.#lockNumber}`;
+    return new Promise((resolve) => {
+      locks.request(name, () => {
+        resolve(name);
+        return new Promise((release) => (this.#release = release));
+      }).catch(() => resolve(null));
+    });
+  }
+
+  #leave() {
+    this.#post({ type: "leave" });
+    this.#stopWaiting();
+    this.#release?.();
+    // The message goes first: closing a local port drops what is on its way.
+    const port = this.#port;
+    queueMicrotask(() => queueMicrotask(() => port.close()));
+    this.#port = this.#hub = this.#release = null;
+  }
+
+  #stopWaiting() {
+    this.#cancelHello?.();
+    this.#cancelHello = null;
+  }
+
+  #post(message) {
+    this.#port?.postMessage(message);
+  }
+
+  #watchPage() {
+    const { page } = this.#environment;
+    if (!page) {
+      return;
+    }
+    page.addEventListener("online", () => this.#post({ type: "online" }));
+    page.addEventListener("offline", () => this.#post({ type: "offline" }));
+    page.addEventListener("pagehide", () => {
+      if (this.#port) {
+        this.#paused = true;
+        this.#leave();
+      }
+    });
+    page.addEventListener("pageshow", () => {
+      if (this.#paused) {
+        this.#paused = false;
+        this.start();
+      }
+    });
+    page.document.addEventListener("resume", () => this.#post({ type: "wake" }));
+    page.document.addEventListener("visibilitychange", () => !page.document.hidden && this.#post({ type: "wake" }));
+  }
+
+  // --- what the hub tells ---
+
+  #receive(message) {
+    const actions = {
+      hello: () => this.#stopWaiting(),
+      state: () => {
+        this.#setState(message.state, message.transport);
+        if (message.state === "connected") {
+          this.dispatchEvent(new CustomEvent("connect", { detail: { transport: message.transport } }));
+        }
+      },
+      event: () => {
+        this.#setState(message.state, message.transport);
+        this.dispatchEvent(new CustomEvent(message.name, { detail: message.detail }));
+      },
+      subscribed: () => this.#settle(message),
+      batch: () => this.#deliver(message),
+      position: () => this.#keep(message.last),
+      token: () => this.#giveToken(message.question),
+    };
+    actions[message.type]?.();
+  }
+
+  #deliver({ n, notifications, last }) {
+    // What is kept and what is given cannot come apart: a page does not go in the middle of this.
+    this.#keep(last);
+    this.#post({ type: "read", n, last });
+    this.#call(() => this.dispatchEvent(new CustomEvent("notification", { detail: notifications })));
+    for (const notification of notifications) {
+      const { id, type, payload, channel } = notification;
+      for (const callback of [...(this.#types.get(type) ?? [])]) {
+        this.#call(() => callback(payload, { id, channel }));
+      }
+      for (const { callback } of [...(this.#channels.get(channel) ?? [])]) {
+        if (callback) {
+          this.#call(() => callback(notification));
+        }
+      }
+    }
+  }
+
+  // One callback that throws takes nothing away from the others.
+  #call(callback) {
+    try {
+      callback();
+    } catch (error) {
+      globalThis.reportError ? globalThis.reportError(error) : console.error(error);
+    }
+  }
+
+  #settle({ channels, refused }) {
+    for (const name of channels) {
+      for (const { settle } of this.#channels.get(name) ?? []) {
+        settle.resolve({ channel: name });
+      }
+    }
+    for (const name of refused) {
+      for (const { settle } of this.#channels.get(name) ?? []) {
+        settle.reject(new Error(`the channel ${JSON.stringify(name)} is refused`));
+      }
+    }
+  }
+
+  async #giveToken(question) {
+    try {
+      this.#post({ type: "token", question, token: await this.#settings.token() });
+    } catch (error) {
+      this.#post({ type: "token", question, error: String(error) });
+    }
+  }
+
+  #setState(state, transport) {
+    if (state !== this.state || transport !== this.transport) {
+      Object.assign(this, { state, transport });
+      this.dispatchEvent(new CustomEvent("state", { detail: { state, transport } }));
+    }
+  }
+
+  #remove(name, registration, reason) {
+    const registrations = this.#channels.get(name);
+    if (!registrations?.delete(registration)) {
+      return;
+    }
+    registration.settle.reject(reason);
+    if (registrations.size === 0) {
+      this.#channels.delete(name);
+      this.#channelsChanged();
+    }
+  }
+
+  // Once for all changes of a moment.
+  #channelsChanged() {
+    if (!this.#dirty) {
+      this.#dirty = true;
+      queueMicrotask(() => {
+        this.#dirty = false;
+        this.#post({ type: "channels", channels: this.channels });
+      });
+    }
+  }
+
+  #stored() {
+    try {
+      return Number(this.#environment.storage?.getItem(this.#key)) || 0;
+    } catch {
+      return 0;
+    }
+  }
+
+  #keep(last) {
+    this.#last = last;
+    try {
+      this.#environment.storage?.setItem(this.#key, String(last));
+    } catch {
+      // A page that may keep nothing begins anew when it is reloaded.
+    }
+  }
+}
+
+// --- loaded as a worker ---
+
+if (typeof SharedWorkerGlobalScope !== "undefined" && globalThis instanceof SharedWorkerGlobalScope) {
+  const hub = new Hub(defaultEnvironment());
+  globalThis.onconnect = ({ ports: [port] }) => hub.attach(port);
+  globalThis.addEventListener("offline", () => hub.connection?.setOffline(true));
+  globalThis.addEventListener("online", () => hub.connection?.setOffline(false));
+}

@@ -1,0 +1,562 @@
+// The module by itself: a clock that the test moves, a network that it speaks for.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+
+import { BusService, Connection, EventStreamParser, Hub } from "../../client/bus_service.js";
+import { FakeNetwork, row } from "./fake_network.mjs";
+
+const BASE = "https://example.test/";
+
+// A connection to a fake server, and everything that it tells.
+function connection(transports = ["websocket", "events", "polling"]) {
+  const network = new FakeNetwork();
+  const told = { events: [], ids: [], confirmed: [] };
+  const bus = new Connection(network.environment, { base: BASE, transports }, {
+    event: (name, detail) => told.events.push([name, detail]),
+    batch: (notifications) => told.ids.push(...notifications.map(({ id }) => id)),
+    confirmed: (revision, how) => told.confirmed.push([revision, how]),
+  });
+  const names = () => told.events.map(([name]) => name);
+  return { network, told, bus, names };
+}
+
+async function connected() {
+  const all = connection();
+  all.bus.setChannels(["a"]);
+  all.bus.start();
+  await all.network.pass();
+  all.network.socket.accept();
+  all.network.socket.confirm(5);
+  return all;
+}
+
+// --- event streams ---
+
+test("an event stream is read whatever its pieces are", () => {
+  const text = ": heartbeat\n\nevent: internal\ndata: [1]\n\ndata: é\r\ndata:two\nid: 12\nretry: 10\n\nid: 13\n\ndata: unfinished\n";
+  for (let size = 1; size <= text.length; ++size) {
+    const parser = new EventStreamParser();
+    const events = [];
+    for (let at = 0; at < text.length; at += size) {
+      events.push(...parser.push(text.slice(at, at + size)));
+    }
+    assert.deepEqual(events, [
+      { event: "internal", data: "[1]", id: undefined },
+      { event: "message", data: "é\ntwo", id: "12" },
+      { event: "message", data: "", id: "13" },
+    ]);
+  }
+});
+
+// --- one connection ---
+
+test("a subscription carries the channels and where to go on", async () => {
+  const { network, bus } = await connected();
+  assert.equal(network.socket.url, "wss://example.test/websocket");
+  assert.deepEqual(network.socket.subscribes, [{ channels: ["a"], last: 0, name_channels: true, confirm: 1 }]);
+  assert.equal(bus.last, 5);
+  network.socket.frame(row(9, 1), row(7, 2));
+  assert.equal(bus.last, 7); // a position, not a maximum
+  network.socket.drop();
+  await network.pass(2_500);
+  network.socket.accept();
+  assert.deepEqual(network.socket.subscribes, [{ channels: ["a"], last: 7, name_channels: true, check_outdated: true, confirm: 1 }]);
+});
+
+test("changes of the channels are gathered", async () => {
+  const { network, bus } = await connected();
+  for (const channels of [["a", "b"], ["a", "b", "c"], ["b"]]) {
+    bus.setChannels(channels);
+  }
+  await network.pass(1_000);
+  assert.deepEqual(network.socket.subscribes.map(({ channels }) => channels), [["a"], ["b"]]);
+  bus.setChannels(["b"]);
+  await network.pass(1_000);
+  assert.equal(network.socket.subscribes.length, 2);
+  bus.setChannels(["b"], true);
+  await network.pass(1_000);
+  assert.equal(network.socket.subscribes.length, 3);
+});
+
+test("a subscription is confirmed by the server, or after a while by a server that cannot", async () => {
+  const { network, bus, told } = await connected();
+  assert.deepEqual(told.confirmed, [[1, { refused: [], error: undefined }]]);
+  bus.setChannels(["x"]);
+  await network.pass(20_000);
+  assert.equal(told.confirmed.length, 1, "a server that confirms is waited for");
+
+  const stock = connection();
+  stock.bus.start();
+  await stock.network.pass();
+  stock.bus.setChannels(["a"]);
+  stock.network.socket.accept();
+  await stock.network.pass(4_000);
+  assert.equal(stock.told.confirmed.length, 0);
+  await stock.network.pass(2_000);
+  assert.equal(stock.told.confirmed.length, 1);
+});
+
+test("the delay grows, with jitter, up to a minute", async () => {
+  const { network, bus, told } = connection(["websocket"]);
+  bus.start();
+  for (let i = 0; i < 15; ++i) {
+    await network.pass();
+    network.socket.drop();
+    await network.pass(61_000);
+  }
+  const delays = told.events.filter(([name]) => name === "reconnecting").map(([, { delay }]) => delay);
+  assert.deepEqual(delays.slice(0, 3), [2_000, 2_750, 3_875]);
+  assert.equal(delays.at(-1), 60_500);
+});
+
+test("codes: 4002 comes back at once, 1000 never, 4001 tells that it has expired", async () => {
+  const soon = await connected();
+  soon.network.socket.drop(4002);
+  await soon.network.pass(1_000);
+  assert.equal(soon.network.sockets.length, 2);
+
+  const over = await connected();
+  over.network.socket.drop(1000, "OUTDATED_VERSION");
+  await over.network.pass(600_000);
+  assert.equal(over.network.sockets.length, 1);
+  assert.ok(over.names().includes("outdated"));
+
+  const expired = await connected();
+  expired.network.socket.drop(4001);
+  assert.ok(expired.names().includes("expired"));
+  await expired.network.pass(2_500);
+  assert.equal(expired.network.sockets.length, 2);
+});
+
+test("a connection without a sign of life is replaced", async () => {
+  const { network, names } = await connected();
+  await network.pass(30_000);
+  assert.deepEqual(network.socket.sent.at(-1), { event_name: "ping", data: null });
+  network.socket.frame({ type: "bus/pong", internal: true, payload: { last: 8 } });
+  await network.pass(20_000);
+  assert.equal(network.sockets.length, 1);
+  await network.pass(30_000);
+  assert.ok(names().includes("disconnect"));
+  assert.ok(network.sockets.length > 1);
+});
+
+test("a server that answers no ping gets Odoo's byte, and is not suspected", async () => {
+  const { network, bus } = connection();
+  bus.start();
+  await network.pass();
+  network.socket.accept();
+  await network.pass(61_000);
+  assert.deepEqual(network.socket.sent.at(-1), new Uint8Array([0]));
+  await network.pass(300_000);
+  assert.equal(network.sockets.length, 1);
+});
+
+test("after a sleep the connection is tried at once", async () => {
+  const { network, bus } = await connected();
+  network.sleep(3_600_000);
+  await network.pass();
+  assert.deepEqual(network.socket.sent.at(-1), { event_name: "ping", data: null });
+  network.socket.frame({ type: "bus/pong", internal: true, payload: {} });
+  bus.wake();
+  await network.pass(13_000);
+  assert.ok(network.sockets.length > 1, "nobody answered");
+});
+
+test("offline waits for online, and nothing else", async () => {
+  const { network, bus, names } = await connected();
+  bus.setOffline(true);
+  await network.pass(3_600_000);
+  assert.equal(network.sockets.length, 1);
+  assert.equal(bus.state, "offline");
+  bus.setOffline(false);
+  await network.pass(1_000);
+  network.socket.accept();
+  assert.deepEqual(names().slice(-3), ["reconnecting", "connecting", "reconnect"]);
+});
+
+test("outdated: what the server says and what it sends", async () => {
+  const { network, bus, names } = await connected();
+  network.socket.frame({ type: "bus/subscription_outdated", internal: true, payload: null });
+  network.socket.frame({ type: "bus/last_id_reset", internal: true, payload: 3 });
+  assert.equal(names().filter((name) => name === "outdated").length, 2);
+  assert.equal(bus.last, 3);
+});
+
+// --- transports ---
+
+test("a blocked WebSocket falls back to a stream, and comes back when it can", async () => {
+  const { network, bus, told, names } = connection();
+  bus.setChannels(["a"]);
+  bus.start();
+  await network.pass();
+  network.socket.drop();
+  await network.pass();
+  assert.equal(network.request.path, "/bus/events");
+  assert.deepEqual(network.request.body.channels, ["a"]);
+  network.request.stream();
+  network.request.confirm(4);
+  await network.pass();
+  assert.equal(bus.transportName, "events");
+  network.request.say(`data: ${JSON.stringify([row(5, 1)])}\nid: 5\n\nid: 6\n\n`);
+  await network.pass();
+  assert.deepEqual(told.ids, [5]);
+  assert.equal(bus.last, 6);
+
+  await network.pass(5_000);
+  network.socket.drop(); // still blocked
+  network.request.say(": heartbeat\n\n");
+  await network.pass(10_000);
+  assert.equal(network.sockets.length, 3);
+  network.socket.accept();
+  await network.pass();
+  network.socket.accept();
+  await network.pass();
+  assert.equal(bus.transportName, "websocket");
+  assert.equal(network.socket.subscribes[0].last, 6);
+  assert.ok(network.request.signal.aborted);
+  assert.ok(!names().includes("disconnect"), "nothing was lost meanwhile");
+  assert.equal(names().at(-1), "upgrade");
+});
+
+test("where neither gets through it polls", async () => {
+  const { network, bus, told } = connection();
+  bus.setChannels(["a"]);
+  bus.start();
+  await network.pass();
+  network.socket.drop();
+  await network.pass();
+  network.request.stream(); // a proxy that keeps everything to itself
+  await network.pass(10_000);
+  assert.equal(network.request.path, "/longpolling/poll");
+  assert.equal(network.request.body.params.confirm, 1);
+  network.request.result({ type: "bus/subscribed", internal: true, payload: { confirm: 1, last: 3 } });
+  await network.pass();
+  assert.equal(bus.transportName, "polling");
+  assert.deepEqual(told.confirmed, [[1, { refused: [], error: undefined }]]);
+  assert.equal(network.request.body.params.confirm, undefined);
+  assert.equal(network.request.body.params.last, 3);
+  network.request.result(row(4, 1));
+  await network.pass();
+  assert.deepEqual(told.ids, [4]);
+  assert.equal(network.request.body.params.last, 4);
+  network.request.result(); // nothing for 50 s: where are we?
+  await network.pass();
+  assert.equal(network.request.body.params.confirm, 1);
+});
+
+test("a server that is away is not a transport that is blocked", async () => {
+  for (const away of [(request) => request.fail(), (request) => request.answer(502)]) {
+    const { network, bus } = connection();
+    bus.start();
+    await network.pass();
+    network.socket.drop();
+    await network.pass();
+    away(network.request);
+    await network.pass();
+    assert.equal(network.requests.length, 1);
+    assert.equal(bus.state, "waiting");
+    await network.pass(2_500);
+    assert.equal(network.sockets.length, 2);
+  }
+});
+
+test("other channels are another stream, from where this one was", async () => {
+  const { network, bus } = connection(["events"]);
+  bus.setChannels(["a"]);
+  bus.start();
+  await network.pass();
+  network.request.stream();
+  network.request.confirm(4);
+  await network.pass();
+  bus.setChannels(["a", "b"]);
+  await network.pass(300);
+  assert.equal(network.requests.length, 2);
+  assert.ok(network.requests[0].signal.aborted);
+  assert.deepEqual(network.request.body, { channels: ["a", "b"], last: 4, name_channels: true, check_outdated: true, confirm: 2 });
+  assert.equal(bus.state, "connected");
+});
+
+test("a refused token is an expired session, whatever the transport", async () => {
+  for (const transports of [["events"], ["polling"]]) {
+    const { network, bus, names } = connection(transports);
+    bus.start();
+    await network.pass();
+    network.request.answer(401);
+    await network.pass();
+    assert.ok(names().includes("expired"));
+    assert.equal(bus.state, "waiting");
+  }
+});
+
+test("a token goes where it is not logged", async () => {
+  const network = new FakeNetwork();
+  const quiet = { event() {}, batch() {}, confirmed() {} };
+  const bus = new Connection(network.environment, { base: BASE, transports: ["websocket", "events"], token: async () => "a.b.c" }, quiet);
+  bus.start();
+  await network.pass();
+  assert.deepEqual(network.socket.protocols, ["odoo-bus", "odoo-bus.token.a.b.c"]);
+  assert.ok(!network.socket.url.includes("a.b.c"));
+  network.socket.drop();
+  await network.pass();
+  assert.equal(network.request.headers.Authorization, "Bearer a.b.c");
+});
+
+// --- tabs ---
+
+function tab(hub, channels, last = 0) {
+  const messages = [];
+  const port = { postMessage: (message) => messages.push(message) };
+  hub.attach(port);
+  const say = (message) => port.onmessage({ data: message });
+  say({ type: "join", channels, last, base: BASE, transports: ["websocket"], lock: null, hasToken: false });
+  return {
+    say,
+    messages,
+    ids: () => messages.filter(({ type }) => type === "batch").flatMap(({ notifications }) => notifications.map(({ id }) => id)),
+    last: () => messages.filter((message) => "last" in message).at(-1)?.last,
+  };
+}
+
+test("tabs share one connection, and each is given its own, once", async () => {
+  const network = new FakeNetwork();
+  const hub = new Hub(network.environment);
+  const one = tab(hub, ["a"]);
+  const two = tab(hub, ["a", "b"]);
+  await network.pass();
+  network.socket.accept();
+  network.socket.confirm(1);
+  assert.equal(network.sockets.length, 1);
+  assert.deepEqual(network.socket.subscribes[0].channels, ["a", "b"]);
+  network.socket.frame(row(1, 1, "a"), row(2, 2, "b"), row(3, 3, "broadcast"));
+  assert.deepEqual(one.ids(), [1, 3]);
+  assert.deepEqual(two.ids(), [1, 2, 3]);
+  assert.deepEqual(two.messages.find(({ type }) => type === "subscribed").channels, ["a", "b"]);
+  two.say({ type: "leave" });
+  await network.pass(300);
+  assert.deepEqual(network.socket.subscribes.at(-1).channels, ["a"]);
+  one.say({ type: "leave" });
+  assert.equal(network.socket.closedWith, 1000);
+});
+
+test("a tab that is reloaded catches up without anyone getting anything twice", async () => {
+  const network = new FakeNetwork();
+  const hub = new Hub(network.environment);
+  const one = tab(hub, ["a"]);
+  await network.pass();
+  network.socket.accept();
+  network.socket.frame(row(1, 1), row(2, 2), row(3, 3));
+  const two = tab(hub, ["a"], 1);
+  await network.pass();
+  assert.equal(network.request.path, "/longpolling/poll");
+  assert.equal(network.request.body.params.last, 1);
+  network.socket.frame(row(4, 4));
+  network.request.result(row(2, 2), row(3, 3), row(4, 4), row(5, 5));
+  await network.pass();
+  network.request.result({ type: "bus/subscribed", internal: true, payload: { confirm: 1, last: 5 } });
+  await network.pass();
+  network.socket.frame(row(5, 5), row(6, 6));
+  assert.deepEqual(one.ids(), [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual(two.ids(), [2, 3, 4, 5, 6]);
+});
+
+test("a tab that reads nothing is not waited for, and catches up", async () => {
+  const network = new FakeNetwork();
+  const hub = new Hub(network.environment);
+  const frozen = tab(hub, ["a"]);
+  await network.pass();
+  network.socket.accept();
+  for (let id = 1; id <= 1_000; ++id) {
+    network.socket.frame(row(id, id));
+  }
+  const posted = frozen.ids();
+  assert.equal(posted.length, 257);
+  frozen.say({ type: "read", n: 257, last: 257 });
+  await network.pass();
+  assert.equal(network.request.body.params.last, 257);
+  network.request.result(row(258, 258), { type: "bus/subscribed", internal: true, payload: { confirm: 1, last: 1_000 } });
+  await network.pass();
+  assert.equal(frozen.ids().length, 258);
+});
+
+test("a quiet tab hears where the connection is", async () => {
+  const network = new FakeNetwork();
+  const hub = new Hub(network.environment);
+  const quiet = tab(hub, ["b"]);
+  tab(hub, ["a"]);
+  await network.pass();
+  network.socket.accept();
+  network.socket.frame(row(7, 7));
+  await network.pass(1_500);
+  assert.deepEqual(quiet.ids(), []);
+  assert.equal(quiet.last(), 7);
+});
+
+// --- what a page uses ---
+
+async function service(options = {}) {
+  const network = new FakeNetwork();
+  const kept = new Map();
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+  const environment = { ...network.environment, storage };
+  const bus = new BusService({ url: BASE, environment, ...options });
+  const again = () => new BusService({ url: BASE, environment, ...options });
+  const open = async (last) => {
+    await network.pass();
+    network.socket.accept();
+    network.socket.confirm(last);
+    await network.pass();
+  };
+  return { network, bus, open, again, kept };
+}
+
+test("the interface of Odoo's bus_service", async () => {
+  const { network, bus, open } = await service();
+  const seen = [];
+  const remember = ({ detail }) => seen.push(...detail);
+  bus.addEventListener("notification", remember);
+  const typed = [];
+  const callback = (payload, meta) => typed.push([payload, meta]);
+  bus.subscribe("t", callback);
+  bus.addChannel("a");
+  await open(1);
+  assert.equal(bus.state, "connected");
+  assert.equal(bus.transport, "websocket");
+  bus.send("update_presence", { inactivity_period: 0 });
+  await network.pass();
+  assert.deepEqual(network.socket.sent.at(-1), { event_name: "update_presence", data: { inactivity_period: 0 } });
+  network.socket.frame(row(2, { x: 1 }));
+  await network.pass();
+  assert.deepEqual(seen, [{ id: 2, type: "t", payload: { x: 1 }, channel: "a" }]);
+  assert.deepEqual(typed, [[{ x: 1 }, { id: 2, channel: "a" }]]);
+  bus.unsubscribe("t", callback);
+  bus.removeEventListener("notification", remember);
+  network.socket.frame(row(3, 3));
+  await network.pass();
+  assert.equal(seen.length + typed.length, 2);
+  bus.deleteChannel("a");
+  await network.pass(300);
+  assert.deepEqual(network.socket.subscribes.at(-1).channels, []);
+  bus.stop();
+  await network.pass();
+  assert.equal(network.socket.closedWith, 1000);
+  assert.equal(bus.isActive, false);
+});
+
+test("a promise says when a channel is subscribed, and that it is refused", async () => {
+  const { network, bus } = await service();
+  let subscribed = false;
+  const first = bus.addChannel("a").then((how) => (subscribed = how));
+  await network.pass();
+  network.socket.accept();
+  await network.pass();
+  assert.equal(subscribed, false);
+  network.socket.confirm(1);
+  await first;
+  assert.deepEqual(subscribed, { channel: "a" });
+  assert.deepEqual(await bus.addChannel("a"), { channel: "a" }); // it is already
+  const refused = bus.addChannel("secret");
+  await network.pass(300);
+  network.socket.confirm(1, { refused: ["secret"] });
+  await assert.rejects(refused, /refused/);
+  const deleted = bus.addChannel("b");
+  bus.deleteChannel("b");
+  await assert.rejects(deleted, { name: "AbortError" });
+});
+
+test("callbacks of a channel, until their signal says otherwise", async () => {
+  const { network, bus, open } = await service();
+  const got = { first: [], second: [] };
+  const abort = new AbortController();
+  bus.addChannel("a", { callback: ({ id }) => got.first.push(id), signal: abort.signal });
+  bus.addChannel("a", ({ id }) => got.second.push(id));
+  bus.addChannel("b");
+  await open(1);
+  network.socket.frame(row(2, 2, "a"), row(3, 3, "b"));
+  await network.pass();
+  abort.abort();
+  network.socket.frame(row(4, 4, "a"));
+  await network.pass();
+  assert.deepEqual(got, { first: [2], second: [2, 4] });
+  assert.deepEqual(bus.channels, ["a", "b"]);
+  await assert.rejects(bus.addChannel("c", { signal: AbortSignal.abort() }), { name: "AbortError" });
+});
+
+test("a callback that throws takes nothing away from the others", async (context) => {
+  const complain = context.mock.method(console, "error", () => {});
+  const { network, bus, open } = await service();
+  const seen = [];
+  bus.addChannel("a", () => {
+    throw new Error("mine");
+  });
+  bus.addChannel("a", ({ id }) => seen.push(id));
+  await open(1);
+  network.socket.frame(row(2, 2));
+  await network.pass();
+  assert.deepEqual(seen, [2]);
+  assert.equal(complain.mock.callCount(), 1);
+});
+
+test("a page that is reloaded goes on from where it was", async () => {
+  const { network, bus, open, again } = await service();
+  bus.addChannel("a");
+  await open(1);
+  network.socket.frame(row(8, 8));
+  await network.pass();
+  bus.stop();
+  const reloaded = again();
+  reloaded.addChannel("a");
+  await network.pass();
+  network.socket.accept();
+  assert.equal(network.socket.subscribes[0].last, 8);
+  assert.equal(reloaded.last, 8);
+});
+
+test("start after stop goes on with the same channels", async () => {
+  const { network, bus, open } = await service();
+  bus.addChannel("a");
+  await open(1);
+  bus.stop();
+  await network.pass();
+  bus.start();
+  await network.pass();
+  network.socket.accept();
+  assert.deepEqual(network.socket.subscribes[0].channels, ["a"]);
+  assert.equal(network.socket.subscribes[0].last, 1);
+});
+
+test("a page's token is asked for at each attempt", async () => {
+  let number = 0;
+  const { network, bus } = await service({ token: async () => `token${++number}` });
+  bus.addChannel("a");
+  await network.pass();
+  assert.deepEqual(network.socket.protocols, ["odoo-bus", "odoo-bus.token.token1"]);
+  network.socket.accept();
+  network.socket.drop(4001);
+  await network.pass(2_500);
+  assert.deepEqual(network.socket.protocols, ["odoo-bus", "odoo-bus.token.token2"]);
+});
+
+test("where no worker can be had the page connects by itself", async () => {
+  const network = new FakeNetwork();
+  const broken = class {
+    constructor() {
+      throw new DOMException("no workers here", "SecurityError");
+    }
+  };
+  const silent = class {
+    constructor() {
+      this.port = { postMessage() {}, close() {} };
+    }
+  };
+  for (const SharedWorker of [broken, silent]) {
+    const bus = new BusService({ url: BASE, environment: { ...network.environment, SharedWorker } });
+    const before = network.sockets.length;
+    bus.addChannel("a");
+    await network.pass(5_000);
+    assert.equal(network.sockets.length, before + 1);
+    network.socket.accept();
+    await network.pass();
+    assert.equal(bus.state, "connected");
+    bus.stop();
+  }
+});
