@@ -1,0 +1,32 @@
+"""What differs between the versions of Odoo."""
+from dataclasses import dataclass
+
+
+@dataclass
+class Build:
+    """One build of Odoo. `rotation` says which routes change a session id after three hours: none, all, or all but
+    those that a gateway calls in the background ("excluded", as newer builds of 19.0 do)."""
+
+    version: str
+    worker_version: str
+    error_code: int  # of every refusal that is not an expired session
+    rotation: str = "none"
+    group_channels: bool = True  # each group of a user is a channel
+    user_channel: bool = False  # the user's own record is one
+    members_channel: str = "internal_users"  # second channel of a discuss channel
+    peek_reads_dgid: bool = False  # the guest of a peek is taken from the cookie
+    presence_takes_ids: bool = False  # update_bus_presence needs im_status_ids_by_model
+    knows_missed: bool = True  # /bus/has_missed_notifications
+    knows_form_watch: bool = False
+    bus_info: bool = False  # the page's session information holds bus_info
+    presence_needs_mail: bool = True
+
+
+BUILDS = {
+    "17.0": Build("17.0", "17.0-1", 200, group_channels=False, members_channel="members", peek_reads_dgid=True,
+                  presence_takes_ids=True, knows_missed=False, presence_needs_mail=False),
+    "18.0": Build("18.0", "18.0-3", 200, members_channel="members", peek_reads_dgid=True, presence_takes_ids=True,
+                  presence_needs_mail=False),
+    "19.0": Build("19.0", "19.0-2", 0, rotation="all"),
+    "20.0": Build("20.0", "20.0-1", 0, rotation="excluded", user_channel=True, knows_form_watch=True, bus_info=True),
+}
