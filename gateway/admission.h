@@ -1,7 +1,10 @@
 // A connection that the front has judged and admitted, on its way to a service thread.
 #pragma once
 
+#include <memory>
 #include <string>
+
+#include "requester.h"
 
 namespace odoo_bus {
 
@@ -9,11 +12,16 @@ namespace odoo_bus {
 // orders, so a position is exact only where it was given.
 inline constexpr const char* GATEWAY_COOKIE = "odoo_bus_gateway";
 
+// How notifications travel to the client.
+enum class Transport : uint8_t { websocket, events, poll };
+
 struct Admission {
-    int socket = -1;            // owned by whoever holds the admission
+    int socket = -1; // owned by whoever holds the admission
+    Transport transport = Transport::websocket;
     std::string head;           // what libwebsockets is to read: the canonical head, and what followed it
     std::string database;       // that the client named, or empty
     std::string former_gateway; // the value of that cookie, or empty
+    std::shared_ptr<const Requester> requester; // who asks; null when the authorizer needs it not
 };
 
 } // namespace odoo_bus

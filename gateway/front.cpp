@@ -31,7 +31,8 @@ int64_t deadline_after(Milliseconds milliseconds) {
 } // namespace
 
 Front::Front(const Options& options, Surroundings surroundings)
-    : options_(options), surroundings_(std::move(surroundings)) {}
+    : options_(options),
+      surroundings_(std::move(surroundings)), trust_{options.trusted_proxies, options.allowed_origins} {}
 
 Front::~Front() {
     stop();
@@ -67,7 +68,10 @@ void Front::stop() {
 }
 
 void Front::reconfigure(const Options& options) {
-    loop_.post([this, options] { options_ = options; });
+    loop_.post([this, options] {
+        options_ = options;
+        trust_ = {options.trusted_proxies, options.allowed_origins};
+    });
 }
 
 void Front::watch_listeners() {
@@ -85,7 +89,10 @@ void Front::watch_listeners() {
 
 void Front::accept(int listener) {
     for (int i = 0; i < MAX_ACCEPTS; ++i) {
-        const int socket = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        sockaddr_storage peer = {};
+        socklen_t length = sizeof peer;
+        auto* const address = reinterpret_cast<sockaddr*>(&peer);
+        const int socket = accept4(listener, address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (socket < 0) {
             if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
                 static log::Limited lines("connections that cannot be accepted", 1);
@@ -99,9 +106,9 @@ void Front::accept(int listener) {
         const int on = 1;
         setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on,
                    sizeof on); // fails on a unix socket, which needs it not
-        auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, options_.max_head_bytes,
-                                                 deadline_after(options_.head_timeout),
-                                                 [this](Visitor& v) { on_event(v); });
+        auto visitor = std::make_unique<Visitor>(
+            loop_.uv(), socket, Address::of(*address), options_.max_head_bytes,
+            deadline_after(options_.head_timeout), [this](Visitor& v) { on_event(v); });
         visitors_.emplace(visitor.get(), std::move(visitor));
     }
 }
@@ -118,42 +125,64 @@ void Front::on_event(Visitor& visitor) {
 
 // The answer, unless the visitor was admitted and is over.
 Response Front::route(Visitor& visitor) {
+    struct Route {
+        std::string_view path;
+        Response (Front::*serve)(Visitor&);
+    };
+    static constexpr Route ROUTES[] = {
+        {"/websocket", &Front::serve_websocket},
+        {"/websocket/health", &Front::serve_health},
+    };
     const RequestHead& head = visitor.head();
     if (head.state() == RequestHead::State::refused)
         return head.refusal();
-    if (head.path() == "/websocket")
-        return admit(visitor);
-    if (head.path() == "/websocket/health")
-        return health();
+    for (const Route& each : ROUTES)
+        if (head.path() == each.path)
+            return (this->*each.serve)(visitor);
     return Response::refusal(404, "this is the notification gateway: it serves /websocket");
 }
 
-Response Front::admit(Visitor& visitor) {
-    const RequestHead& head = visitor.head();
-    if (const auto refusal = judge_handshake(head))
-        return *refusal;
+std::optional<Response> Front::refuse_admission() const {
     if (surroundings_.connections() >= options_.max_connections) {
         static log::Limited lines("connections above --max-connections", 1);
         lines.write(log::Level::warning, "a connection was refused: there are {} already (--max-connections)",
                     options_.max_connections);
-        Response full = Response::refusal(503, "too many connections");
-        full.headers.emplace_back("Retry-After", "5");
-        return full;
+        return Response::refusal(503, "too many connections").with("Retry-After", "5");
     }
+    return surroundings_.authorizers.unavailable();
+}
+
+std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport transport) const {
+    const RequestHead& head = visitor.head();
     const auto query = parse_query(head.query());
     if (!query)
-        return Response::refusal(400, "the query is malformed");
+        return std::nullopt;
     Admission admission;
-    admission.head = canonical_head(head, "/websocket");
-    admission.head += head.rest();
+    admission.transport = transport;
     admission.database = query_value(*query, "db").value_or("");
     admission.former_gateway = head.cookie(GATEWAY_COOKIE).value_or("");
-    admission.socket = visitor.release();
-    surroundings_.admit(std::move(admission));
+    if (surroundings_.authorizers.needs_requester())
+        admission.requester = std::make_shared<Requester>(make_requester(head, visitor.peer(), trust_));
+    return admission;
+}
+
+Response Front::serve_websocket(Visitor& visitor) {
+    const RequestHead& head = visitor.head();
+    if (const auto refusal = judge_handshake(head))
+        return *refusal;
+    if (const auto refusal = refuse_admission())
+        return *refusal;
+    auto admission = begin_admission(visitor, Transport::websocket);
+    if (!admission)
+        return Response::refusal(400, "the query is malformed");
+    admission->head = canonical_head(head, "/websocket");
+    admission->head += head.rest();
+    admission->socket = visitor.release();
+    surroundings_.admit(std::move(*admission));
     return {};
 }
 
-Response Front::health() const {
+Response Front::serve_health(Visitor&) {
     const std::string problem = surroundings_.unavailable();
     Response response;
     response.status = problem.empty() ? 200 : 503;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "admission.h"
+#include "authorizers.h"
 #include "listening_socket.h"
 #include "loop.h"
 #include "options.h"
@@ -23,6 +24,7 @@ public:
         std::function<void(Admission)> admit;     // takes over the socket
         std::function<size_t()> connections;      // that are admitted now
         std::function<std::string()> unavailable; // empty, or why no database can be served
+        Authorizers& authorizers;
     };
 
     Front(const Options& options, Surroundings surroundings);
@@ -40,13 +42,19 @@ private:
     void accept(int listener);
     void on_event(Visitor& visitor);
     Response route(Visitor& visitor);
-    Response admit(Visitor& visitor);
-    Response health() const;
+    // What is done for a path. They return the answer, or nothing that counts when the visitor is over.
+    Response serve_websocket(Visitor& visitor);
+    Response serve_health(Visitor& visitor);
+    // Why nobody more can be admitted now, or nothing.
+    std::optional<Response> refuse_admission() const;
+    // What `head` says about an admission but its socket and head; nothing when the query is malformed.
+    std::optional<Admission> begin_admission(Visitor& visitor, Transport transport) const;
     void tick();
 
     Options options_;
     const Surroundings surroundings_;
     Loop loop_;
+    Trust trust_;
     std::vector<ListeningSocket> sockets_;
     std::vector<std::unique_ptr<uv_poll_t>> polls_; // of sockets_
     std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;

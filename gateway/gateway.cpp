@@ -11,7 +11,6 @@
 #include "conninfo.h"
 #include "gateway_id.h"
 #include "log.h"
-#include "open_authorizer.h"
 
 namespace odoo_bus {
 
@@ -49,13 +48,17 @@ std::string Gateway::start() {
     if (std::string problem = make_state_dir(options_.state_dir); !problem.empty())
         return problem;
     const std::string id = gateway_id(options_.state_dir);
+    authorizers_ = make_authorizers(options_, names);
 
     const unsigned threads =
         options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < threads; ++i) {
         auto service = std::make_unique<Service>(
             options_, Service::Surroundings{
-                          .authorizer = std::make_unique<OpenAuthorizer>(names.front()),
+                          .make_authorizer =
+                              [this](std::function<void(Loop::Task)> post) {
+                                  return authorizers_->make(std::move(post));
+                              },
                           .replay =
                               [this](const std::string& database, Id last, std::vector<std::string> channels,
                                      std::function<void(ReplayAnswer)> answer) {
@@ -70,8 +73,11 @@ std::string Gateway::start() {
     front_ = std::make_unique<Front>(
         options_, Front::Surroundings{.admit = [this](Admission admission) { admit(std::move(admission)); },
                                       .connections = [this] { return connections(); },
-                                      .unavailable = [this] { return reader_->unavailable(); }});
+                                      .unavailable = [this] { return reader_->unavailable(); },
+                                      .authorizers = *authorizers_});
     if (std::string problem = front_->listen(); !problem.empty())
+        return problem;
+    if (std::string problem = authorizers_->start(); !problem.empty())
         return problem;
     reader_->start();
     front_->start();
@@ -85,12 +91,15 @@ void Gateway::stop() {
         service->stop(GOING_AWAY, "the gateway stops", STOP_WITHIN_MS);
     for (const auto& service : services_)
         service->join();
+    if (authorizers_)
+        authorizers_->stop();
     if (reader_)
         reader_->stop();
 }
 
 void Gateway::reconfigure(const Options& options) {
     front_->reconfigure(options);
+    authorizers_->reconfigure(options);
     for (const auto& service : services_)
         service->reconfigure(options);
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "audience.h"
+#include "authorizers.h"
 #include "front.h"
 #include "options.h"
 #include "reader.h"
@@ -40,6 +41,7 @@ private:
     size_t connections() const;
 
     const Options options_;
+    std::unique_ptr<Authorizers> authorizers_;
     std::vector<std::unique_ptr<Service>> services_;
     std::unique_ptr<Reader> reader_;
     std::unique_ptr<Front> front_;

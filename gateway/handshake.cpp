@@ -17,25 +17,19 @@ bool is_key(std::string_view text) {
            });
 }
 
-Response with_header(Response response, std::string_view name, std::string_view value) {
-    response.headers.emplace_back(name, value);
-    return response;
-}
-
 } // namespace
 
 std::optional<Response> judge_handshake(const RequestHead& head) {
     if (head.method() != "GET")
-        return with_header(Response::refusal(405, "A WebSocket is opened with GET."), "Allow", "GET");
+        return Response::refusal(405, "A WebSocket is opened with GET.").with("Allow", "GET");
     if (!head.has_token("upgrade", "websocket") || !head.has_token("connection", "upgrade"))
-        return with_header(
-            with_header(Response::refusal(426, "This address serves WebSockets; behind a proxy, pass on the "
-                                               "headers Upgrade and Connection."),
-                        "Upgrade", "websocket"),
-            "Connection", "close, Upgrade");
+        return Response::refusal(426, "This address serves WebSockets; behind a proxy, pass on the "
+                                      "headers Upgrade and Connection.")
+            .with("Upgrade", "websocket")
+            .with("Connection", "close, Upgrade");
     if (head.count("sec-websocket-version") != 1 || *head.first("sec-websocket-version") != "13")
-        return with_header(Response::refusal(426, "Only version 13 of the WebSocket protocol is served."),
-                           "Sec-WebSocket-Version", "13");
+        return Response::refusal(426, "Only version 13 of the WebSocket protocol is served.")
+            .with("Sec-WebSocket-Version", "13");
     if (head.count("sec-websocket-key") != 1 || !is_key(*head.first("sec-websocket-key")))
         return Response::refusal(400, "The Sec-WebSocket-Key is not one base64 text of 16 bytes.");
     if (head.count("origin") != 1 || head.first("origin")->empty())

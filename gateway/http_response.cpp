@@ -17,6 +17,11 @@ Response Response::refusal(int status, std::string_view reason) {
     return response;
 }
 
+Response Response::with(std::string_view name, std::string_view value) && {
+    headers.emplace_back(name, value);
+    return std::move(*this);
+}
+
 std::string Response::to_string(bool head_only) const {
     std::string text = fmt::format("HTTP/1.1 {} {}\r\nDate: {:%a, %d %b %Y %H:%M:%S} GMT\r\n", status,
                                    reason_phrase(status), fmt::gmtime(std::time(nullptr)));

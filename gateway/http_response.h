@@ -16,6 +16,9 @@ struct Response {
     // A plain text answer that says why.
     static Response refusal(int status, std::string_view reason);
 
+    // The same with one more header.
+    Response with(std::string_view name, std::string_view value) &&;
+
     // With Date, Content-Length and Connection: close. `head_only`: for a HEAD request.
     std::string to_string(bool head_only = false) const;
 };

@@ -42,6 +42,14 @@ std::vector<OptionDefinition> build_table() {
          NEEDS_RESTART, auth_field(&O::auth)},
         {"allow-open", "", connect, "Let `open` listen at addresses that other machines can reach.",
          NEEDS_RESTART, switch_field(&O::allow_open)},
+        {"trusted-proxy", "NETWORK|none", connect,
+         "Believe the headers X-Forwarded-For, -Host and -Proto of connections from this address or network: "
+         "they are your proxy's. Connections to a unix socket are always believed. May be repeated.",
+         RELOADS, networks_field(&O::trusted_proxies)},
+        {"allowed-origin", "ORIGIN", connect,
+         "Serve pages of this origin, like https://shop.example.com, as those of one's own host: with their "
+         "cookies. May be repeated.",
+         RELOADS, origins_field(&O::allowed_origins)},
         {"threads", "auto|N", connect, "Threads that serve connections. `auto`: one for each CPU.",
          NEEDS_RESTART, threads_field(&O::threads, 256)},
 

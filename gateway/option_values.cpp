@@ -14,6 +14,8 @@
 #include <libpq-fe.h>
 #include <spdlog/fmt/fmt.h>
 
+#include "origin.h"
+
 namespace odoo_bus {
 
 namespace {
@@ -240,6 +242,55 @@ Field listeners_field(std::vector<Listener> Options::*member) {
         for (const Listener& listener : options.*member)
             texts.push_back(listener.text());
         return texts;
+    };
+    return field;
+}
+
+Field networks_field(std::vector<Network> Options::*member) {
+    Field field;
+    field.is_repeatable = true;
+    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+        std::vector<Network> networks;
+        for (const std::string& text : values) {
+            const auto network = Network::parse(text);
+            if (!network && !(text == "none" && values.size() == 1))
+                return fmt::format("\"{}\" is not a network; give an address like 192.0.2.1, a network like "
+                                   "192.0.2.0/24 whose bits behind the prefix are zero, or none",
+                                   log::printable(text));
+            if (network)
+                networks.push_back(*network);
+        }
+        options.*member = std::move(networks);
+        return {};
+    };
+    field.get = [=](const Options& options) {
+        std::vector<std::string> texts;
+        for (const Network& network : options.*member)
+            texts.push_back(network.text());
+        return texts.empty() ? std::vector<std::string>{"none"} : texts;
+    };
+    return field;
+}
+
+Field origins_field(std::vector<std::string> Options::*member) {
+    Field field;
+    field.is_repeatable = true;
+    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+        std::vector<std::string> origins;
+        for (const std::string& text : values) {
+            if (text.empty())
+                continue;
+            if (origin_host(text).empty())
+                return fmt::format("\"{}\" is not an origin; give a scheme and a host, without a path, like "
+                                   "https://shop.example.com",
+                                   log::printable(text));
+            origins.push_back(text);
+        }
+        options.*member = std::move(origins);
+        return {};
+    };
+    field.get = [=](const Options& options) {
+        return (options.*member).empty() ? std::vector<std::string>{""} : options.*member;
     };
     return field;
 }

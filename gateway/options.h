@@ -13,6 +13,7 @@
 #include <variant>
 #include <vector>
 
+#include "address.h"
 #include "log.h"
 
 namespace odoo_bus {
@@ -41,8 +42,10 @@ struct Options {
     std::string hub_database;           // empty: `postgres` of the first server; "none": no hub
     Auth auth = Auth::open;
     bool allow_open = false;
-    std::string state_dir; // empty: nothing is kept across a restart
-    unsigned threads = 0;  // 0: one for each CPU
+    std::vector<Network> trusted_proxies{*Network::parse("127.0.0.0/8"), *Network::parse("::1")};
+    std::vector<std::string> allowed_origins; // as browsers send them
+    std::string state_dir;                    // empty: nothing is kept across a restart
+    unsigned threads = 0;                     // 0: one for each CPU
     Milliseconds history_seconds{600'000};
     uint64_t history_bytes = 256 << 20;
 

@@ -12,7 +12,9 @@
 
 namespace odoo_bus {
 
-Service::Service(const Options& options, Surroundings surroundings) : surroundings_(std::move(surroundings)) {
+Service::Service(const Options& options, Surroundings surroundings)
+    : surroundings_(std::move(surroundings)),
+      authorizer_(surroundings_.make_authorizer([this](Loop::Task task) { loop_.post(std::move(task)); })) {
     configure(options);
 }
 

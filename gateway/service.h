@@ -36,7 +36,8 @@ public:
                                       std::function<void(ReplayAnswer)> answer)>;
 
     struct Surroundings {
-        std::unique_ptr<Authorizer> authorizer;
+        // Called once, by the constructor.
+        std::function<std::unique_ptr<Authorizer>(std::function<void(Loop::Task)> post)> make_authorizer;
         Replay replay;
         std::string gateway_id;
     };
@@ -65,7 +66,7 @@ public:
     void set_ready(Stream& stream);
     // Tells the pages that understand it that they have missed notifications of this database.
     void tell_outdated(Stream& stream);
-    Authorizer& authorizer() { return *surroundings_.authorizer; }
+    Authorizer& authorizer() { return *authorizer_; }
     const Options& options() const { return options_; }
     const std::string& gateway_id() const { return surroundings_.gateway_id; }
     const ClientEventLimits& event_limits() const { return event_limits_; }
@@ -84,6 +85,7 @@ private:
     ClientEventLimits event_limits_;
     Surroundings surroundings_;
     Loop loop_;
+    const std::unique_ptr<Authorizer> authorizer_;
     lws_context* context_ = nullptr;
     lws_vhost* vhost_ = nullptr;
     std::map<std::string, std::unique_ptr<Stream>> streams_;

@@ -16,10 +16,10 @@ constexpr size_t MAX_DISCARDED = 1 << 20;
 
 } // namespace
 
-Visitor::Visitor(uv_loop_t* loop, int socket, size_t max_head_bytes, int64_t deadline_us,
-                 std::function<void(Visitor&)> on_event)
-    : on_event_(std::move(on_event)), poll_(new uv_poll_t), socket_(socket), head_(max_head_bytes),
-      deadline_us_(deadline_us) {
+Visitor::Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
+                 int64_t deadline_us, std::function<void(Visitor&)> on_event)
+    : on_event_(std::move(on_event)), poll_(new uv_poll_t), socket_(socket), peer_(peer),
+      head_(max_head_bytes), deadline_us_(deadline_us) {
     uv_poll_init(loop, poll_, socket);
     poll_->data = this;
     uv_poll_start(poll_, UV_READABLE,

@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include <uv.h>
 
+#include "address.h"
 #include "http_response.h"
 #include "request_head.h"
 
@@ -15,13 +17,15 @@ namespace odoo_bus {
 class Visitor {
 public:
     // `on_event`: called when the head is complete or refused, and when the connection is over.
-    Visitor(uv_loop_t* loop, int socket, size_t max_head_bytes, int64_t deadline_us,
-            std::function<void(Visitor&)> on_event);
+    Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
+            int64_t deadline_us, std::function<void(Visitor&)> on_event);
     ~Visitor();
     Visitor(const Visitor&) = delete;
     Visitor& operator=(const Visitor&) = delete;
 
     RequestHead& head() { return head_; }
+    // The other end of the connection; nothing on a unix socket.
+    const std::optional<Address>& peer() const { return peer_; }
     bool is_over() const { return over_; }
     bool is_answered() const { return answered_; }
     int64_t deadline_us() const { return deadline_us_; }
@@ -38,6 +42,7 @@ private:
     const std::function<void(Visitor&)> on_event_;
     uv_poll_t* poll_; // freed by its close callback
     int socket_;
+    const std::optional<Address> peer_;
     RequestHead head_;
     int64_t deadline_us_;
     bool answered_ = false;

@@ -1,0 +1,42 @@
+// What the options say about authorization, as one object for the whole gateway: it makes an authorizer for
+// each service thread, and owns what these share.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "authorizer.h"
+#include "http_response.h"
+#include "loop.h"
+#include "options.h"
+
+namespace odoo_bus {
+
+class Authorizers {
+public:
+    virtual ~Authorizers() = default;
+
+    // Empty, or one sentence why it cannot start. Authorizers may be made before.
+    virtual std::string start() { return {}; }
+    // No authorizer is asked any more.
+    virtual void stop() {}
+
+    // `post` runs a task on the thread for which the authorizer is.
+    virtual std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) = 0;
+
+    // --- from any thread ---
+
+    virtual void reconfigure(const Options&) {}
+    // Whether admissions are to say who asks. That costs memory for as long as a connection lives.
+    virtual bool needs_requester() const { return true; }
+    // The answer to a handshake while nobody new can be authorized, or nothing.
+    virtual std::optional<Response> unavailable() const { return std::nullopt; }
+};
+
+// `names`: of the databases that are read, in the order of options.databases.
+std::unique_ptr<Authorizers> make_authorizers(const Options& options, const std::vector<std::string>& names);
+
+} // namespace odoo_bus
