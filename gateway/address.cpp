@@ -20,7 +20,7 @@ constexpr unsigned IPV4_OFFSET_BITS = 96;
 
 std::optional<Address> Address::parse(std::string_view text) {
     char buffer[INET6_ADDRSTRLEN] = {};
-    if (text.empty() || text.size() >= sizeof buffer)
+    if (text.empty() || text.size() >= sizeof buffer || text.find('\0') != text.npos)
         return std::nullopt;
     std::memcpy(buffer, text.data(), text.size());
     Address address;

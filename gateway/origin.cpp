@@ -10,7 +10,7 @@ namespace odoo_bus {
 
 std::string host_only(std::string_view host) {
     if (host.starts_with('['))
-        host = host.substr(0, host.find(']') + 1); // all of it when there is none
+        host = host.substr(0, host.find(']') + 1); // nothing when there is none
     else
         host = host.substr(0, host.find(':'));
     while (host.ends_with('.')) // the root's: the same host

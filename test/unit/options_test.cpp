@@ -154,6 +154,8 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"hub-database", "dbname=hub"},
                                                         {"auth", "open"},
                                                         {"allow-open", "true"},
+                                                        {"trusted-proxy", "192.0.2.0/24"},
+                                                        {"allowed-origin", "https://a.example"},
                                                         {"threads", "7"},
                                                         {"state-dir", "/x"},
                                                         {"history-seconds", "11.5"},

@@ -93,7 +93,7 @@ TEST(Origin, HostOnly) {
     EXPECT_EQ(host_only("Shop.Example:80"), "shop.example");
     EXPECT_EQ(host_only("shop.example."), "shop.example");
     EXPECT_EQ(host_only("[::1]:80"), "[::1]");
-    EXPECT_EQ(host_only("[::1"), "[::1");
+    EXPECT_EQ(host_only("[::1"), "");
 }
 
 } // namespace
