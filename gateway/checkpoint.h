@@ -25,7 +25,7 @@ struct Checkpoint {
     Identity identity = {};
     Position next = 1; // everything before this position is in it
     Id max_seen = 0;
-    Id settled = 0; // ids up to this one may have been dispatched before the entries that are kept
+    Id settled = 0;      // ids up to this one may have been dispatched before the entries that are kept
     int64_t read_us = 0; // when the table was last read to its end, microseconds since 1970
     IdSet gaps = {};
     IdSet ahead = {}; // ids above max_seen that were dispatched
