@@ -70,4 +70,10 @@ void Loop::join() {
         thread_.join();
 }
 
+void Loop::run_pending() {
+    // A closed handle is reported one turn later; its callback may close another.
+    for (int turn = 0; turn < 3; ++turn)
+        uv_run(&loop_, UV_RUN_NOWAIT);
+}
+
 } // namespace odoo_bus

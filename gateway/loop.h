@@ -32,6 +32,8 @@ public:
     // Ends the loop after the task that calls it. From the loop's thread.
     void stop() { uv_stop(&loop_); }
     void join();
+    // After join(): runs what is due, such as the callbacks of closed handles.
+    void run_pending();
 
 private:
     void run_inbox();

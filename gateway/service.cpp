@@ -20,8 +20,12 @@ Service::Service(const Options& options, Surroundings surroundings)
 
 Service::~Service() {
     join();
-    if (context_)
-        lws_context_destroy(context_);
+    if (!context_)
+        return;
+    // On a foreign loop it closes its handles first, and frees what they belong to at the second call.
+    lws_context_destroy(context_);
+    loop_.run_pending();
+    lws_context_destroy(context_);
 }
 
 void Service::configure(const Options& options) {

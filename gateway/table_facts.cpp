@@ -15,7 +15,7 @@ WITH extension AS (
     SELECT e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE e.extname = 'odoo_bus'
 ), bus AS (
-    SELECT c.oid, c.relkind, c.relispartition, c.relhassubclass, n.nspname, c.relname,
+    SELECT c.oid, c.relkind, c.relispartition, c.relhassubclass, format('%I.%I', n.nspname, c.relname) AS name,
            pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), 'id') AS sequence
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relname = 'bus_bus' AND c.relkind NOT IN ('i', 'S')
@@ -28,7 +28,7 @@ SELECT current_database(), pg_is_in_recovery(),
        (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
        bus.oid::int8,
        (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,
-       format('%I.%I', bus.nspname, bus.relname), bus.sequence,
+       bus.name, bus.sequence,
        (SELECT extversion FROM extension),
        bus.relkind::text, bus.relispartition, bus.relhassubclass,
        (SELECT seqcache FROM pg_sequence WHERE seqrelid = bus.sequence::regclass),

@@ -7,6 +7,7 @@
 
 #include <libwebsockets.h>
 #include <spdlog/fmt/fmt.h>
+#include <sys/socket.h>
 
 #include "clock.h"
 #include "log.h"
@@ -18,12 +19,15 @@ static_assert(FRAME_HEADROOM >= LWS_PRE);
 
 namespace {
 
-constexpr int GOING_AWAY_BY_FORCE = -1;
+constexpr int END_CONNECTION = -1; // as an answer to libwebsockets
 constexpr int MESSAGE_TOO_BIG = 1009;
 constexpr int TRY_AGAIN_LATER = 1013;
 constexpr int KEEP_ALIVE_TIMEOUT = 4002; // Odoo's: the page comes back within a second
 
-// How long a close frame may wait for a client that does not read.
+// RFC 6455: a control frame has 125 bytes at most, the code takes two of them.
+constexpr size_t MAX_CLOSE_REASON = 123;
+
+// How long a client may take to read and answer a close frame.
 constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
 
 int64_t us(Milliseconds milliseconds) {
@@ -57,18 +61,23 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
     case LWS_CALLBACK_ESTABLISHED: {
         auto* const service = static_cast<Service*>(lws_context_user(lws_get_context(wsi)));
         if (!service->adopting_)
-            return GOING_AWAY_BY_FORCE;
+            return END_CONNECTION;
         *self = new WebSocket(*service, std::move(*std::exchange(service->adopting_, nullptr)), wsi);
         return 0;
     }
     case LWS_CALLBACK_RECEIVE:
-        return (*self)->on_received({static_cast<const char*>(in), length});
+        (*self)->on_received({static_cast<const char*>(in), length});
+        return 0;
     case LWS_CALLBACK_RECEIVE_PONG:
         (*self)->heard_us_ = now_us();
         (*self)->pinged_us_ = 0;
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
-        return (*self)->on_writable_callback();
+        (*self)->on_writable_callback();
+        return 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        // libwebsockets answers it, unless it is the answer to our own.
+        return (*self)->closing_us_ ? END_CONNECTION : 0;
     case LWS_CALLBACK_CLOSED:
         delete std::exchange(*self, nullptr);
         return 0;
@@ -102,24 +111,20 @@ WebSocket::~WebSocket() {
     service_.connections_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-int WebSocket::on_received(std::string_view part) {
+void WebSocket::on_received(std::string_view part) {
     if (closing_us_)
-        return finish_close();
+        return;
     const int64_t now = now_us();
     heard_us_ = now;
-    if (message_.size() + part.size() > service_.options().max_message_bytes) {
-        close(MESSAGE_TOO_BIG, "message too big");
-        return finish_close();
-    }
+    if (message_.size() + part.size() > service_.options().max_message_bytes)
+        return close(MESSAGE_TOO_BIG, "message too big");
     const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
     if (!whole) {
         message_ += part;
-        return 0;
+        return;
     }
-    if (too_fast(now)) {
-        close(TRY_AGAIN_LATER, "too many messages");
-        return finish_close();
-    }
+    if (too_fast(now))
+        return close(TRY_AGAIN_LATER, "too many messages");
     // A binary frame is the page's liveness probe: its arrival is all that it says.
     if (!lws_frame_is_binary(wsi_)) {
         if (message_.empty()) {
@@ -130,7 +135,6 @@ int WebSocket::on_received(std::string_view part) {
         }
     }
     message_ = {};
-    return closing_us_ ? finish_close() : 0;
 }
 
 // Odoo's rule: no more than `burst` messages within `burst` times `delay`.
@@ -163,16 +167,16 @@ void WebSocket::want_writable() {
     wants_writable_ = true;
 }
 
-int WebSocket::on_writable_callback() {
+void WebSocket::on_writable_callback() {
     wants_writable_ = false;
     if (closing_us_)
-        return finish_close();
+        return write_close();
     if (std::exchange(ping_due_, false)) {
-        unsigned char ping[FRAME_HEADROOM];
-        lws_write(wsi_, ping + FRAME_HEADROOM, 0, LWS_WRITE_PING);
+        // libwebsockets does not tell of a pong without a payload.
+        unsigned char ping[FRAME_HEADROOM + 1] = {};
+        lws_write(wsi_, ping + FRAME_HEADROOM, 1, LWS_WRITE_PING);
     }
     on_writable();
-    return 0;
 }
 
 void WebSocket::close(int code, std::string_view reason) {
@@ -184,24 +188,38 @@ void WebSocket::close(int code, std::string_view reason) {
     lws_callback_on_writable(wsi_);
 }
 
-int WebSocket::finish_close() {
-    lws_close_reason(wsi_, static_cast<lws_close_status>(close_code_),
-                     reinterpret_cast<unsigned char*>(close_reason_.data()), close_reason_.size());
-    return GOING_AWAY_BY_FORCE;
+// We write the close frame ourselves: Debian's libwebsockets, asked to end a connection by the answer to this
+// callback, ends it twice on libuv, the second time before its close frame is written (a test of its own that
+// a build with _DEBUG contains).
+void WebSocket::write_close() {
+    if (std::exchange(close_written_, true))
+        return;
+    const size_t length = std::min(close_reason_.size(), MAX_CLOSE_REASON);
+    std::string frame(FRAME_HEADROOM, '\0');
+    frame += {'\x88', static_cast<char>(2 + length), static_cast<char>(close_code_ >> 8),
+              static_cast<char>(close_code_)};
+    frame.append(close_reason_, 0, length);
+    auto* const bytes = reinterpret_cast<unsigned char*>(frame.data()) + FRAME_HEADROOM;
+    lws_write(wsi_, bytes, frame.size() - FRAME_HEADROOM, LWS_WRITE_HTTP); // as it stands
+}
+
+// libwebsockets sees the end of the socket and calls LWS_CALLBACK_CLOSED. (Its own time-outs do not run on a
+// foreign loop until something else happens there.)
+void WebSocket::drop() {
+    shutdown(lws_get_socket_fd(wsi_), SHUT_RDWR);
 }
 
 void WebSocket::tick(int64_t now_us) {
     if (closing_us_) {
         if (now_us - closing_us_ > CLOSE_WITHIN_US)
-            lws_set_timeout(wsi_, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
+            drop();
         return;
     }
     if (now_us > expires_us_)
         return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
     if (pinged_us_ && now_us - pinged_us_ > us(service_.options().pong_timeout)) {
         log::debug("dropping a connection whose client does not answer a ping");
-        lws_set_timeout(wsi_, PENDING_TIMEOUT_WS_PONG_CHECK_GET_PONG, LWS_TO_KILL_ASYNC);
-        return;
+        return drop();
     }
     if (!pinged_us_ && now_us - heard_us_ > us(service_.options().ping_interval)) {
         pinged_us_ = now_us;

@@ -34,10 +34,10 @@ private:
 
     static int name_gateway(lws* wsi, lws_process_html_args* answer);
 
-    // These return libwebsockets' answer: 0, or -1 to end the connection.
-    int on_received(std::string_view part);
-    int on_writable_callback();
-    int finish_close();
+    void on_received(std::string_view part);
+    void on_writable_callback();
+    void write_close();
+    void drop();
     bool too_fast(int64_t now_us);
 
     lws* const wsi_;
@@ -49,6 +49,7 @@ private:
     int64_t closing_us_ = 0; // when close() was called; 0: it was not
     int close_code_ = 0;
     std::string close_reason_;
+    bool close_written_ = false;
     bool wants_writable_ = false;
     bool ping_due_ = false;
 };
