@@ -11,7 +11,9 @@ class Build:
     worker_version: str
     error_code: int  # of every refusal that is not an expired session
     rotation: str = "none"
+    hex_ids: bool = False  # session ids are 40 hexadecimal digits
     group_channels: bool = True  # each group of a user is a channel
+    own_presence: bool = False  # a user's own presence is always one
     user_channel: bool = False  # the user's own record is one
     members_channel: str = "internal_users"  # second channel of a discuss channel
     peek_reads_dgid: bool = False  # the guest of a peek is taken from the cookie
@@ -23,10 +25,11 @@ class Build:
 
 
 BUILDS = {
-    "17.0": Build("17.0", "17.0-1", 200, group_channels=False, members_channel="members", peek_reads_dgid=True,
-                  presence_takes_ids=True, knows_missed=False, presence_needs_mail=False),
-    "18.0": Build("18.0", "18.0-3", 200, members_channel="members", peek_reads_dgid=True, presence_takes_ids=True,
-                  presence_needs_mail=False),
-    "19.0": Build("19.0", "19.0-2", 0, rotation="all"),
-    "20.0": Build("20.0", "20.0-1", 0, rotation="excluded", user_channel=True, knows_form_watch=True, bus_info=True),
+    "17.0": Build("17.0", "17.0-1", 200, hex_ids=True, group_channels=False, members_channel="members",
+                  peek_reads_dgid=True, presence_takes_ids=True, knows_missed=False, presence_needs_mail=False),
+    "18.0": Build("18.0", "18.0-3", 200, own_presence=True, members_channel="members", peek_reads_dgid=True,
+                  presence_takes_ids=True, presence_needs_mail=False),
+    "19.0": Build("19.0", "19.0-2", 0, rotation="all", own_presence=True),
+    "20.0": Build("20.0", "20.0-1", 0, rotation="excluded", own_presence=True, user_channel=True,
+                  knows_form_watch=True, bus_info=True),
 }

@@ -83,11 +83,11 @@ class Database:
     def let_read(self, user, model, record_id):
         self.readable.setdefault((model, record_id), set()).add(user.id)
 
-    def send(self, channel, message_type, payload):
-        """A row of bus_bus; `channel` without the database's name."""
+    def send(self, channel, message_type, payload, age=0):
+        """A row of bus_bus, made `age` seconds ago; `channel` without the database's name."""
         self._last_id += 1
         parts = (channel,) if isinstance(channel, str) else tuple(channel)
-        self._rows.append((self._last_id, self.clock.now(), (self.name, *parts),
+        self._rows.append((self._last_id, self.clock.now() - age, (self.name, *parts),
                            {"type": message_type, "payload": payload}))
         return self._last_id
 

@@ -67,6 +67,8 @@ def resolve(call, names):
         else:
             strings.append((name, channel))
     granted = special + strings
+    if build.own_presence and user:
+        granted.append((name, "res.partner", user.partner_id, "presence"))
     if guest:
         granted.append((name, "mail.guest", guest.id))
     followed = [c for c in database.discuss_channels.values()

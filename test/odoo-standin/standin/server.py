@@ -34,7 +34,7 @@ class Standin:
         self.dbfilter = dbfilter
         self.proxy_mode = proxy_mode
         self.clock = Clock()
-        self.sessions = Sessions(self.clock, data_dir)
+        self.sessions = Sessions(self.clock, data_dir, self.build.hex_ids)
         self.databases = {}
         self.log = RequestLog()
         self.application = Application(self)

@@ -6,15 +6,10 @@ import os
 import re
 from pathlib import Path
 
-VALID_ID = re.compile(r"[A-Za-z0-9_-]{84}")
 STATIC_BYTES = 42  # of an id survive a soft rotation
 ROTATION_INTERVAL = 3 * 3600
 DELETION_TIMER = 120
 TRACE_INTERVAL = 3600
-
-
-def generate_id():
-    return base64.urlsafe_b64encode(hashlib.sha512(os.urandom(64)).digest()[:-1]).decode()
 
 
 class Session(dict):
@@ -50,8 +45,10 @@ class Session(dict):
 class Sessions:
     """With a `directory` the files exist: Odoo's `--data-dir`, in which a gateway watches their names."""
 
-    def __init__(self, clock, directory=None):
+    def __init__(self, clock, directory=None, hex_ids=False):
         self._clock = clock
+        self._hex_ids = hex_ids
+        self._valid = re.compile(r"[a-f0-9]{40}" if hex_ids else r"[A-Za-z0-9_-]{84}")
         self._kept = {}
         self._directory = Path(directory) / "sessions" if directory else None
 
@@ -61,12 +58,16 @@ class Sessions:
     def __contains__(self, sid):
         return sid in self._kept
 
+    def generate_id(self):
+        digest = hashlib.sha512(os.urandom(64)).digest()
+        return digest.hex()[:40] if self._hex_ids else base64.urlsafe_b64encode(digest[:-1]).decode()
+
     def new(self):
-        return Session(generate_id(), {"create_time": self._clock.now()})
+        return Session(self.generate_id(), {"create_time": self._clock.now()})
 
     def get(self, sid):
         """An id that nobody has given out is adopted, as Odoo does; one that is no id is replaced."""
-        if sid is None or not VALID_ID.fullmatch(sid):
+        if sid is None or not self._valid.fullmatch(sid):
             return self.new()
         if sid not in self._kept:
             return Session(sid, {"create_time": self._clock.now()})
@@ -88,7 +89,7 @@ class Sessions:
     def rotate_hard(self, session):
         """After login and logout: nothing of the former id remains."""
         self.delete(session.sid)
-        session.sid = generate_id()
+        session.sid = self.generate_id()
         session["create_time"] = self._clock.now()
         session.should_rotate = False
         self.save(session)
@@ -99,7 +100,7 @@ class Sessions:
         if "next_sid" in former:
             session.sid = former["next_sid"]
             return
-        next_sid = session.sid[:STATIC_BYTES] + generate_id()[STATIC_BYTES:]
+        next_sid = session.sid[:STATIC_BYTES] + self.generate_id()[STATIC_BYTES:]
         session["next_sid"] = next_sid
         session["deletion_time"] = self._clock.now() + DELETION_TIMER
         self.save(session)

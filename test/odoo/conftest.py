@@ -1,0 +1,34 @@
+"""Fixtures of what runs against a real Odoo: everything of a module shares one server."""
+import os
+
+import pytest
+from harness.cluster import Cluster
+
+from odoo_server import OdooServer
+from sites import RealSite, StandinSite
+
+ODOO_HOME = os.environ.get("ODOO_HOME")
+VERSIONS = ["17.0", "18.0", "19.0", "20.0"]
+
+
+@pytest.fixture(scope="session")
+def odoo_server():
+    """One real Odoo for the whole run; a test that stops it starts it again."""
+    with Cluster(shared_buffers="256MB") as cluster:
+        server = OdooServer(ODOO_HOME, cluster)
+        try:
+            server.create_database()
+            yield server.start()
+        finally:
+            server.remove()
+
+
+@pytest.fixture(scope="module", params=[*VERSIONS, "real"] if ODOO_HOME else VERSIONS)
+def site(request):
+    """The stand-in in each version, and the real Odoo where there is one."""
+    if request.param == "real":
+        yield RealSite(request.getfixturevalue("odoo_server"))
+    else:
+        standin = StandinSite(request.param)
+        yield standin
+        standin.stop()
