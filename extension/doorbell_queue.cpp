@@ -72,23 +72,6 @@ void initialize() {
     queue->reset_at = GetCurrentTimestamp();
 }
 
-shmem_startup_hook_type previous_startup_hook;
-
-// In the postmaster, at the start and again after a crash.
-void on_shared_memory_startup() {
-    if (previous_startup_hook)
-        previous_startup_hook();
-    bool found;
-    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
-    char* memory = static_cast<char*>(ShmemInitStruct(shared_name, shared_size(), &found));
-    queue = reinterpret_cast<Queue*>(memory);
-    blocks = reinterpret_cast<Block*>(memory + header_size);
-    lock = &GetNamedLWLockTranche(shared_name)->lock;
-    if (!found)
-        initialize();
-    LWLockRelease(AddinShmemInitLock);
-}
-
 // Takes a chain of free blocks, or none.
 uint32 take_blocks(uint32 count) {
     LWLockAcquire(lock, LW_EXCLUSIVE);
@@ -195,13 +178,19 @@ void count(pg_atomic_uint64& counter, uint64 number) {
 
 } // namespace
 
-void request_queue() {
-    request_shared_memory([] {
-        RequestAddinShmemSpace(shared_size());
-        RequestNamedLWLockTranche(shared_name, 1);
-    });
-    previous_startup_hook = shmem_startup_hook;
-    shmem_startup_hook = on_shared_memory_startup;
+void request_queue_space() {
+    RequestAddinShmemSpace(shared_size());
+    RequestNamedLWLockTranche(shared_name, 1);
+}
+
+void create_queue() {
+    bool found;
+    char* memory = static_cast<char*>(ShmemInitStruct(shared_name, shared_size(), &found));
+    queue = reinterpret_cast<Queue*>(memory);
+    blocks = reinterpret_cast<Block*>(memory + header_size);
+    lock = &GetNamedLWLockTranche(shared_name)->lock;
+    if (!found)
+        initialize();
 }
 
 bool queue_exists() {

@@ -8,8 +8,9 @@ namespace odoo_bus {
 
 extern int queue_size; // odoo_bus.queue_size, in kB
 
-// In _PG_init() while the server starts.
-void request_queue();
+// See shared_memory.cpp.
+void request_queue_space();
+void create_queue();
 bool queue_exists();
 
 // A bundle is the channels of one transaction.

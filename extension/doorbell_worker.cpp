@@ -6,6 +6,7 @@
 #include "doorbell_worker.h"
 
 #include "doorbell_queue.h"
+#include "worker.h"
 
 namespace odoo_bus {
 
@@ -21,14 +22,9 @@ constexpr long after_error_ms = 1000;
 constexpr long longest_wait_to_connect_ms = 30000;
 
 void wait_ms(long milliseconds, int events) {
-    WaitLatch(MyLatch, events | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds, doorbell_wait_event());
-}
-
-void reload_configuration() {
-    if (!ConfigReloadPending)
-        return;
-    ConfigReloadPending = false;
-    ProcessConfigFile(PGC_SIGHUP);
+    static uint32 wait_event = 0;
+    WaitLatch(MyLatch, events | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
+              named_wait_event("OdooBusDoorbell", wait_event));
 }
 
 // A worker that cannot connect is ended by PostgreSQL; the one that follows waits, the longer the more often.
@@ -45,22 +41,6 @@ void wait_before_connecting() {
         wait_ms(std::min(left, idle_ms), WL_LATCH_SET);
     }
     reload_configuration();
-}
-
-// CREATE DATABASE ... TEMPLATE and DROP DATABASE lock the database before they wait five seconds for others
-// to leave it. It is the lock against which a new connection waits.
-bool hub_is_wanted() {
-    static TimestampTz asked_at = 0;
-    const TimestampTz now = GetCurrentTimestamp();
-    if (!TimestampDifferenceExceeds(asked_at, now, idle_ms))
-        return false;
-    asked_at = now;
-    LOCKTAG tag;
-    SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
-    if (LockAcquire(&tag, RowExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
-        return true;
-    LockRelease(&tag, RowExclusiveLock, true);
-    return false;
 }
 
 // Gives later transactions the time to join this round. The time since the last round counts.
@@ -121,7 +101,7 @@ bool try_to_ring() {
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
         reload_configuration();
-        if (strcmp(hub_database, connected_to) != 0 || hub_is_wanted())
+        if (strcmp(hub_database, connected_to) != 0 || database_is_wanted())
             proc_exit(1); // the postmaster starts another, which connects when it can
         if (!channels_wait()) {
             wait_ms(idle_ms, WL_LATCH_SET);

@@ -3,6 +3,8 @@
 #include "doorbell_queue.h"
 #include "doorbell_worker.h"
 #include "message.h"
+#include "sendnow.h"
+#include "shared_memory.h"
 #include "table.h"
 
 using namespace odoo_bus;
@@ -35,11 +37,19 @@ void _PG_init() {
         "odoo_bus.queue_size", "Shared memory for the channels that wait for the doorbell worker.",
         "A transaction that finds no room issues NOTIFY itself.", &queue_size, 4096, 64, 1024 * 1024,
         preloading ? PGC_POSTMASTER : PGC_SIGHUP, GUC_UNIT_KB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("odoo_bus.sendnow_lock_timeout", "How long bus_sendnow() waits for a lock.",
+                            "It writes in another session, and cannot wait for a lock that its caller holds.",
+                            &sendnow_lock_timeout, 1000, 1, 60 * 1000, PGC_USERSET, GUC_UNIT_MS, nullptr,
+                            nullptr, nullptr);
+    DefineCustomIntVariable("odoo_bus.sendnow_idle_timeout",
+                            "How long a background worker of bus_sendnow() waits for the next call.",
+                            "Then it leaves the database.", &sendnow_idle_timeout, 10, 1, 3600, PGC_SIGHUP,
+                            GUC_UNIT_S, nullptr, nullptr, nullptr);
     reserve_guc_prefix("odoo_bus");
     register_table_callbacks();
     register_doorbell_callbacks();
     if (preloading) {
-        request_queue();
+        register_shared_memory();
         register_doorbell_worker();
     }
 }

@@ -36,6 +36,22 @@ CREATE FUNCTION @extschema@.bus_sendmany(model text, res_ids bigint[], notificat
 COMMENT ON FUNCTION @extschema@.bus_sendmany(text, bigint[], text, jsonb) IS
     'sends the same notification to the channel of each of these records; returns their ids in order';
 
+CREATE FUNCTION @extschema@.bus_sendnow(channel text, notification_type text, payload jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow';
+COMMENT ON FUNCTION @extschema@.bus_sendnow(text, text, jsonb) IS
+    'sends a notification to a channel of this name at once, whether the calling transaction commits or not; returns its id';
+
+CREATE FUNCTION @extschema@.bus_sendnow(model text, res_id bigint, notification_type text, payload jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow_record';
+COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, text, jsonb) IS
+    'sends a notification to the channel of a record at once, whether the calling transaction commits or not; returns its id';
+
+CREATE FUNCTION @extschema@.bus_sendnow(
+    model text, res_id bigint, subchannel text, notification_type text, payload jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow_subchannel';
+COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, text, text, jsonb) IS
+    'sends a notification to a subchannel of a record at once, whether the calling transaction commits or not; returns its id';
+
 CREATE FUNCTION @extschema@.bus_channel(channel text) RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'odoo_bus_channel';
 COMMENT ON FUNCTION @extschema@.bus_channel(text) IS 'a channel of this name, as it is stored';
@@ -93,13 +109,14 @@ COMMENT ON FUNCTION @extschema@.bus_record_changed() IS
 CREATE FUNCTION @extschema@.bus_stat(
     OUT mode text, OUT last_id bigint, OUT ids_left bigint, OUT sent bigint, OUT doorbells bigint, OUT notifies bigint,
     OUT coalesced bigint, OUT fallbacks bigint, OUT queue_used bigint, OUT queue_size bigint, OUT worker_pid int,
-    OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz)
+    OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz, OUT sent_now bigint,
+    OUT failed_now bigint, OUT senders int, OUT warning text)
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_stat';
 COMMENT ON FUNCTION @extschema@.bus_stat() IS 'what the view bus_stat shows';
 
 CREATE VIEW @extschema@.bus_stat AS
     SELECT mode, last_id, ids_left, sent, doorbells, notifies, coalesced, fallbacks, queue_used, queue_size, worker_pid,
-        last_error, last_error_at, stats_reset
+        last_error, last_error_at, stats_reset, sent_now, failed_now, senders, warning
     FROM @extschema@.bus_stat();
 COMMENT ON VIEW @extschema@.bus_stat IS
     'how notifications are announced (mode), ids of this database, and the counters of the whole cluster';

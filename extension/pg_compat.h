@@ -118,14 +118,31 @@ inline void signal_listeners() {
 #endif
 }
 
-inline uint32 doorbell_wait_event() {
+// A wait event of this name where PostgreSQL knows such; `number` remembers it.
+inline uint32 named_wait_event([[maybe_unused]] const char* name, [[maybe_unused]] uint32& number) {
 #if PG_VERSION_NUM >= 170000
-    static uint32 event = 0;
-    if (event == 0)
-        event = WaitEventExtensionNew("OdooBusDoorbell");
-    return event;
+    if (number == 0)
+        number = WaitEventExtensionNew(name);
+    return number;
 #else
     return PG_WAIT_EXTENSION;
+#endif
+}
+
+// For BackgroundWorkerInitializeConnectionByOid(): a role that may not log in can be connected as from 17 on.
+#if PG_VERSION_NUM >= 170000
+constexpr bool worker_roles_need_login = false;
+constexpr uint32 worker_connection_flags = BGWORKER_BYPASS_ROLELOGINCHECK;
+#else
+constexpr bool worker_roles_need_login = true;
+constexpr uint32 worker_connection_flags = 0;
+#endif
+
+inline bool may_connect_to_database(Oid role) {
+#if PG_VERSION_NUM >= 160000
+    return object_aclcheck(DatabaseRelationId, MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
+#else
+    return pg_database_aclcheck(MyDatabaseId, role, ACL_CONNECT) == ACLCHECK_OK;
 #endif
 }
 

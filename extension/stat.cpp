@@ -1,13 +1,16 @@
 // stat.cpp: what the view bus_stat shows, and bus_stat_reset().
 #include "doorbell_queue.h"
 #include "query.h"
+#include "sender_pool.h"
 #include "table.h"
 
 namespace odoo_bus {
 
 namespace {
 
-constexpr int stat_columns = 14;
+constexpr int stat_columns = 18;
+constexpr int last_doorbell_column = 13;
+constexpr int sender_columns = 3;
 
 struct StatRow {
     Datum values[stat_columns];
@@ -30,16 +33,18 @@ struct StatRow {
     }
 };
 
-// NULL without a table, or without a right to its sequence.
-void add_ids(StatRow& row, Oid schema) {
+struct Ids {
+    int64 last, left;
+    bool run_out; // less than a tenth of the range is left
+};
+
+// Nothing without a table, or without a right to its sequence.
+std::optional<Ids> find_ids(Oid schema) {
     bool id_is_int8 = false;
     const Oid sequence = bus_sequence(schema, &id_is_int8);
     if (!OidIsValid(sequence) ||
-        pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE | ACL_SELECT) != ACLCHECK_OK) {
-        row.add_null();
-        row.add_null();
-        return;
-    }
+        pg_class_aclcheck(sequence, GetUserId(), ACL_USAGE | ACL_SELECT) != ACLCHECK_OK)
+        return {};
     connect_spi();
     run_query("SELECT COALESCE(pg_catalog.pg_sequence_last_value($1), 0)",
               {{REGCLASSOID, ObjectIdGetDatum(sequence)}}, true);
@@ -47,14 +52,34 @@ void add_ids(StatRow& row, Oid schema) {
     const int64 last_id =
         DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
     SPI_finish();
-    row.add(Int64GetDatum(last_id));
-    row.add(Int64GetDatum((id_is_int8 ? PG_INT64_MAX : int64{PG_INT32_MAX}) - last_id));
+    const int64 highest = id_is_int8 ? PG_INT64_MAX : int64{PG_INT32_MAX};
+    return Ids{last_id, highest - last_id, highest - last_id < highest / 10};
+}
+
+void add_ids(StatRow& row, const std::optional<Ids>& ids) {
+    if (ids) {
+        row.add(Int64GetDatum(ids->last));
+        row.add(Int64GetDatum(ids->left));
+    } else {
+        row.add_null();
+        row.add_null();
+    }
+}
+
+void add_warning(StatRow& row, const std::optional<Ids>& ids) {
+    if (ids && ids->run_out)
+        row.add(CStringGetTextDatum(psprintf(
+            "the ids of bus_bus will run out: %lld are left, less than 10 %% of their range; empty the "
+            "table and restart its sequence in a quiet hour",
+            static_cast<long long>(ids->left))));
+    else
+        row.add_null();
 }
 
 // NULL where the extension is not preloaded.
 void add_doorbell(StatRow& row) {
     if (!queue_exists()) {
-        while (row.count < stat_columns)
+        while (row.count <= last_doorbell_column)
             row.add_null();
         return;
     }
@@ -75,6 +100,18 @@ void add_doorbell(StatRow& row) {
     row.add_time(stat.reset_at);
 }
 
+void add_senders(StatRow& row) {
+    if (!queue_exists()) {
+        for (int column = 0; column < sender_columns; ++column)
+            row.add_null();
+        return;
+    }
+    const SenderStat stat = sender_stat();
+    row.add(Int64GetDatum(static_cast<int64>(stat.sent)));
+    row.add(Int64GetDatum(static_cast<int64>(stat.failed)));
+    row.add(Int32GetDatum(stat.senders));
+}
+
 } // namespace
 
 } // namespace odoo_bus
@@ -92,8 +129,11 @@ Datum odoo_bus_stat(PG_FUNCTION_ARGS) {
         elog(ERROR, "return type must be a row type");
     StatRow row;
     row.add(CStringGetTextDatum(queue_exists() ? "doorbell" : "notify"));
-    add_ids(row, extension_schema(fcinfo));
+    const std::optional<Ids> ids = find_ids(extension_schema(fcinfo));
+    add_ids(row, ids);
     add_doorbell(row);
+    add_senders(row);
+    add_warning(row, ids);
     // An older script may know fewer columns; new ones come last.
     if (descriptor->natts > row.count)
         elog(ERROR, "bus_stat() has %d columns, the shared library knows %d", descriptor->natts, row.count);
@@ -106,6 +146,7 @@ Datum odoo_bus_stat_reset(PG_FUNCTION_ARGS) {
                         errmsg("there are no counters, because odoo_bus is not preloaded"),
                         errhint("Add odoo_bus to shared_preload_libraries and restart the server.")));
     reset_queue_stat();
+    reset_sender_stat();
     PG_RETURN_VOID();
 }
 }

@@ -171,8 +171,11 @@ const char* bus_table_name(Oid schema) {
 }
 
 BusTable open_bus_table_for_insert(Oid schema) {
+    char* schema_name = get_namespace_name(schema);
+    if (!schema_name)
+        raise_no_table(schema);
     // Looks the name up again when it meant something else by the time that the lock was granted.
-    RangeVar* name = makeRangeVar(get_namespace_name(schema), pstrdup(table_name), -1);
+    RangeVar* name = makeRangeVar(schema_name, pstrdup(table_name), -1);
     const Oid relid = RangeVarGetRelid(name, RowExclusiveLock, true);
     if (!OidIsValid(relid))
         raise_no_table(schema);

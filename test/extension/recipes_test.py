@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.cluster import Cluster
 from harness.system import ROOT
 
 DOCUMENT = (ROOT / "docs/sql.md").read_text()
@@ -27,6 +28,8 @@ CALLS = {
     "A finished background task": ([], "close_month", (), [
         {"message": "The month is closed: 2 orders", "options": {"type": "success"}}]),
     "Progress": ([], "import_all", (), [{"name": "MY_MODULE:PROGRESS", "detail": n} for n in (25, 50, 75, 100)]),
+    "Progress of a task that commits": ([], "import_parts", (), [
+        {"name": "MY_MODULE:PROGRESS", "detail": n} for n in (25, 50, 75, 100)]),
     "A toast": ([], "say_complete", (), [
         {"message": "The count is complete.", "options": {"type": "success", "title": "Stock", "sticky": False}}]),
     "Channel names that cannot be guessed": ([7], "send_update", (), [{"name": "MY_MODULE:ORDER", "detail": 7}]),
@@ -98,9 +101,19 @@ def make_odoo(database):
     class Users(Model):
         _name = "res.users"
 
+    class Cursor:
+        def commit(self):
+            pass
+
+        def execute(self, query, parameters):
+            """A call that sends now: what it has stored is sent."""
+            id = database.value(query, parameters)
+            [row] = [row for row in database.rows() if row[0] == id]
+            bus.sent.append((row[1], row[2]["type"], row[2]["payload"]))
+
     class Environment:
         user = Users([2])
-        cr = types.SimpleNamespace(commit=lambda: None)
+        cr = Cursor()
 
         def __getitem__(self, model):
             return {"bus.bus": bus, "res.users": Users()}[model]
@@ -122,6 +135,12 @@ def make_odoo(database):
     odoo.models = types.SimpleNamespace(Model=Model)
     odoo.fields = types.SimpleNamespace(Char=Char)
     return odoo, bus
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(shared_preload_libraries="odoo_bus") as preloaded:
+        yield preloaded
 
 
 def test_every_recipe_is_tested():

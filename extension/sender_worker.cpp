@@ -1,0 +1,170 @@
+// sender_worker.cpp: the background worker that sends for bus_sendnow().
+//
+// One for each role in a database. Each request is a transaction, with the rights of the caller and the
+// caller's synchronous_commit, and with a lock_timeout: the caller itself may hold the lock that it waits
+// for. An error goes to the caller, who reports it.
+#include "sender_worker.h"
+
+#include "doorbell.h"
+#include "now_request.h"
+#include "sender_pool.h"
+#include "sendnow.h"
+#include "worker.h"
+
+namespace odoo_bus {
+
+namespace {
+
+bool serving = false;
+
+void set_for_transaction(const char* setting, const char* value) {
+    set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+}
+
+void send(NowRequest* request) {
+    SetCurrentStatementStartTimestamp();
+    StartTransactionCommand();
+    set_for_transaction("synchronous_commit", request->synchronous_commit);
+    char timeout[16];
+    snprintf(timeout, sizeof(timeout), "%d", request->lock_timeout);
+    set_for_transaction("lock_timeout", timeout);
+    Oid own_role;
+    int own_context;
+    GetUserIdAndSecContext(&own_role, &own_context);
+    // What fires cannot become the role that the worker has connected as. An abort takes this back as well.
+    if (request->role != own_role)
+        SetUserIdAndSecContext(request->role, own_context | SECURITY_LOCAL_USERID_CHANGE);
+    pgstat_report_activity(
+        STATE_RUNNING, psprintf("odoo_bus: bus_sendnow() for %s", GetUserNameFromId(request->role, false)));
+    PushActiveSnapshot(GetTransactionSnapshot());
+    const Notification notification = request->notification();
+    int64 id;
+    insert_notifications(request->schema, {&notification, 1}, &id);
+    ring_at_commit({&notification, 1});
+    PopActiveSnapshot();
+    CommitTransactionCommand();
+    SetUserIdAndSecContext(own_role, own_context);
+    request->id = id;
+}
+
+template <std::size_t size>
+void copy(char (&to)[size], const char* from) {
+    const int length = from ? pg_mbcliplen(from, static_cast<int>(strlen(from)), size - 1) : 0;
+    if (length > 0)
+        memcpy(to, from, static_cast<std::size_t>(length));
+    to[length] = '\0';
+}
+
+bool try_to_send(NowRequest* request) {
+    const MemoryContext context = CurrentMemoryContext;
+    volatile bool succeeded = true;
+    PG_TRY();
+    { send(request); }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        const ErrorData* error = CopyErrorData();
+        request->sqlstate = error->sqlerrcode;
+        copy(request->message, error->message);
+        copy(request->detail, error->detail);
+        copy(request->hint,
+             error->sqlerrcode == ERRCODE_LOCK_NOT_AVAILABLE && !error->hint
+                 ? "bus_sendnow() writes in a session of its own: it cannot wait for a lock that the "
+                   "calling transaction holds. Or raise odoo_bus.sendnow_lock_timeout."
+                 : error->hint);
+        copy(request->context, error->context);
+        AbortCurrentTransaction();
+        FlushErrorState();
+        succeeded = false;
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(context);
+    signal_listeners();
+    return succeeded;
+}
+
+bool serve_request(const Waiting& waiting) {
+    dsm_segment* segment = dsm_attach(waiting.segment);
+    if (!segment)
+        return false; // the caller has gone
+    NowRequest* request = static_cast<NowRequest*>(dsm_segment_address(segment));
+    bool sent = false;
+    if (dsm_segment_map_length(segment) >= sizeof(*request) && request->number == waiting.number) {
+        sent = try_to_send(request);
+        pg_write_barrier();
+        pg_atomic_write_u32(&request->state, sent ? NowRequest::sent : NowRequest::failed);
+    }
+    dsm_detach(segment);
+    return sent;
+}
+
+void report_idle() {
+    pgstat_report_stat(false);
+    pgstat_report_activity(STATE_IDLE, "odoo_bus: waiting for bus_sendnow()");
+}
+
+// A cancellation that came too late for its request must not meet the next one.
+void forget_cancellation() {
+    QueryCancelPending = false;
+}
+
+[[noreturn]] void serve(const SenderLife& life) {
+    MemoryContext context =
+        AllocSetContextCreate(TopMemoryContext, "odoo_bus sender", ALLOCSET_DEFAULT_SIZES);
+    MemoryContextSwitchTo(context);
+    report_idle();
+    constexpr long interval_ms = 1000;
+    static uint32 wait_event = 0;
+    TimestampTz idle_since = GetCurrentTimestamp();
+    for (;;) {
+        ResetLatch(MyLatch);
+        forget_cancellation();
+        CHECK_FOR_INTERRUPTS();
+        reload_configuration();
+        bool served = false;
+        for (Waiting waiting; take_request(life, waiting); served = true) {
+            forget_cancellation();
+            finish_request(life, serve_request(waiting));
+            MemoryContextReset(context);
+            CHECK_FOR_INTERRUPTS();
+        }
+        if (served) {
+            report_idle();
+            idle_since = GetCurrentTimestamp();
+        }
+        const bool is_idle_for_long =
+            TimestampDifferenceExceeds(idle_since, GetCurrentTimestamp(), sendnow_idle_timeout * 1000);
+        if ((is_idle_for_long || is_asked_to_leave(life) || database_is_wanted()) && retire_sender(life))
+            proc_exit(0);
+        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, interval_ms,
+                  named_wait_event("OdooBusSender", wait_event));
+    }
+}
+
+} // namespace
+
+bool is_sender() {
+    return serving;
+}
+
+} // namespace odoo_bus
+
+using namespace odoo_bus;
+
+extern "C" {
+
+PGDLLEXPORT void odoo_bus_sender_main(Datum);
+
+void odoo_bus_sender_main(Datum) {
+    pqsignal(SIGHUP, SignalHandlerForConfigReload);
+    pqsignal(SIGTERM, die);
+    BackgroundWorkerUnblockSignals();
+    serving = true;
+    const Errand errand = own_errand();
+    const SenderLife life{errand.place, errand.life};
+    if (!attach_sender(life))
+        proc_exit(0);
+    connect_worker(errand);
+    serve(life);
+}
+}

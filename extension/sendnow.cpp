@@ -1,0 +1,227 @@
+// sendnow.cpp: bus_sendnow(), which sends whether the calling transaction commits later or not.
+//
+// A background worker writes the row in a transaction of its own, in this database and with this caller's
+// rights, while the caller waits: so the id and every error come back, and one session's notifications keep
+// their order. A caller that is cancelled leaves; its segment goes with it, and a request that nobody has
+// begun is then dropped.
+#include "sendnow.h"
+
+#include "channel.h"
+#include "doorbell_queue.h"
+#include "message.h"
+#include "now_request.h"
+#include "sender_pool.h"
+#include "sender_worker.h"
+#include "worker.h"
+
+namespace odoo_bus {
+
+int sendnow_lock_timeout;
+int sendnow_idle_timeout;
+
+namespace {
+
+// For a place, or for a background worker that others use.
+constexpr int longest_wait_for_worker_ms = 5000;
+// A worker that is terminated before it has sent is replaced so many times.
+constexpr int most_workers = 3;
+
+bool may_connect(Oid role) {
+    HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const bool may_log_in =
+        !worker_roles_need_login || reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolcanlogin;
+    ReleaseSysCache(tuple);
+    return may_log_in && may_connect_to_database(role);
+}
+
+// Who may end the caller's connection must be able to end the worker's as well, so it belongs to no superuser
+// where either the current or the session's user is none. It sends as the current user all the same.
+Oid connecting_role() {
+    const Oid current = GetUserId(), session = GetSessionUserId();
+    for (const Oid role : {current, session})
+        if (!superuser_arg(role) && may_connect(role))
+            return role;
+    return may_connect(current) ? current : session;
+}
+
+void check_that_it_can_be_sent() {
+    if (!queue_exists())
+        ereport(ERROR,
+                (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                 errmsg("bus_sendnow() needs a background worker, and odoo_bus is not preloaded"),
+                 errhint("Add odoo_bus to shared_preload_libraries and restart the server; bus_sendone() "
+                         "sends when the transaction commits.")));
+    PreventCommandDuringRecovery("bus_sendnow()");
+    PreventCommandIfParallelMode("bus_sendnow()");
+    if (is_sender())
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("bus_sendnow() cannot be used by what bus_sendnow() causes"),
+                        errhint("Use bus_sendone() in triggers and rules of the table bus_bus.")));
+}
+
+[[noreturn]] void raise_no_worker() {
+    ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                    errmsg("bus_sendnow() has found no free background worker"),
+                    errhint("Increase max_worker_processes, or use fewer databases and roles at a time: each "
+                            "pair that sends needs one.")));
+    pg_unreachable();
+}
+
+[[noreturn]] void raise_lost_worker() {
+    ereport(
+        ERROR,
+        (errcode(ERRCODE_CONNECTION_FAILURE),
+         errmsg("the background worker of bus_sendnow() could not connect, or was terminated; nothing was "
+                "sent"),
+         errhint("The server's log says why.")));
+    pg_unreachable();
+}
+
+char* optional(const char* text) {
+    return text[0] ? pstrdup(text) : nullptr;
+}
+
+// As the worker met it. The texts are copied, since the segment goes.
+[[noreturn]] void raise_answer(const NowRequest& request) {
+    const char* detail = optional(request.detail);
+    const char* hint = optional(request.hint);
+    const char* context = optional(request.context);
+    ereport(ERROR, (errcode(request.sqlstate), errmsg_internal("%s", pstrdup(request.message)),
+                    detail ? errdetail_internal("%s", detail) : 0, hint ? errhint("%s", hint) : 0,
+                    errcontext("%s%sbackground worker of bus_sendnow()", context ? context : "",
+                               context ? "\n" : "")));
+    pg_unreachable();
+}
+
+uint64 next_number() {
+    static uint32 count = 0;
+    return static_cast<uint64>(MyProcPid) << 32 | ++count;
+}
+
+// In a segment that lives until it is detached, or until an error ends the statement.
+dsm_segment* make_request(Oid schema, const Notification& notification) {
+    const Size channel_at = MAXALIGN(sizeof(NowRequest));
+    const Size message_at = channel_at + MAXALIGN(VARSIZE(notification.channel));
+    const Size size = message_at + VARSIZE(notification.message);
+    dsm_segment* segment = dsm_create(size, 0);
+    NowRequest* request = static_cast<NowRequest*>(dsm_segment_address(segment));
+    memset(static_cast<void*>(request), 0, sizeof(*request));
+    request->number = next_number();
+    request->schema = schema;
+    request->role = GetUserId();
+    request->lock_timeout = sendnow_lock_timeout;
+    strlcpy(request->synchronous_commit, GetConfigOption("synchronous_commit", false, false),
+            sizeof(request->synchronous_commit));
+    pg_atomic_init_u32(&request->state, NowRequest::waiting);
+    request->channel_at = static_cast<uint32>(channel_at);
+    request->message_at = static_cast<uint32>(message_at);
+    request->size = size;
+    memcpy(request->notification().channel, notification.channel, VARSIZE(notification.channel));
+    memcpy(request->notification().message, notification.message, VARSIZE(notification.message));
+    return segment;
+}
+
+void wait_ms(long milliseconds) {
+    static uint32 wait_event = 0;
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, milliseconds,
+              named_wait_event("OdooBusSendNow", wait_event));
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
+}
+
+// False when the worker has gone without having sent.
+bool wait_for_answer(NowRequest* request, const SenderLife& sender) {
+    // A worker that dies wakes whom it served; the interval only finds one that never came.
+    constexpr long interval_ms = 1000;
+    for (;;) {
+        const bool alive = is_alive(sender);
+        if (pg_atomic_read_u32(&request->state) != NowRequest::waiting) {
+            pg_read_barrier();
+            return true;
+        }
+        if (!alive)
+            return false;
+        wait_ms(interval_ms);
+    }
+}
+
+bool hand_over_to_sender(const Waiting& waiting, SenderLife& sender) {
+    const Oid role = connecting_role();
+    switch (hand_over(MyDatabaseId, role, waiting, sender)) {
+    case HandedOver::to_running:
+        return true;
+    case HandedOver::to_new:
+        if (start_worker("odoo_bus sender", "odoo_bus_sender_main",
+                         {MyDatabaseId, role, InvalidOid, sender.place, sender.life}))
+            return true;
+        forget_sender(sender);
+        break;
+    case HandedOver::not_at_all:
+        break;
+    }
+    return false;
+}
+
+void have_it_sent(NowRequest* request, dsm_handle segment) {
+    const Waiting waiting{segment, request->number, MyLatch};
+    const TimestampTz begin = GetCurrentTimestamp();
+    for (int workers_lost = 0; workers_lost < most_workers;) {
+        SenderLife sender;
+        if (hand_over_to_sender(waiting, sender)) {
+            if (wait_for_answer(request, sender))
+                return;
+            ++workers_lost;
+        } else {
+            if (TimestampDifferenceExceeds(begin, GetCurrentTimestamp(), longest_wait_for_worker_ms))
+                raise_no_worker();
+            ask_idle_sender_to_leave();
+            wait_ms(20);
+        }
+    }
+    raise_lost_worker();
+}
+
+Datum send_now(FunctionCallInfo fcinfo, text* channel, int type_argument) {
+    check_that_it_can_be_sent();
+    const std::string_view type = required_name(fcinfo, type_argument, "notification type");
+    Jsonb* payload = PG_ARGISNULL(type_argument + 1) ? nullptr : PG_GETARG_JSONB_P(type_argument + 1);
+    dsm_segment* segment =
+        make_request(extension_schema(fcinfo), Notification{channel, make_message(type, payload)});
+    NowRequest* request = static_cast<NowRequest*>(dsm_segment_address(segment));
+    have_it_sent(request, dsm_segment_handle(segment));
+    if (pg_atomic_read_u32(&request->state) == NowRequest::failed)
+        raise_answer(*request);
+    const int64 id = request->id;
+    dsm_detach(segment);
+    PG_RETURN_INT64(id);
+}
+
+} // namespace
+
+} // namespace odoo_bus
+
+using namespace odoo_bus;
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(odoo_bus_sendnow);
+PG_FUNCTION_INFO_V1(odoo_bus_sendnow_record);
+PG_FUNCTION_INFO_V1(odoo_bus_sendnow_subchannel);
+
+Datum odoo_bus_sendnow(PG_FUNCTION_ARGS) {
+    return send_now(fcinfo, make_channel(required_name(fcinfo, 0, "channel")), 1);
+}
+
+Datum odoo_bus_sendnow_record(PG_FUNCTION_ARGS) {
+    return send_now(fcinfo, make_channel(required_name(fcinfo, 0, "model"), required_res_id(fcinfo, 1)), 2);
+}
+
+Datum odoo_bus_sendnow_subchannel(PG_FUNCTION_ARGS) {
+    return send_now(fcinfo,
+                    make_channel(required_name(fcinfo, 0, "model"), required_res_id(fcinfo, 1),
+                                 required_name(fcinfo, 2, "subchannel")),
+                    3);
+}
+}

@@ -1,0 +1,34 @@
+// shared_memory.cpp: everything that processes share, where the extension is preloaded.
+#include "shared_memory.h"
+
+#include "doorbell_queue.h"
+#include "sender_pool.h"
+
+namespace odoo_bus {
+
+namespace {
+
+shmem_startup_hook_type previous_startup_hook;
+
+// In the postmaster, at the start and again after a crash.
+void create() {
+    if (previous_startup_hook)
+        previous_startup_hook();
+    LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
+    create_queue();
+    create_sender_pool();
+    LWLockRelease(AddinShmemInitLock);
+}
+
+} // namespace
+
+void register_shared_memory() {
+    request_shared_memory([] {
+        request_queue_space();
+        request_sender_pool_space();
+    });
+    previous_startup_hook = shmem_startup_hook;
+    shmem_startup_hook = create;
+}
+
+} // namespace odoo_bus

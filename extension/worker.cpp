@@ -1,0 +1,55 @@
+// worker.cpp: what the background workers have in common.
+#include "worker.h"
+
+namespace odoo_bus {
+
+void reload_configuration() {
+    if (!ConfigReloadPending)
+        return;
+    ConfigReloadPending = false;
+    ProcessConfigFile(PGC_SIGHUP);
+}
+
+// CREATE DATABASE ... TEMPLATE and DROP DATABASE lock the database before they wait five seconds for others
+// to leave it. It is the lock against which a new connection waits.
+bool database_is_wanted() {
+    static TimestampTz asked_at = 0;
+    constexpr int interval_ms = 1000;
+    const TimestampTz now = GetCurrentTimestamp();
+    if (!TimestampDifferenceExceeds(asked_at, now, interval_ms))
+        return false;
+    asked_at = now;
+    LOCKTAG tag;
+    SET_LOCKTAG_OBJECT(tag, InvalidOid, DatabaseRelationId, MyDatabaseId, 0);
+    if (LockAcquire(&tag, RowExclusiveLock, true, true) == LOCKACQUIRE_NOT_AVAIL)
+        return true;
+    LockRelease(&tag, RowExclusiveLock, true);
+    return false;
+}
+
+static_assert(sizeof(Errand) <= BGW_EXTRALEN);
+
+bool start_worker(const char* name, const char* main_function, const Errand& errand) {
+    BackgroundWorker worker{};
+    strlcpy(worker.bgw_name, name, sizeof(worker.bgw_name));
+    strlcpy(worker.bgw_type, name, sizeof(worker.bgw_type));
+    worker.bgw_flags = BGWORKER_SHMEM_ACCESS | BGWORKER_BACKEND_DATABASE_CONNECTION;
+    worker.bgw_start_time = BgWorkerStart_RecoveryFinished;
+    worker.bgw_restart_time = BGW_NEVER_RESTART;
+    strlcpy(worker.bgw_library_name, "odoo_bus", sizeof(worker.bgw_library_name));
+    strlcpy(worker.bgw_function_name, main_function, sizeof(worker.bgw_function_name));
+    memcpy(worker.bgw_extra, &errand, sizeof(errand));
+    return RegisterDynamicBackgroundWorker(&worker, nullptr);
+}
+
+Errand own_errand() {
+    Errand errand;
+    memcpy(&errand, MyBgworkerEntry->bgw_extra, sizeof(errand));
+    return errand;
+}
+
+void connect_worker(const Errand& errand) {
+    BackgroundWorkerInitializeConnectionByOid(errand.database, errand.role, worker_connection_flags);
+}
+
+} // namespace odoo_bus
