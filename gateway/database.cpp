@@ -39,7 +39,7 @@ Database::Database(uv_loop_t* loop, Settings settings, Audience& audience)
                          .on_notify = [this](std::string_view, std::string_view) { ring(); }}),
       replayer_(loop, settings_.conninfo,
                 [this](Id id) { return ahead_.contains(id) || ledger_.is_decided(id); }),
-      history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop) {
+      history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop), metrics_(settings_.name) {
     audience_.expect(settings_.name);
     connect();
 }
@@ -54,6 +54,7 @@ void Database::connect() {
 
 void Database::lose(const std::string& reason) {
     connection_.close();
+    metrics_.up.set(0);
     if (running_)
         settings_.available->fetch_sub(1, std::memory_order_relaxed);
     running_ = false;
@@ -132,6 +133,7 @@ void Database::run() {
     retry_ms_ = 0;
     settings_.available->fetch_add(1, std::memory_order_relaxed);
     running_ = true;
+    metrics_.up.set(1);
     reading_ = again_ = false;
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
     tick();
@@ -141,6 +143,7 @@ void Database::run() {
 
 void Database::ring() {
     recheck_ms_ = 0;
+    metrics_.doorbells.add();
     cycle();
 }
 
@@ -158,7 +161,7 @@ void Database::cycle() {
         return;
     }
     again_ = false;
-    ++reads_;
+    metrics_.reads.add();
     connection_.execute(
         "read",
         {std::to_string(ledger_.max_seen()), std::to_string(ahead_cursor_), std::to_string(READ_ROWS)},
@@ -255,6 +258,7 @@ void Database::finish() {
         checkpoint();
     if (!std::exchange(ticked_, false))
         return rest();
+    metrics_.update(ledger_, history_, read_us_);
     checkpoint();
     connection_.execute("check", {}, [this](const PgResult& result) {
         if (!failed(result, "check"))
@@ -282,6 +286,7 @@ void Database::publish(std::vector<Row> rows) {
     BatchPtr batch = history_.append(std::move(rows));
     if (!batch)
         return;
+    metrics_.notifications.add(static_cast<double>(batch->size()));
     remember(*batch);
     audience_.publish(settings_.name, std::move(batch), history_.trim(now));
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "audience.h"
+#include "database_metrics.h"
 #include "history.h"
 #include "ledger.h"
 #include "pg_connection.h"
@@ -118,7 +119,7 @@ private:
     uint64_t retry_ms_ = 0;
     uint64_t recheck_ms_ = 0;
     std::string last_problem_; // that was logged
-    uint64_t reads_ = 0;
+    DatabaseMetrics metrics_;
 };
 
 } // namespace odoo_bus

@@ -5,8 +5,27 @@
 #include <queue>
 
 #include "clock.h"
+#include "metrics.h"
 
 namespace odoo_bus {
+
+namespace {
+
+const metrics::Counter frames("odoo_bus_frames_total",
+                              "Frames of notifications that were handed to connections.");
+const metrics::Counter deliveries("odoo_bus_deliveries_total",
+                                  "Notifications that were handed to connections, one for each of them.");
+const metrics::Gauge subscriptions("odoo_bus_subscriptions", "Channels of all connections.");
+const metrics::Gauge
+    known_channels("odoo_bus_channels",
+                   "Channels that have a subscriber or a notification in the history, on all threads.");
+const metrics::Histogram read_to_socket("odoo_bus_read_to_socket_seconds",
+                                        "From the read that returned a notification to the write of its "
+                                        "frame; for a frame of several, of its oldest. "
+                                        "Without what clients catch up on.",
+                                        metrics::LATENCY_US);
+
+} // namespace
 
 void Positions::pop_front() {
     ++first_;
@@ -266,8 +285,10 @@ void FanOut::write(Subscriber& subscriber, std::span<const Position> positions) 
         positions, [this](Position position) -> const Notification& { return at(position); }));
     subscriber.delivered_ = positions.back();
     subscriber.progress_us_ = now_us();
-    ++frames_;
-    deliveries_ += positions.size();
+    if (!subscriber.catching_up_)
+        read_to_socket.observe_us(subscriber.progress_us_ - at(positions.front()).dispatched_us);
+    frames.add();
+    deliveries.add(positions.size());
 }
 
 // --- channels ---
@@ -279,12 +300,15 @@ Channel& FanOut::channel(const std::string& name) {
     created->name = name;
     Channel& result = *created;
     channels_.emplace(result.name, std::move(created));
+    known_channels.add();
     return result;
 }
 
 void FanOut::release_channel(Channel& channel) {
-    if (channel.subscribers.empty() && channel.positions.empty())
-        channels_.erase(channels_.find(channel.name));
+    if (!channel.subscribers.empty() || !channel.positions.empty())
+        return;
+    channels_.erase(channels_.find(channel.name));
+    known_channels.subtract();
 }
 
 void FanOut::add_subscription(Subscriber& subscriber, Channel& channel, Position since) {
@@ -292,6 +316,7 @@ void FanOut::add_subscription(Subscriber& subscriber, Channel& channel, Position
     const auto slot = static_cast<uint32_t>(channel.subscribers.size());
     subscriber.subscriptions_.push_back({&channel, since, slot});
     channel.subscribers.push_back({&subscriber, index});
+    subscriptions.add();
 }
 
 void FanOut::remove_subscription(Subscriber& subscriber, size_t index) {
@@ -300,6 +325,7 @@ void FanOut::remove_subscription(Subscriber& subscriber, size_t index) {
     entries[gone.slot] = entries.back();
     entries[gone.slot].subscriber->subscriptions_[entries[gone.slot].index].slot = gone.slot;
     entries.pop_back();
+    subscriptions.subtract();
 
     auto& subscriptions = subscriber.subscriptions_;
     if (index + 1 < subscriptions.size()) {

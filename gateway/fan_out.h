@@ -54,6 +54,8 @@ public:
     bool is_behind() const { return behind_; }
     // The position of the newest notification that it was given, or where it began.
     Position delivered() const { return delivered_; }
+    // What waits for it, if it had caught up before.
+    uint64_t queued_bytes() const { return queued_; }
     size_t subscriptions() const { return subscriptions_.size(); }
 
 private:
@@ -141,8 +143,6 @@ public:
     const Notification& at(Position position) const { return *history_[position - oldest()]; }
 
     size_t channels() const { return channels_.size(); }
-    uint64_t frames() const { return frames_; }
-    uint64_t deliveries() const { return deliveries_; }
 
 private:
     Channel& channel(const std::string& name);
@@ -166,8 +166,6 @@ private:
     std::vector<Subscriber*> touched_;
     std::vector<Position> collected_;
     FrameCache frame_cache_;
-    uint64_t frames_ = 0;
-    uint64_t deliveries_ = 0;
 };
 
 } // namespace odoo_bus

@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "handshake.h"
 #include "log.h"
+#include "metrics.h"
 #include "query.h"
 
 namespace odoo_bus {
@@ -24,6 +25,11 @@ constexpr int64_t LINGER_US = 2'000'000;
 // Connections that are accepted at a time, so that others get their turn.
 constexpr int MAX_ACCEPTS = 64;
 
+const metrics::Family answers("odoo_bus_http_answers_total",
+                              "Requests that the front answered itself, by status.", metrics::Type::counter,
+                              {"status"});
+const metrics::Counter accepted("odoo_bus_accepted_total", "Connections that were accepted.");
+
 int64_t deadline_after(Milliseconds milliseconds) {
     return now_us() + std::chrono::microseconds(milliseconds).count();
 }
@@ -31,7 +37,7 @@ int64_t deadline_after(Milliseconds milliseconds) {
 } // namespace
 
 Front::Front(const Options& options, Surroundings surroundings)
-    : options_(options),
+    : options_(options), max_connections_(options.max_connections),
       surroundings_(std::move(surroundings)), trust_{options.trusted_proxies, options.allowed_origins} {}
 
 Front::~Front() {
@@ -70,6 +76,7 @@ void Front::stop() {
 void Front::reconfigure(const Options& options) {
     loop_.post([this, options] {
         options_ = options;
+        max_connections_ = options.max_connections;
         trust_ = {options.trusted_proxies, options.allowed_origins};
     });
 }
@@ -103,6 +110,7 @@ void Front::accept(int listener) {
             }
             return;
         }
+        accepted.add();
         const int on = 1;
         setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on,
                    sizeof on); // fails on a unix socket, which needs it not
@@ -116,8 +124,10 @@ void Front::accept(int listener) {
 void Front::on_event(Visitor& visitor) {
     if (!visitor.is_over() && !visitor.is_answered()) {
         const Response response = route(visitor);
-        if (!visitor.is_over())
+        if (!visitor.is_over()) {
+            answers.with({std::to_string(response.status)}).add();
             visitor.answer(response, now_us() + LINGER_US);
+        }
     }
     if (visitor.is_over())
         visitors_.erase(&visitor);

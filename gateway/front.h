@@ -2,6 +2,7 @@
 // WebSocket, and admits the others.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -36,6 +37,7 @@ public:
     // Accepts no more, and ends the thread; waits for it.
     void stop();
     void reconfigure(const Options& options);
+    uint64_t max_connections() const { return max_connections_.load(std::memory_order_relaxed); }
 
 private:
     void watch_listeners();
@@ -52,6 +54,7 @@ private:
     void tick();
 
     Options options_;
+    std::atomic<uint64_t> max_connections_; // options_' own, for other threads
     const Surroundings surroundings_;
     Loop loop_;
     Trust trust_;

@@ -77,14 +77,20 @@ std::string Gateway::start() {
                                       .authorizers = *authorizers_});
     if (std::string problem = front_->listen(); !problem.empty())
         return problem;
+    metrics_server_ =
+        std::make_unique<MetricsServer>(options_.metrics_listen, [this] { return not_ready(); });
+    if (std::string problem = metrics_server_->listen(); !problem.empty())
+        return problem;
     if (std::string problem = authorizers_->start(); !problem.empty())
         return problem;
     reader_->start();
     front_->start();
+    metrics_server_->start();
     return {};
 }
 
 void Gateway::stop() {
+    stopping_ = true;
     if (front_)
         front_->stop();
     for (const auto& service : services_)
@@ -95,6 +101,7 @@ void Gateway::stop() {
         authorizers_->stop();
     if (reader_)
         reader_->stop();
+    metrics_server_.reset(); // the last one: until here it says that the gateway stops
 }
 
 void Gateway::reconfigure(const Options& options) {
@@ -157,6 +164,16 @@ void Gateway::admit(Admission admission) {
     (*std::ranges::min_element(services_, {}, [](const auto& service) {
         return service->connections();
     }))->adopt(std::move(admission));
+}
+
+// Health says that somebody can be served; ready, that a new client is served as well here as anywhere.
+std::vector<std::string> Gateway::not_ready() const {
+    std::vector<std::string> reasons = reader_->unready();
+    if (stopping_)
+        reasons.emplace_back("the gateway stops");
+    if (connections() >= front_->max_connections())
+        reasons.emplace_back("--max-connections is reached");
+    return reasons;
 }
 
 size_t Gateway::connections() const {

@@ -1,6 +1,7 @@
 // The whole gateway: one reader, one front, and service threads between them.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,7 @@
 #include "audience.h"
 #include "authorizers.h"
 #include "front.h"
+#include "metrics_server.h"
 #include "options.h"
 #include "reader.h"
 #include "service.h"
@@ -39,12 +41,15 @@ private:
     void tell(const std::string& database, const Tell& tell);
     void admit(Admission admission);
     size_t connections() const;
+    std::vector<std::string> not_ready() const;
 
     const Options options_;
     std::unique_ptr<Authorizers> authorizers_;
     std::vector<std::unique_ptr<Service>> services_;
     std::unique_ptr<Reader> reader_;
     std::unique_ptr<Front> front_;
+    std::unique_ptr<MetricsServer> metrics_server_;
+    std::atomic<bool> stopping_ = false;
 };
 
 } // namespace odoo_bus

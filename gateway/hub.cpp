@@ -5,10 +5,18 @@
 #include <algorithm>
 
 #include "log.h"
+#include "metrics.h"
 #include "notify_payload.h"
 #include "retry.h"
 
 namespace odoo_bus {
+
+namespace {
+
+const metrics::Family up("odoo_bus_hub_up", "1 while the hub database is listened to, else 0.",
+                         metrics::Type::gauge);
+
+} // namespace
 
 Hub::Hub(uv_loop_t* loop, std::string conninfo, std::function<void(const std::string&)> ring)
     : conninfo_(std::move(conninfo)), ring_(std::move(ring)),
@@ -25,6 +33,7 @@ void Hub::connected() {
         if (!result.ok())
             return lose(result.error());
         log::info("hub database: listening to Odoo's notifications");
+        up.with().set(1);
         last_problem_.clear();
         retry_ms_ = 0;
         ring_({}); // something may have been missed
@@ -33,6 +42,7 @@ void Hub::connected() {
 
 void Hub::lose(const std::string& reason) {
     connection_.close();
+    up.with().set(0);
     if (reason != last_problem_)
         log::warning("hub database: {}; trying again, until then what Odoo sends arrives up to a second late",
                      reason);

@@ -38,21 +38,21 @@ ListeningSocket::~ListeningSocket() {
         unlink(where_.path.c_str());
 }
 
-std::string ListeningSocket::open(const Listener& where) {
+std::string ListeningSocket::open(const Listener& where, std::string_view option) {
     sockaddr_storage storage = {};
     socklen_t length;
     if (where.is_unix()) {
         auto& address = reinterpret_cast<sockaddr_un&>(storage);
         address.sun_family = AF_UNIX;
         if (where.path.size() >= sizeof address.sun_path)
-            return fmt::format("--listen {}: the path is longer than {} bytes", where.text(),
+            return fmt::format("{} {}: the path is longer than {} bytes", option, where.text(),
                                sizeof address.sun_path - 1);
         memcpy(address.sun_path, where.path.c_str(), where.path.size() + 1);
         length = sizeof address;
         struct stat status;
         if (lstat(where.path.c_str(), &status) == 0) {
             if (!S_ISSOCK(status.st_mode) || is_alive(address))
-                return fmt::format("--listen {}: the path is in use", where.text());
+                return fmt::format("{} {}: the path is in use", option, where.text());
             unlink(where.path.c_str());
         }
     } else if (where.is_ipv6()) {
@@ -79,7 +79,7 @@ std::string ListeningSocket::open(const Listener& where) {
         const std::string reason = strerror(errno);
         if (descriptor_ >= 0)
             close(std::exchange(descriptor_, -1));
-        return fmt::format("--listen {}: {}", where.text(), reason);
+        return fmt::format("{} {}: {}", option, where.text(), reason);
     }
     where_ = where;
     if (!where.is_unix() && getsockname(descriptor_, reinterpret_cast<sockaddr*>(&storage), &length) == 0)

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "options.h"
 
@@ -14,8 +15,8 @@ public:
     ListeningSocket(ListeningSocket&& other) noexcept;
     ListeningSocket& operator=(ListeningSocket&&) = delete;
 
-    // Empty, or one sentence why it cannot listen there.
-    std::string open(const Listener& where);
+    // Empty, or one sentence, with the option's name, why it cannot listen there.
+    std::string open(const Listener& where, std::string_view option = "--listen");
 
     int descriptor() const { return descriptor_; }
     // Where it listens, with the port that the system chose.

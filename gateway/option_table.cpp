@@ -50,6 +50,11 @@ std::vector<OptionDefinition> build_table() {
          "Serve pages of this origin, like https://shop.example.com, as those of one's own host: with their "
          "cookies. May be repeated.",
          RELOADS, origins_field(&O::allowed_origins)},
+        {"metrics-listen", "ADDR:PORT|unix:PATH", connect,
+         "Answer /metrics (for Prometheus) and /ready (for load balancers) here; `odoo-bus-gateway status` "
+         "asks there, "
+         "too. Not for the public: it tells the names of databases. May be repeated.",
+         NEEDS_RESTART, listeners_field(&O::metrics_listen)},
         {"threads", "auto|N", connect, "Threads that serve connections. `auto`: one for each CPU.",
          NEEDS_RESTART, threads_field(&O::threads, 256)},
 

@@ -9,6 +9,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "config_file.h"
+#include "metrics.h"
 #include "option_table.h"
 #include "options_text.h"
 
@@ -48,6 +49,7 @@ std::optional<OptionsError> read_command_line(std::vector<std::string> arguments
     for (const CommandDefinition& command : command_table())
         add(command.name, command.value.empty());
     add("print-options-markdown", true);
+    add("print-metrics-markdown", true);
     // CLI11 would take the next argument as the value.
     for (const std::string& argument : arguments)
         if (argument.starts_with("--") && argument.ends_with('='))
@@ -166,6 +168,8 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
         return OptionsText{sample_configuration()};
     if (line.commands.count("print-options-markdown"))
         return OptionsText{options_markdown()};
+    if (line.commands.count("print-metrics-markdown"))
+        return OptionsText{metrics::markdown()};
 
     Source variables = read_environment(environment);
     Source file;

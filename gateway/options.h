@@ -45,7 +45,8 @@ struct Options {
     std::vector<Network> trusted_proxies{*Network::parse("127.0.0.0/8"), *Network::parse("::1")};
     std::vector<std::string> allowed_origins; // as browsers send them
     std::string state_dir;                    // empty: nothing is kept across a restart
-    unsigned threads = 0;                     // 0: one for each CPU
+    std::vector<Listener> metrics_listen;
+    unsigned threads = 0; // 0: one for each CPU
     Milliseconds history_seconds{600'000};
     uint64_t history_bytes = 256 << 20;
 

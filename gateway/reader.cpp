@@ -3,6 +3,8 @@
 
 #include <future>
 
+#include <spdlog/fmt/fmt.h>
+
 #include "conninfo.h"
 #include "fingerprint.h"
 #include "log.h"
@@ -69,6 +71,13 @@ void Reader::replay(const std::string& database, Id last, std::vector<std::strin
 
 std::string Reader::unavailable() const {
     return available_.load(std::memory_order_relaxed) ? "" : "no database can be reached";
+}
+
+std::vector<std::string> Reader::unready() const {
+    const unsigned available = available_.load(std::memory_order_relaxed);
+    if (available >= names_.size())
+        return {};
+    return {fmt::format("{} of {} databases cannot be read now", names_.size() - available, names_.size())};
 }
 
 } // namespace odoo_bus

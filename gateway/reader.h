@@ -33,6 +33,8 @@ public:
                 std::function<void(ReplayAnswer)> answer);
     // Empty when at least one database is being read, else why not.
     std::string unavailable() const;
+    // Why a client would miss something now that other gateways may have.
+    std::vector<std::string> unready() const;
 
 private:
     void open();

@@ -8,9 +8,20 @@
 
 #include "clock.h"
 #include "log.h"
+#include "metrics.h"
 #include "websocket.h"
 
 namespace odoo_bus {
+
+namespace {
+
+const metrics::Gauge behind("odoo_bus_backlogged_connections",
+                            "Connections that do not take frames as fast as they come.");
+const metrics::Gauge
+    behind_bytes("odoo_bus_backlog_bytes",
+                 "Bytes of the frames that backlogged connections have still to be sent; no copies.");
+
+} // namespace
 
 Service::Service(const Options& options, Surroundings surroundings)
     : surroundings_(std::move(surroundings)),
@@ -84,8 +95,14 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
 
 void Service::tick() {
     const int64_t now = now_us();
-    for (WebSocket* const websocket : websockets_)
+    int64_t behind_now = 0, bytes_now = 0;
+    for (WebSocket* const websocket : websockets_) {
         websocket->tick(now);
+        behind_now += websocket->is_behind();
+        bytes_now += static_cast<int64_t>(websocket->queued_bytes());
+    }
+    behind.add(behind_now - std::exchange(behind_, behind_now));
+    behind_bytes.add(bytes_now - std::exchange(behind_bytes_, bytes_now));
 }
 
 // --- from any thread ---

@@ -92,6 +92,7 @@ private:
     std::unordered_set<WebSocket*> websockets_;
     Admission* adopting_ = nullptr; // what libwebsockets is taking over right now
     std::atomic<size_t> connections_ = 0;
+    int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
     bool stopping_ = false;
     int64_t stop_at_us_ = 0;
 };

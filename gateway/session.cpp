@@ -6,11 +6,35 @@
 #include "clock.h"
 #include "frame.h"
 #include "log.h"
+#include "metrics.h"
 #include "service.h"
 
 namespace odoo_bus {
 
 namespace {
+
+const metrics::Gauge connections[] = {
+    {"odoo_bus_connections", "Clients that are connected, by transport.", {{"transport", "websocket"}}},
+    {"odoo_bus_connections", "", {{"transport", "events"}}},
+    {"odoo_bus_connections", "", {{"transport", "poll"}}}};
+const metrics::Counter connected[] = {
+    {"odoo_bus_connected_total", "Clients that have connected, by transport.", {{"transport", "websocket"}}},
+    {"odoo_bus_connected_total", "", {{"transport", "events"}}},
+    {"odoo_bus_connected_total", "", {{"transport", "poll"}}}};
+const metrics::Counter messages("odoo_bus_client_messages_total", "Messages that clients have sent.");
+const metrics::Counter
+    refused_subscribes("odoo_bus_refused_subscribes_total",
+                       "Subscribes that were refused, by the authorizer or for their form.");
+const metrics::Counter
+    replays("odoo_bus_replays_total",
+            "Clients that went on from the table, because the history did not reach back.");
+const metrics::Counter resumes("odoo_bus_resumes_total",
+                               "Clients that went on after their last in the history.");
+const metrics::Counter outdated("odoo_bus_outdated_total",
+                                "Clients that were told to have missed something.");
+const metrics::Family slow_closes("odoo_bus_slow_closes_total",
+                                  "Connections that were closed for being behind, by why.",
+                                  metrics::Type::counter, {"reason"});
 
 constexpr int TRY_AGAIN_LATER = 1013;
 constexpr int NOT_UTF8 = 1007;
@@ -28,9 +52,13 @@ constexpr size_t MAX_WAITING = 16;
 } // namespace
 
 Session::Session(Service& service, Admission admission)
-    : service_(service), admission_(std::move(admission)) {}
+    : service_(service), admission_(std::move(admission)) {
+    connections[static_cast<size_t>(admission_.transport)].add();
+    connected[static_cast<size_t>(admission_.transport)].add();
+}
 
 Session::~Session() {
+    connections[static_cast<size_t>(admission_.transport)].subtract();
     *alive_ = false;
     if (stream_)
         stream_->fan_out.unsubscribe(*this);
@@ -46,6 +74,7 @@ auto Session::if_alive(Function function) {
 }
 
 void Session::receive(std::string_view text) {
+    messages.add();
     ClientEvent event = parse_client_event(text, service_.event_limits());
     if (auto* subscribe = std::get_if<Subscribe>(&event)) {
         if (subscribes_.size() >= MAX_WAITING)
@@ -74,6 +103,7 @@ void Session::next_subscribe() {
 
 void Session::decided(const Subscribe& subscribe, Decision decision) {
     if (const auto* refusal = std::get_if<Refusal>(&decision)) {
+        refused_subscribes.add();
         static log::Limited lines("refused subscribes", 10);
         lines.write(log::Level::info, "refused a subscribe: {}", refusal->reason);
         if (refusal->close_code)
@@ -122,11 +152,13 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
         fan_out.subscribe(*this, grant.channels,
                           fan_out.before(now_us() - (ahead ? OVERLAP_US : FIRST_SIGHT_US)));
     } else if (const auto known = fan_out.position_of(subscribe.last); counts && known) {
+        resumes.add();
         fan_out.subscribe(*this, grant.channels, overlap(*known));
     } else {
         const bool reset = !counts && (!subscribe.last_is_integer || subscribe.last > stream_->newest);
         if (reset)
             write(last_id_reset_frame(stream_->newest, FRAME_HEADROOM));
+        replays.add();
         fan_out.hold(*this);
         fan_out.subscribe(*this, grant.channels, fan_out.oldest() - 1);
         return replay(counts ? subscribe.last : 0, grant, counts && subscribe.check_outdated.value_or(false));
@@ -201,10 +233,12 @@ void Session::write_elements(const ReplayAnswer& answer) {
 }
 
 void Session::tell_outdated() {
+    outdated.add();
     write(subscription_outdated_frame(FRAME_HEADROOM));
 }
 
 void Session::fell_behind(std::string_view why) {
+    slow_closes.with({std::string(why)}).add();
     static log::Limited lines("closed slow clients", 10);
     lines.write(log::Level::info, "closing a slow client, which may come back and resume: {}", why);
     close(TRY_AGAIN_LATER, "too slow");

@@ -1,6 +1,7 @@
 // A connection whose request head is being read.
 #include "visitor.h"
 
+#include <algorithm>
 #include <cerrno>
 
 #include <sys/socket.h>
@@ -22,8 +23,20 @@ Visitor::Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_
       head_(max_head_bytes), deadline_us_(deadline_us) {
     uv_poll_init(loop, poll_, socket);
     poll_->data = this;
-    uv_poll_start(poll_, UV_READABLE,
-                  [](uv_poll_t* poll, int, int) { static_cast<Visitor*>(poll->data)->on_readable(); });
+    watch(UV_READABLE);
+}
+
+void Visitor::watch(int events) {
+    uv_poll_start(poll_, events, [](uv_poll_t* poll, int, int ready) {
+        auto* const self = static_cast<Visitor*>(poll->data);
+        if (ready & UV_WRITABLE) {
+            self->send_answer();
+            if (self->over_)
+                return self->on_event_(*self);
+        }
+        if (ready & UV_READABLE)
+            self->on_readable();
+    });
 }
 
 Visitor::~Visitor() {
@@ -56,14 +69,24 @@ void Visitor::on_readable() {
 }
 
 void Visitor::answer(const Response& response, int64_t deadline_us) {
-    const std::string text =
-        response.to_string(head_.state() == RequestHead::State::complete && head_.method() == "HEAD");
-    // A fresh connection's buffer takes a short answer whole.
-    if (send(socket_, text.data(), text.size(), MSG_NOSIGNAL) != static_cast<ssize_t>(text.size()))
-        over_ = true;
-    shutdown(socket_, SHUT_WR);
+    unsent_ = response.to_string(head_.state() == RequestHead::State::complete && head_.method() == "HEAD");
     answered_ = true;
     deadline_us_ = deadline_us;
+    send_answer();
+}
+
+// A short answer fits into a fresh connection's buffer; a long one goes in pieces.
+void Visitor::send_answer() {
+    const ssize_t length = send(socket_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
+    if (length < 0 && errno != EAGAIN && errno != EINTR) {
+        over_ = true;
+        return;
+    }
+    unsent_.erase(0, static_cast<size_t>(std::max<ssize_t>(length, 0)));
+    if (!unsent_.empty())
+        return watch(UV_READABLE | UV_WRITABLE);
+    shutdown(socket_, SHUT_WR);
+    watch(UV_READABLE);
 }
 
 } // namespace odoo_bus

@@ -38,6 +38,8 @@ public:
 
 private:
     void on_readable();
+    void send_answer();
+    void watch(int events);
 
     const std::function<void(Visitor&)> on_event_;
     uv_poll_t* poll_; // freed by its close callback
@@ -45,6 +47,7 @@ private:
     const std::optional<Address> peer_;
     RequestHead head_;
     int64_t deadline_us_;
+    std::string unsent_; // of the answer
     bool answered_ = false;
     bool over_ = false;
     size_t discarded_ = 0; // bytes that came after the answer

@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "log.h"
+#include "metrics.h"
 #include "service.h"
 
 namespace odoo_bus {
@@ -19,6 +20,24 @@ static_assert(FRAME_HEADROOM >= LWS_PRE);
 
 namespace {
 
+const metrics::Counter sent_bytes("odoo_bus_sent_bytes_total", "Bytes of frames, without their headers.");
+const metrics::Counter received_bytes("odoo_bus_received_bytes_total", "Bytes of clients' messages.");
+const metrics::Counter pings("odoo_bus_pings_total", "Pings that were sent.");
+const metrics::Counter unanswered("odoo_bus_unanswered_pings_total",
+                                  "Connections dropped for want of a pong.");
+const metrics::Family
+    closes("odoo_bus_closes_total",
+           "Connections that have ended, by the code of the close frame that this gateway sent, or "
+           "that the client sent first; 1006 without any.",
+           metrics::Type::counter, {"code"});
+
+// Codes that a client makes up are one.
+std::string code_label(int code) {
+    const bool known = (code >= 1000 && code <= 1015) || (code >= 4000 && code <= 4009);
+    return known ? std::to_string(code) : "other";
+}
+
+constexpr int NO_CLOSE_FRAME = 1006;
 constexpr int END_CONNECTION = -1; // as an answer to libwebsockets
 constexpr int MESSAGE_TOO_BIG = 1009;
 constexpr int TRY_AGAIN_LATER = 1013;
@@ -76,6 +95,9 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
         (*self)->on_writable_callback();
         return 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        if (!(*self)->close_code_ && length >= 2)
+            (*self)->close_code_ =
+                static_cast<const uint8_t*>(in)[0] << 8 | static_cast<const uint8_t*>(in)[1];
         // libwebsockets answers it, unless it is the answer to our own.
         return (*self)->closing_us_ ? END_CONNECTION : 0;
     case LWS_CALLBACK_CLOSED:
@@ -107,6 +129,7 @@ WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
 }
 
 WebSocket::~WebSocket() {
+    closes.with({code_label(close_code_ ? close_code_ : NO_CLOSE_FRAME)}).add();
     service_.websockets_.erase(this);
     service_.connections_.fetch_sub(1, std::memory_order_relaxed);
 }
@@ -116,6 +139,7 @@ void WebSocket::on_received(std::string_view part) {
         return;
     const int64_t now = now_us();
     heard_us_ = now;
+    received_bytes.add(part.size());
     if (message_.size() + part.size() > service_.options().max_message_bytes)
         return close(MESSAGE_TOO_BIG, "message too big");
     const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
@@ -157,6 +181,7 @@ void WebSocket::write(const std::string& frame) {
     // Only the header's bytes before the payload are written to, always the same ones (the frame is this
     // thread's).
     auto* const payload = reinterpret_cast<unsigned char*>(const_cast<char*>(frame.data())) + FRAME_HEADROOM;
+    sent_bytes.add(frame.size() - FRAME_HEADROOM);
     // A failure shows as a closed connection when libwebsockets next looks at it.
     lws_write(wsi_, payload, frame.size() - FRAME_HEADROOM, LWS_WRITE_TEXT);
 }
@@ -175,6 +200,7 @@ void WebSocket::on_writable_callback() {
         // libwebsockets does not tell of a pong without a payload.
         unsigned char ping[FRAME_HEADROOM + 1] = {};
         lws_write(wsi_, ping + FRAME_HEADROOM, 1, LWS_WRITE_PING);
+        pings.add();
     }
     on_writable();
 }
@@ -218,6 +244,7 @@ void WebSocket::tick(int64_t now_us) {
     if (now_us > expires_us_)
         return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
     if (pinged_us_ && now_us - pinged_us_ > us(service_.options().pong_timeout)) {
+        unanswered.add();
         log::debug("dropping a connection whose client does not answer a ping");
         return drop();
     }

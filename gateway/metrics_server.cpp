@@ -1,0 +1,132 @@
+// What operators' tools ask.
+#include "metrics_server.h"
+
+#include <spdlog/fmt/fmt.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "clock.h"
+#include "json.h"
+#include "log.h"
+#include "metrics.h"
+#include "process_metrics.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr size_t MAX_HEAD_BYTES = 8192;
+constexpr int64_t DEADLINE_US = 5'000'000;
+// Scrapers are few.
+constexpr size_t MAX_VISITORS = 64;
+
+} // namespace
+
+MetricsServer::MetricsServer(std::vector<Listener> listeners, NotReady not_ready)
+    : listeners_(std::move(listeners)), not_ready_(std::move(not_ready)) {}
+
+MetricsServer::~MetricsServer() {
+    stop();
+}
+
+std::string MetricsServer::listen() {
+    for (const Listener& where : listeners_) {
+        ListeningSocket socket;
+        if (std::string problem = socket.open(where, "--metrics-listen"); !problem.empty())
+            return problem;
+        log::info("metrics at {}", socket.where().text());
+        sockets_.push_back(std::move(socket));
+    }
+    return {};
+}
+
+void MetricsServer::start() {
+    loop_.start("metrics", [this] {
+        for (const ListeningSocket& socket : sockets_) {
+            uv_poll_t* const poll = polls_.emplace_back(std::make_unique<uv_poll_t>()).get();
+            uv_poll_init(loop_.uv(), poll, socket.descriptor());
+            poll->data = this;
+            uv_poll_start(poll, UV_READABLE, [](uv_poll_t* readable, int, int) {
+                uv_os_fd_t listener;
+                uv_fileno(reinterpret_cast<uv_handle_t*>(readable), &listener);
+                static_cast<MetricsServer*>(readable->data)->accept(listener);
+            });
+        }
+        loop_.every(1000, [this] { tick(); });
+    });
+}
+
+void MetricsServer::stop() {
+    loop_.post([this] {
+        for (const auto& poll : polls_)
+            uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
+        visitors_.clear();
+        sockets_.clear();
+        loop_.stop();
+    });
+    loop_.join();
+}
+
+void MetricsServer::accept(int listener) {
+    const int socket = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (socket < 0)
+        return;
+    if (visitors_.size() >= MAX_VISITORS) {
+        close(socket);
+        return;
+    }
+    auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
+                                             now_us() + DEADLINE_US, [this](Visitor& v) { on_event(v); });
+    visitors_.emplace(visitor.get(), std::move(visitor));
+}
+
+void MetricsServer::on_event(Visitor& visitor) {
+    if (!visitor.is_over() && !visitor.is_answered())
+        visitor.answer(answer(visitor.head()), now_us() + DEADLINE_US);
+    if (visitor.is_over())
+        visitors_.erase(&visitor);
+}
+
+Response MetricsServer::answer(const RequestHead& head) const {
+    if (head.state() == RequestHead::State::refused)
+        return head.refusal();
+    if (head.path() != "/metrics" && head.path() != "/ready")
+        return Response::refusal(404, "here are /metrics and /ready");
+    if (head.method() != "GET" && head.method() != "HEAD")
+        return Response::refusal(405, "GET it").with("Allow", "GET, HEAD");
+    if (head.path() == "/ready")
+        return ready();
+    update_process_metrics();
+    Response response;
+    response.headers = {{"Content-Type", metrics::CONTENT_TYPE}};
+    response.body = metrics::text();
+    return response;
+}
+
+Response MetricsServer::ready() const {
+    const std::vector<std::string> reasons = not_ready_();
+    Response response;
+    response.status = reasons.empty() ? 200 : 503;
+    response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
+    const Json list(json_array());
+    for (const std::string& reason : reasons)
+        json_array_append_new(list.get(), json_string(log::printable(reason).c_str()));
+    const Json body(
+        json_pack("{s:s,s:O}", "status", reasons.empty() ? "ready" : "not ready", "reasons", list.get()));
+    char* const text = json_dumps(body.get(), JSON_COMPACT);
+    response.body = text ? text : "";
+    free(text);
+    return response;
+}
+
+void MetricsServer::tick() {
+    const int64_t now = now_us();
+    for (auto it = visitors_.begin(); it != visitors_.end();) {
+        Visitor& visitor = *it->second;
+        ++it; // before the visitor is erased
+        if (now > visitor.deadline_us())
+            visitors_.erase(&visitor);
+    }
+}
+
+} // namespace odoo_bus

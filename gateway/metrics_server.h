@@ -1,0 +1,46 @@
+// What operators' tools ask: GET /metrics and GET /ready, at listeners and on a thread of their own, so that
+// they are answered when clients come in masses.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "listening_socket.h"
+#include "loop.h"
+#include "options.h"
+#include "visitor.h"
+
+namespace odoo_bus {
+
+class MetricsServer {
+public:
+    // Why no new client should be sent here now; empty when it should. From the server's thread.
+    using NotReady = std::function<std::vector<std::string>()>;
+
+    MetricsServer(std::vector<Listener> listeners, NotReady not_ready);
+    ~MetricsServer();
+
+    // Opens the listeners. Empty, or one sentence why that is not possible.
+    std::string listen();
+    void start();
+    void stop();
+
+private:
+    void accept(int listener);
+    void on_event(Visitor& visitor);
+    Response answer(const RequestHead& head) const;
+    Response ready() const;
+    void tick();
+
+    const std::vector<Listener> listeners_;
+    const NotReady not_ready_;
+    Loop loop_;
+    std::vector<ListeningSocket> sockets_;
+    std::vector<std::unique_ptr<uv_poll_t>> polls_;
+    std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
+};
+
+} // namespace odoo_bus
