@@ -6,6 +6,7 @@
 #include "doorbell_worker.h"
 
 #include "doorbell_queue.h"
+#include "retention.h"
 #include "worker.h"
 
 namespace odoo_bus {
@@ -103,6 +104,7 @@ bool try_to_ring() {
         reload_configuration();
         if (strcmp(hub_database, connected_to) != 0 || database_is_wanted())
             proc_exit(1); // the postmaster starts another, which connects when it can
+        start_due_retention();
         if (!channels_wait()) {
             wait_ms(idle_ms, WL_LATCH_SET);
             continue;

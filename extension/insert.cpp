@@ -6,6 +6,8 @@
 // a kept plan inserts them.
 #include "insert.h"
 
+#include "retention.h"
+
 namespace odoo_bus {
 
 namespace {
@@ -173,6 +175,7 @@ void insert_notifications(Oid schema, std::span<const Notification> notification
     else
         insert_by_plan(table, notifications, ids);
     warn_when_ids_run_out(table, ids[notifications.size() - 1]);
+    plan_retention(table.relation);
     // The lock stays until the transaction has ended.
     relation_close(table.relation, NoLock);
 }

@@ -1,5 +1,6 @@
 // maintenance.cpp: bus_create_table(), bus_gc() and bus_version().
 #include "query.h"
+#include "retention.h"
 #include "table.h"
 
 using namespace odoo_bus;
@@ -27,6 +28,9 @@ Datum odoo_bus_create_table(PG_FUNCTION_ARGS) {
         {}, false);
     run_query(psprintf("CREATE INDEX ON %s (create_date)", quote_qualified_identifier(schema, "bus_bus")), {},
               false);
+    run_query(psprintf("COMMENT ON TABLE %s IS %s", quote_qualified_identifier(schema, "bus_bus"),
+                       quote_literal_cstr(retention_comment)),
+              {}, false);
     SPI_finish();
     PG_RETURN_VOID();
 }

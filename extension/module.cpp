@@ -3,6 +3,7 @@
 #include "doorbell_queue.h"
 #include "doorbell_worker.h"
 #include "message.h"
+#include "retention.h"
 #include "sendnow.h"
 #include "shared_memory.h"
 #include "table.h"
@@ -45,6 +46,10 @@ void _PG_init() {
                             "How long a background worker of bus_sendnow() waits for the next call.",
                             "Then it leaves the database.", &sendnow_idle_timeout, 10, 1, 3600, PGC_SIGHUP,
                             GUC_UNIT_S, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "odoo_bus.retention", "From which age on rows of bus_bus are deleted, by a background worker.",
+        "0 is never; -1 is 24 hours for a table that bus_create_table() has made, and never for Odoo's.",
+        &retention, -1, -1, INT_MAX, PGC_USERSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
     reserve_guc_prefix("odoo_bus");
     register_table_callbacks();
     register_doorbell_callbacks();

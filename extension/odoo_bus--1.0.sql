@@ -99,7 +99,7 @@ COMMENT ON FUNCTION @extschema@.bus_version() IS 'the version of the shared libr
 CREATE FUNCTION @extschema@.bus_create_table(bigint_ids boolean DEFAULT false) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_create_table';
 COMMENT ON FUNCTION @extschema@.bus_create_table(boolean) IS
-    'creates the table bus_bus as Odoo does, and an index for bus_gc, in a database without Odoo';
+    'creates the table bus_bus as Odoo does, and an index for bus_gc, in a database without Odoo; old rows are deleted, see odoo_bus.retention';
 
 CREATE FUNCTION @extschema@.bus_record_changed() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_record_changed';
@@ -110,13 +110,13 @@ CREATE FUNCTION @extschema@.bus_stat(
     OUT mode text, OUT last_id bigint, OUT ids_left bigint, OUT sent bigint, OUT doorbells bigint, OUT notifies bigint,
     OUT coalesced bigint, OUT fallbacks bigint, OUT queue_used bigint, OUT queue_size bigint, OUT worker_pid int,
     OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz, OUT sent_now bigint,
-    OUT failed_now bigint, OUT senders int, OUT warning text)
+    OUT failed_now bigint, OUT senders int, OUT deleted bigint, OUT warning text, OUT retention interval)
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_stat';
 COMMENT ON FUNCTION @extschema@.bus_stat() IS 'what the view bus_stat shows';
 
 CREATE VIEW @extschema@.bus_stat AS
     SELECT mode, last_id, ids_left, sent, doorbells, notifies, coalesced, fallbacks, queue_used, queue_size, worker_pid,
-        last_error, last_error_at, stats_reset, sent_now, failed_now, senders, warning
+        last_error, last_error_at, stats_reset, sent_now, failed_now, senders, deleted, warning, retention
     FROM @extschema@.bus_stat();
 COMMENT ON VIEW @extschema@.bus_stat IS
     'how notifications are announced (mode), ids of this database, and the counters of the whole cluster';

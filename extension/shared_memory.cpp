@@ -2,6 +2,7 @@
 #include "shared_memory.h"
 
 #include "doorbell_queue.h"
+#include "retention.h"
 #include "sender_pool.h"
 
 namespace odoo_bus {
@@ -17,6 +18,7 @@ void create() {
     LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
     create_queue();
     create_sender_pool();
+    create_schedule();
     LWLockRelease(AddinShmemInitLock);
 }
 
@@ -26,6 +28,7 @@ void register_shared_memory() {
     request_shared_memory([] {
         request_queue_space();
         request_sender_pool_space();
+        request_schedule_space();
     });
     previous_startup_hook = shmem_startup_hook;
     shmem_startup_hook = create;

@@ -1,6 +1,7 @@
 // stat.cpp: what the view bus_stat shows, and bus_stat_reset().
 #include "doorbell_queue.h"
 #include "query.h"
+#include "retention.h"
 #include "sender_pool.h"
 #include "table.h"
 
@@ -8,9 +9,9 @@ namespace odoo_bus {
 
 namespace {
 
-constexpr int stat_columns = 18;
+constexpr int stat_columns = 20;
 constexpr int last_doorbell_column = 13;
-constexpr int sender_columns = 3;
+constexpr int worker_columns = 4;
 
 struct StatRow {
     Datum values[stat_columns];
@@ -100,9 +101,9 @@ void add_doorbell(StatRow& row) {
     row.add_time(stat.reset_at);
 }
 
-void add_senders(StatRow& row) {
+void add_workers(StatRow& row) {
     if (!queue_exists()) {
-        for (int column = 0; column < sender_columns; ++column)
+        for (int column = 0; column < worker_columns; ++column)
             row.add_null();
         return;
     }
@@ -110,6 +111,20 @@ void add_senders(StatRow& row) {
     row.add(Int64GetDatum(static_cast<int64>(stat.sent)));
     row.add(Int64GetDatum(static_cast<int64>(stat.failed)));
     row.add(Int32GetDatum(stat.senders));
+    row.add(Int64GetDatum(static_cast<int64>(retention_stat().deleted)));
+}
+
+// NULL where nothing is deleted.
+void add_retention(StatRow& row, Oid schema) {
+    const Oid relid = get_relname_relid("bus_bus", schema);
+    const int64 seconds = queue_exists() && OidIsValid(relid) ? table_retention(relid) : 0;
+    if (seconds == 0) {
+        row.add_null();
+        return;
+    }
+    Interval* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));
+    interval->time = seconds * USECS_PER_SEC;
+    row.add(IntervalPGetDatum(interval));
 }
 
 } // namespace
@@ -132,8 +147,9 @@ Datum odoo_bus_stat(PG_FUNCTION_ARGS) {
     const std::optional<Ids> ids = find_ids(extension_schema(fcinfo));
     add_ids(row, ids);
     add_doorbell(row);
-    add_senders(row);
+    add_workers(row);
     add_warning(row, ids);
+    add_retention(row, extension_schema(fcinfo));
     // An older script may know fewer columns; new ones come last.
     if (descriptor->natts > row.count)
         elog(ERROR, "bus_stat() has %d columns, the shared library knows %d", descriptor->natts, row.count);
@@ -147,6 +163,7 @@ Datum odoo_bus_stat_reset(PG_FUNCTION_ARGS) {
                         errhint("Add odoo_bus to shared_preload_libraries and restart the server.")));
     reset_queue_stat();
     reset_sender_stat();
+    reset_retention_stat();
     PG_RETURN_VOID();
 }
 }
