@@ -155,7 +155,7 @@ class WebSocketTransport extends Transport {
   // True when an answer is to be expected.
   probe(answers) {
     if (answers) {
-      this.send({ event_name: "ping", data: null });
+      this.send({ event_name: "bus/ping", data: null });
     } else {
       this.socket.send(new Uint8Array([0]));
     }

@@ -15,6 +15,8 @@ namespace odoo_bus {
 struct Grant {
     std::string database;
     std::vector<std::string> channels;
+    std::vector<std::string> refused =
+        {}; // names of the client that stand for none of them, where that is known
 };
 
 // The former grant and the connection are kept, unless close_code says otherwise.

@@ -47,6 +47,9 @@ ClientEvent parse_subscribe(const json_t* data, const ClientEventLimits& limits)
     }
     if (const json_t* check_outdated = json_object_get(data, "check_outdated"))
         subscribe.check_outdated = json_is_true(check_outdated);
+    if (const json_t* confirm = json_object_get(data, "confirm"); json_is_integer(confirm))
+        subscribe.confirm = json_integer_value(confirm);
+    subscribe.name_channels = json_is_true(json_object_get(data, "name_channels"));
     return subscribe;
 }
 
@@ -90,6 +93,8 @@ ClientEvent parse_client_event(std::string_view text, const ClientEventLimits& l
         return parse_subscribe(data, limits);
     if (text_of(name) == "update_presence")
         return parse_update_presence(data);
+    if (text_of(name) == "bus/ping")
+        return Ping{};
     return UnknownEvent{std::string(text_of(name))};
 }
 

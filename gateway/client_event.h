@@ -17,7 +17,14 @@ struct Subscribe {
     int64_t last = 0;                  // 0 when it is not an integer of 64 bits, or missing
     bool last_is_integer = false;
     std::optional<bool> check_outdated; // present: the client knows internal elements
+
+    // Extensions, which Odoo's clients do not have and Odoo's server ignores.
+    std::optional<int64_t> confirm; // to be repeated to the client when it is subscribed
+    bool name_channels = false;     // each notification is to name its channel
 };
+
+// An extension: the client wants to hear that the connection is alive, and where it is.
+struct Ping {};
 
 struct UpdatePresence {
     int64_t inactivity_period = 0;      // milliseconds
@@ -35,7 +42,7 @@ struct InvalidEvent {
     bool not_utf8 = false;
 };
 
-using ClientEvent = std::variant<Subscribe, UpdatePresence, UnknownEvent, InvalidEvent>;
+using ClientEvent = std::variant<Subscribe, UpdatePresence, Ping, UnknownEvent, InvalidEvent>;
 
 struct ClientEventLimits {
     size_t max_channels = 1'000;

@@ -281,8 +281,9 @@ void FanOut::collect(const Subscriber& subscriber, std::vector<Position>& positi
 }
 
 void FanOut::write(Subscriber& subscriber, std::span<const Position> positions) {
-    subscriber.write(frame_cache_.frame(
-        positions, [this](Position position) -> const Notification& { return at(position); }));
+    subscriber.write(
+        frame_cache_.frame(positions, subscriber.format_,
+                           [this](Position position) -> const Notification& { return at(position); }));
     subscriber.delivered_ = positions.back();
     subscriber.progress_us_ = now_us();
     if (!subscriber.catching_up_)

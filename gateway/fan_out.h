@@ -58,6 +58,9 @@ public:
     uint64_t queued_bytes() const { return queued_; }
     size_t subscriptions() const { return subscriptions_.size(); }
 
+protected:
+    FrameFormat format_ = FrameFormat::plain; // of what write() is given
+
 private:
     friend class FanOut;
 

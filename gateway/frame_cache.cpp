@@ -3,22 +3,23 @@
 
 #include <algorithm>
 
-#include "frame.h"
-
 namespace odoo_bus {
 
-const std::string& FrameCache::frame(std::span<const Position> positions,
+const std::string& FrameCache::frame(std::span<const Position> positions, FrameFormat format,
                                      const std::function<const Notification&(Position)>& at) {
     for (const Entry& entry : entries_)
-        if (std::ranges::equal(entry.positions, positions))
+        if (entry.format == format && std::ranges::equal(entry.positions, positions))
             return entry.frame;
 
     Entry& entry = entries_[oldest_];
     oldest_ = (oldest_ + 1) % entries_.size();
     entry.positions.assign(positions.begin(), positions.end());
-    Frame frame(FRAME_HEADROOM);
-    for (const Position position : positions)
-        frame.add(at(position).element);
+    entry.format = format;
+    Frame frame(FRAME_HEADROOM, format);
+    for (const Position position : positions) {
+        const Notification& notification = at(position);
+        frame.add(notification.id, notification.channel, notification.element);
+    }
     entry.frame = std::move(frame).finish();
     return entry.frame;
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "frame.h"
 #include "notification.h"
 
 namespace odoo_bus {
@@ -17,14 +18,15 @@ inline constexpr size_t FRAME_HEADROOM = 16;
 
 class FrameCache {
 public:
-    // The frame that holds the notifications at `positions` as one array; `at` finds them.
-    const std::string& frame(std::span<const Position> positions,
+    // The frame that holds the notifications at `positions`; `at` finds them.
+    const std::string& frame(std::span<const Position> positions, FrameFormat format,
                              const std::function<const Notification&(Position)>& at);
     void clear();
 
 private:
     struct Entry {
         std::vector<Position> positions;
+        FrameFormat format = FrameFormat::plain;
         std::string frame;
     };
 

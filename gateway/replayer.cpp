@@ -49,9 +49,10 @@ void Replayer::next() {
     asking_ = true;
     const Request& request = requests_.front();
     connection_.query(
-        fmt::format("SELECT id, message, NULL FROM (SELECT id, message FROM {0} WHERE id > $1::int8 "
+        fmt::format("SELECT id, message, channel, NULL FROM (SELECT id, message, channel FROM {0} WHERE id > "
+                    "$1::int8 "
                     "AND channel = ANY ($2::text[]) ORDER BY id LIMIT {1}) AS page "
-                    "UNION ALL SELECT NULL, NULL, EXISTS (SELECT FROM {0} WHERE id = $1::int8)",
+                    "UNION ALL SELECT NULL, NULL, NULL, EXISTS (SELECT FROM {0} WHERE id = $1::int8)",
                     request.table, PAGE_ROWS),
         {std::to_string(request.last), pg_array(request.channels)},
         [this](const PgResult& result) { answer(result); });
@@ -68,14 +69,14 @@ void Replayer::answer(const PgResult& result) {
     int rows = 0;
     for (int row = 0; row < result.rows(); ++row) {
         if (result.is_null(row, 0)) {
-            answer.last_exists = result.boolean(row, 2);
+            answer.last_exists = result.boolean(row, 3);
             continue;
         }
         ++rows;
         const Id id = result.number(row, 0);
         std::string error;
         if (auto element = make_element(id, result.text(row, 1), error); element && is_dispatched_(id))
-            answer.elements.emplace_back(id, std::move(*element));
+            answer.elements.push_back({id, std::string(result.text(row, 2)), std::move(*element)});
         answer.next = id;
     }
     answer.more = rows == PAGE_ROWS;

@@ -81,6 +81,8 @@ void Session::receive(std::string_view text) {
             return close(TRY_AGAIN_LATER, "too many subscribes");
         subscribes_.push_back(std::move(*subscribe));
         next_subscribe();
+    } else if (std::holds_alternative<Ping>(event)) {
+        write(pong_frame(here(), shape()));
     } else if (const auto* invalid = std::get_if<InvalidEvent>(&event)) {
         static log::Limited lines("invalid events", 10);
         lines.write(log::Level::info, "ignored an event of a client: {}", invalid->reason);
@@ -108,6 +110,7 @@ void Session::decided(const Subscribe& subscribe, Decision decision) {
         lines.write(log::Level::info, "refused a subscribe: {}", refusal->reason);
         if (refusal->close_code)
             return close(refusal->close_code, refusal->reason);
+        on_refused(subscribe);
         busy_ = false;
         return next_subscribe();
     }
@@ -129,7 +132,11 @@ void Session::decided(const Subscribe& subscribe, Decision decision) {
 
 void Session::place(const Subscribe& subscribe, const Grant& grant) {
     stream_ = service_.stream(grant.database);
-    knows_internal_ = subscribe.check_outdated.has_value();
+    knows_internal_ = subscribe.check_outdated || subscribe.confirm;
+    if (format_ != FrameFormat::events)
+        format_ = subscribe.name_channels ? FrameFormat::named : FrameFormat::plain;
+    confirm_ = subscribe.confirm;
+    refused_ = grant.refused;
     FanOut& fan_out = stream_->fan_out;
     if (!subscribed_) {
         subscribed_ = true;
@@ -138,15 +145,14 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
     // A channel that is added later starts with what is new, and with what `last` asks for.
     const auto known = fan_out.position_of(subscribe.last);
     fan_out.subscribe(*this, grant.channels, std::min(known.value_or(delivered()), delivered()));
-    busy_ = false;
-    next_subscribe();
+    finish();
 }
 
 // The first subscribe of the connection: everything after `last`, on the channels that are granted now.
 void Session::begin(const Subscribe& subscribe, const Grant& grant) {
     FanOut& fan_out = stream_->fan_out;
     const bool counts = subscribe.last_is_integer && subscribe.last > 0 && subscribe.last <= stream_->newest;
-    if (!counts && !knows_internal_) {
+    if (!counts && !subscribe.check_outdated) {
         // Another gateway may have been told of an id a moment before this one.
         const bool ahead = subscribe.last > stream_->newest && stream_->has_peers;
         fan_out.subscribe(*this, grant.channels,
@@ -157,14 +163,13 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
     } else {
         const bool reset = !counts && (!subscribe.last_is_integer || subscribe.last > stream_->newest);
         if (reset)
-            write(last_id_reset_frame(stream_->newest, FRAME_HEADROOM));
+            write(last_id_reset_frame(stream_->newest, shape()));
         replays.add();
         fan_out.hold(*this);
         fan_out.subscribe(*this, grant.channels, fan_out.oldest() - 1);
         return replay(counts ? subscribe.last : 0, grant, counts && subscribe.check_outdated.value_or(false));
     }
-    busy_ = false;
-    next_subscribe();
+    finish();
 }
 
 // Where to go on for a client that was at `position`, which may have been told so by another gateway.
@@ -197,8 +202,7 @@ void Session::go_on_from_another(const Grant& grant) {
     fan_out.unsubscribe(*this);
     fan_out.subscribe(*this, grant.channels, fan_out.before(now_us() - OVERLAP_US));
     fan_out.release(*this);
-    busy_ = false;
-    next_subscribe();
+    finish();
 }
 
 // A page has been written: the next one follows when the transport takes it.
@@ -208,8 +212,30 @@ void Session::replayed(const ReplayAnswer& answer, const Grant& grant) {
         return writable() ? on_writable() : want_writable();
     }
     stream_->fan_out.release(*this);
+    finish();
+}
+
+// A subscribe has been worked off.
+void Session::finish() {
+    if (confirm_)
+        write(subscribed_frame({.confirm = *confirm_, .last = here(), .refused = std::exchange(refused_, {})},
+                               shape()));
+    on_subscribed();
     busy_ = false;
     next_subscribe();
+}
+
+void Session::on_refused(const Subscribe& subscribe) {
+    if (subscribe.confirm)
+        write(subscribed_frame({.confirm = *subscribe.confirm, .last = here(), .failed = true}, shape()));
+}
+
+FrameShape Session::shape() const {
+    return {.reserve = FRAME_HEADROOM, .format = format_};
+}
+
+Id Session::here() const {
+    return stream_ && !is_behind() ? stream_->here() : 0;
 }
 
 void Session::on_writable() {
@@ -221,12 +247,12 @@ void Session::on_writable() {
 
 void Session::write_elements(const ReplayAnswer& answer) {
     std::unique_ptr<Frame> frame;
-    for (const auto& [id, element] : answer.elements) {
+    for (const auto& [id, channel, element] : answer.elements) {
         if (stream_->fan_out.position_of(id))
             continue; // it comes from the history
         if (!frame)
-            frame = std::make_unique<Frame>(FRAME_HEADROOM);
-        frame->add(element);
+            frame = std::make_unique<Frame>(FRAME_HEADROOM, format_);
+        frame->add(id, channel, element);
     }
     if (frame)
         write(std::move(*frame).finish());
@@ -234,7 +260,7 @@ void Session::write_elements(const ReplayAnswer& answer) {
 
 void Session::tell_outdated() {
     outdated.add();
-    write(subscription_outdated_frame(FRAME_HEADROOM));
+    write(subscription_outdated_frame(shape()));
 }
 
 void Session::fell_behind(std::string_view why) {

@@ -33,15 +33,26 @@ public:
     virtual void close(int code, std::string_view reason) = 0;
 
     Stream* stream() { return stream_; }
+    // The client knows elements without an id.
     bool knows_internal() const { return knows_internal_; }
     // Tells a page that understands it that it has missed notifications for good.
     void tell_outdated();
 
 protected:
+    FrameShape shape() const;
+    // The id up to which the client has everything; 0 when there is none.
+    Id here() const;
+
+    // Called when a subscribe has been worked off, and something was written for it or not.
+    virtual void on_subscribed() {}
+    // The subscribe was refused, and the former subscription is kept.
+    virtual void on_refused(const Subscribe& subscribe);
+
     Service& service_;
 
 private:
     void next_subscribe();
+    void finish();
     void decided(const Subscribe& subscribe, Decision decision);
     void place(const Subscribe& subscribe, const Grant& grant);
     void begin(const Subscribe& subscribe, const Grant& grant);
@@ -59,7 +70,9 @@ private:
     bool busy_ = false;
     bool subscribed_ = false; // a first subscribe was granted
     bool knows_internal_ = false;
-    std::function<void()> next_page_; // of a replay, when the transport takes it
+    std::optional<int64_t> confirm_;   // of the subscribe that is being worked on
+    std::vector<std::string> refused_; // and its names that were not granted
+    std::function<void()> next_page_;  // of a replay, when the transport takes it
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

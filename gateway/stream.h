@@ -14,6 +14,9 @@ struct Stream {
     Stream(std::string database_name, FanOut::Bounds bounds)
         : database(std::move(database_name)), fan_out(bounds) {}
 
+    // The id of the newest position: whoever has everything up to now is there. 0 when it is not known.
+    Id here() const;
+
     const std::string database;
     FanOut fan_out;
     // False until the database has been read for the first time; until then subscribers wait.
@@ -33,7 +36,19 @@ struct ReplayAnswer {
     bool last_exists = false; // the row `last` is still there
     bool more = false;        // rows are left: ask again with `next`
     Id next = 0;
-    std::vector<std::pair<Id, std::string>> elements; // by id
+    struct Element {
+        Id id;
+        std::string channel;
+        std::string element;
+    };
+    std::vector<Element> elements; // by id
 };
+
+inline Id Stream::here() const {
+    if (fan_out.head() < fan_out.oldest())
+        return newest; // nothing was dispatched since
+    const Id id = fan_out.at(fan_out.head()).id;
+    return id <= newest ? id : 0; // lost in a crash of the server
+}
 
 } // namespace odoo_bus

@@ -131,7 +131,7 @@ test("codes: 4002 comes back at once, 1000 never, 4001 tells that it has expired
 test("a connection without a sign of life is replaced", async () => {
   const { network, names } = await connected();
   await network.pass(30_000);
-  assert.deepEqual(network.socket.sent.at(-1), { event_name: "ping", data: null });
+  assert.deepEqual(network.socket.sent.at(-1), { event_name: "bus/ping", data: null });
   network.socket.frame({ type: "bus/pong", internal: true, payload: { last: 8 } });
   await network.pass(20_000);
   assert.equal(network.sockets.length, 1);
@@ -155,7 +155,7 @@ test("after a sleep the connection is tried at once", async () => {
   const { network, bus } = await connected();
   network.sleep(3_600_000);
   await network.pass();
-  assert.deepEqual(network.socket.sent.at(-1), { event_name: "ping", data: null });
+  assert.deepEqual(network.socket.sent.at(-1), { event_name: "bus/ping", data: null });
   network.socket.frame({ type: "bus/pong", internal: true, payload: {} });
   bus.wake();
   await network.pass(13_000);

@@ -414,3 +414,62 @@ def test_binary_frames_say_nothing(raw):
     raw.send_frame(BINARY, b"\x00")
     raw.send_frame(PING, b"1")
     assert raw.receive_frame() == (PONG, b"1")
+
+
+# --- extensions: nothing of them reaches a client that does not ask for them ---
+
+async def test_a_subscription_is_confirmed_to_those_who_ask(gateway, database):
+    database.sendone("a", payload="before")
+    first = database.value("SELECT max(id) FROM bus_bus")
+    async with BusClient(gateway.url, ["a"], extensions={"confirm": 7, "name_channels": True}) as client:
+        await client.until(lambda: client.internal, "a confirmation")
+        assert client.internal == [{"type": "bus/subscribed", "internal": True, "payload": {"confirm": 7, "last": first}}]
+        database.sendone("a", payload="after")
+        await client.wait_payload("after")
+        channel = [database.name, "a"]
+        assert [n["channel"] for n in client.notifications] == [channel, channel]
+        await client.send("bus/ping", None)
+        await client.until(lambda: len(client.internal) == 2, "a pong")
+        assert client.internal[1] == {"type": "bus/pong", "internal": True, "payload": {"last": client.ids[-1]}}
+
+
+async def test_a_client_of_odoo_sees_nothing_of_the_extensions(gateway, database):
+    async with BusClient(gateway.url, ["a"]) as stock, BusClient(gateway.url, ["a"], extensions={"confirm": 1, "name_channels": True}) as ours:
+        await stock.subscribed()
+        await ours.until(lambda: ours.internal, "a confirmation")
+        for n in range(3):
+            database.sendone("a", payload=n)
+        await asyncio.gather(stock.wait_payload(2), ours.wait_payload(2))
+        assert stock.internal == []
+        assert all(set(n) == {"id", "message"} for n in stock.notifications)
+        assert [n["message"] for n in ours.notifications] == [n["message"] for n in stock.notifications]
+
+
+async def test_what_is_committed_after_the_confirmation_arrives(make_gateway, database):
+    """Each channel is added while others send to it: nothing after its confirmation is missing."""
+    gateway = make_gateway(database, rate_limit_burst=1000).start()
+    async with BusClient(gateway.url, [], extensions={"confirm": 0, "name_channels": True}) as client:
+        await client.until(lambda: client.internal, "a confirmation")
+        for n in range(1, 20):
+            database.sendone(f"c{n}", payload=["before", n])
+            client.channels.append(f"c{n}")
+            client.extensions["confirm"] = n
+            await client.subscribe()
+            await client.until(lambda: client.internal[-1]["payload"]["confirm"] == n, "the confirmation")
+            database.sendone(f"c{n}", payload=["after", n])
+            await client.wait_payload(["after", n])
+
+
+async def test_last_of_a_confirmation_is_a_position(gateway, database):
+    """A client that has received nothing comes back to where it was, not to 50 seconds ago."""
+    database.sendone("other", payload=0)
+    async with BusClient(gateway.url, ["a"], extensions={"confirm": 1}) as client:
+        await client.until(lambda: client.internal, "a confirmation")
+        client.last = client.internal[0]["payload"]["last"]
+        database.sendone("a", payload="while connected")
+        await client.wait_payload("while connected")
+        client.last = client.internal[0]["payload"]["last"]
+        before = len(client.notifications)
+        await client.socket.close(3000)
+        await client.until(lambda: len(client.notifications) > before, "the notification again")
+        assert client.payloads == ["while connected", "while connected"]

@@ -26,7 +26,7 @@ class BusClient:
     """
 
     def __init__(self, url, channels, last=0, headers=None, reconnect=True, delay_scale=0.05, check_outdated=None,
-                 origin="http://127.0.0.1"):
+                 origin="http://127.0.0.1", extensions=None):
         self.url = url
         self.channels = list(channels)
         self.last = last
@@ -36,6 +36,7 @@ class BusClient:
         self.delay_scale = delay_scale
         self.check_outdated = check_outdated
         self.origin = origin
+        self.extensions = dict(extensions or {})  # further keys of each subscribe
         self.frames = []  # every text frame as a list
         self.notifications = []  # their elements with an id, in the order of arrival
         self.internal = []  # their elements without one
@@ -79,6 +80,7 @@ class BusClient:
         data = {"channels": self.channels, "last": self.last if last is None else last}
         if self.check_outdated is not None:
             data["check_outdated"] = self.check_outdated
+        data |= self.extensions
         await self.send("subscribe", data)
 
     async def subscribed(self):

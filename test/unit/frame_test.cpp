@@ -60,14 +60,12 @@ TEST(Frame, ErrorsHoldNothingOfTheRow) {
 
 TEST(Frame, IsAnArrayBehindTheReservedBytes) {
     Frame one;
-    one.add("{}");
-    EXPECT_EQ(one.size(), 4u);
+    one.add(1, R"(["d","a"])", "{}");
     EXPECT_EQ(std::move(one).finish(), "[{}]");
     Frame three(16);
-    three.add("1");
-    three.add("2");
-    three.add("3");
-    EXPECT_EQ(three.size(), 7u);
+    three.add(1, "", "1");
+    three.add(2, "", "2");
+    three.add(3, "", "3");
     const std::string bytes = std::move(three).finish();
     EXPECT_EQ(bytes.size(), 16 + 7u);
     EXPECT_EQ(bytes.substr(16), "[1,2,3]");
@@ -76,8 +74,35 @@ TEST(Frame, IsAnArrayBehindTheReservedBytes) {
 TEST(Frame, InternalElements) {
     EXPECT_EQ(subscription_outdated_frame(),
               R"([{"type":"bus/subscription_outdated","internal":true,"payload":null}])");
-    EXPECT_EQ(last_id_reset_frame(5921, 4).substr(4),
+    EXPECT_EQ(last_id_reset_frame(5921, {.reserve = 4}).substr(4),
               R"([{"type":"bus/last_id_reset","internal":true,"payload":5921}])");
+    EXPECT_EQ(subscribed_frame({.confirm = 7, .last = 12, .refused = {"a\n\"é"}}),
+              R"([{"type":"bus/subscribed","internal":true,"payload":{"confirm":7,"last":12,)"
+              R"("refused":["a\n\"\u00E9"]}}])");
+    EXPECT_EQ(subscribed_frame({.confirm = 7, .failed = true}),
+              R"([{"type":"bus/subscribed","internal":true,"payload":{"confirm":7,"error":"refused"}}])");
+    EXPECT_EQ(pong_frame(3), R"([{"type":"bus/pong","internal":true,"payload":{"last":3}}])");
+    EXPECT_EQ(pong_frame(0, {.format = FrameFormat::events}),
+              "event: internal\ndata: [{\"type\":\"bus/pong\",\"internal\":true,\"payload\":{}}]\n\n");
+}
+
+TEST(Frame, NamesTheChannelsOfThoseWhoAsk) {
+    Frame frame(0, FrameFormat::named);
+    frame.add(10, R"(["db","a"])", R"({"id":10,"message":{"type":"t","payload":[1,2]}})");
+    frame.add(9, R"(["db","res.partner",3])", R"({"id":9,"message":{}})");
+    EXPECT_EQ(std::move(frame).finish(),
+              R"([{"id":10,"channel":["db","a"],"message":{"type":"t","payload":[1,2]}},)"
+              R"({"id":9,"channel":["db","res.partner",3],"message":{}}])");
+}
+
+TEST(Frame, AnEventIsOneWhateverTheRowHolds) {
+    Frame frame(2, FrameFormat::events);
+    frame.add(10, R"(["db","a"])", "{\"id\":10,\"message\":{\r\n\"type\":\"t\",\n\"payload\":1}}");
+    frame.add(9, R"(["db","a"])", R"({"id":9,"message":{"type":"\n","payload":1}})");
+    EXPECT_EQ(
+        std::move(frame).finish().substr(2),
+        "data: [{\"id\":10,\"channel\":[\"db\",\"a\"],\"message\":{  \"type\":\"t\", \"payload\":1}},"
+        "{\"id\":9,\"channel\":[\"db\",\"a\"],\"message\":{\"type\":\"\\n\",\"payload\":1}}]\nid: 9\n\n");
 }
 
 } // namespace
