@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "http_request.h"
 #include "requester.h"
 
 namespace odoo_bus {
@@ -21,6 +22,7 @@ struct Admission {
     std::string head;           // what libwebsockets is to read: the canonical head, and what followed it
     std::string database;       // that the client named, or empty
     std::string former_gateway; // the value of that cookie, or empty
+    std::shared_ptr<const HttpRequest> request; // null for a WebSocket
     std::shared_ptr<const Requester> requester; // who asks; null when the authorizer needs it not
 };
 

@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "json.h"
 #include "utf8.h"
 
 namespace odoo_bus {
@@ -25,7 +24,9 @@ Json parse(std::string_view text) {
     return event;
 }
 
-ClientEvent parse_subscribe(const json_t* data, const ClientEventLimits& limits) {
+} // namespace
+
+ClientEvent subscribe_event(const json_t* data, const ClientEventLimits& limits) {
     const json_t* channels = json_object_get(data, "channels");
     if (!json_is_array(channels))
         return InvalidEvent{"the channels of a subscribe are not an array"};
@@ -53,6 +54,8 @@ ClientEvent parse_subscribe(const json_t* data, const ClientEventLimits& limits)
     return subscribe;
 }
 
+namespace {
+
 ClientEvent parse_update_presence(const json_t* data) {
     const json_t* period = json_object_get(data, "inactivity_period");
     UpdatePresence presence;
@@ -73,24 +76,34 @@ ClientEvent parse_update_presence(const json_t* data) {
 
 } // namespace
 
+Json parse_bounded(std::string_view text, const ClientEventLimits& limits, std::string_view& problem) {
+    const JsonExtent extent = json_extent(text);
+    if (extent.depth > limits.max_depth)
+        problem = "an event is nested too deeply";
+    else if (extent.values > limits.max_values)
+        problem = "an event holds too many values";
+    if (!problem.empty())
+        return nullptr;
+    Json event = parse(text);
+    if (!event)
+        problem = "an event is not a JSON object";
+    return event;
+}
+
 ClientEvent parse_client_event(std::string_view text, const ClientEventLimits& limits) {
     // Before everything else: RFC 6455 closes for it, whatever else may be wrong with the text.
     if (!is_utf8(text))
         return InvalidEvent{"a text message is not UTF-8", true};
-    const JsonExtent extent = json_extent(text);
-    if (extent.depth > limits.max_depth)
-        return InvalidEvent{"an event is nested too deeply"};
-    if (extent.values > limits.max_values)
-        return InvalidEvent{"an event holds too many values"};
-    const Json event = parse(text);
-    if (!event)
-        return InvalidEvent{"an event is not a JSON object"};
+    std::string_view problem;
+    const Json event = parse_bounded(text, limits, problem);
+    if (!problem.empty())
+        return InvalidEvent{std::string(problem)};
     const json_t* name = json_object_get(event.get(), "event_name");
     if (!json_is_string(name) || json_string_length(name) > MAX_EVENT_NAME_BYTES)
         return InvalidEvent{"an event has no event_name, or one that is not a short string"};
     const json_t* data = json_object_get(event.get(), "data");
     if (text_of(name) == "subscribe")
-        return parse_subscribe(data, limits);
+        return subscribe_event(data, limits);
     if (text_of(name) == "update_presence")
         return parse_update_presence(data);
     if (text_of(name) == "bus/ping")

@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "json.h"
+
 namespace odoo_bus {
 
 // Replaces the connection's whole subscription.
@@ -50,6 +52,12 @@ struct ClientEventLimits {
     size_t max_depth = 16;            // of nested arrays and objects
     size_t max_values = 16'384; // in one event, since a parsed value takes far more memory than its text
 };
+
+// The data of a subscribe: a Subscribe or an InvalidEvent.
+ClientEvent subscribe_event(const json_t* data, const ClientEventLimits& limits);
+
+// `text` as JSON, unless it is not, or asks for more than the limits allow: then why in `problem`.
+Json parse_bounded(std::string_view text, const ClientEventLimits& limits, std::string_view& problem);
 
 // `text`: a whole message.
 ClientEvent parse_client_event(std::string_view text, const ClientEventLimits& limits);

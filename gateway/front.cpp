@@ -14,6 +14,8 @@
 #include "log.h"
 #include "metrics.h"
 #include "query.h"
+#include "request_body.h"
+#include "script.h"
 
 namespace odoo_bus {
 
@@ -29,6 +31,9 @@ const metrics::Family answers("odoo_bus_http_answers_total",
                               "Requests that the front answered itself, by status.", metrics::Type::counter,
                               {"status"});
 const metrics::Counter accepted("odoo_bus_accepted_total", "Connections that were accepted.");
+
+// A stream names each of its channels in the query.
+constexpr size_t MAX_QUERY_PAIRS = 2'000;
 
 int64_t deadline_after(Milliseconds milliseconds) {
     return now_us() + std::chrono::microseconds(milliseconds).count();
@@ -124,7 +129,7 @@ void Front::accept(int listener) {
 void Front::on_event(Visitor& visitor) {
     if (!visitor.is_over() && !visitor.is_answered()) {
         const Response response = route(visitor);
-        if (!visitor.is_over()) {
+        if (!visitor.is_over() && !visitor.awaits_body()) {
             answers.with({std::to_string(response.status)}).add();
             visitor.answer(response, now_us() + LINGER_US);
         }
@@ -142,10 +147,16 @@ Response Front::route(Visitor& visitor) {
     static constexpr Route ROUTES[] = {
         {"/websocket", &Front::serve_websocket},
         {"/websocket/health", &Front::serve_health},
+        {"/websocket/peek_notifications", &Front::serve_peek},
+        {"/bus/events", &Front::serve_events},
+        {"/longpolling/poll", &Front::serve_poll},
+        {"/bus/bus_service.js", &Front::serve_script},
     };
     const RequestHead& head = visitor.head();
     if (head.state() == RequestHead::State::refused)
         return head.refusal();
+    if (visitor.is_timed_out())
+        return Response::refusal(408, "The body of the request did not arrive in time; send it at once.");
     for (const Route& each : ROUTES)
         if (head.path() == each.path)
             return (this->*each.serve)(visitor);
@@ -164,15 +175,22 @@ std::optional<Response> Front::refuse_admission() const {
 
 std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport transport) const {
     const RequestHead& head = visitor.head();
-    const auto query = parse_query(head.query());
+    const auto query = parse_query(head.query(), MAX_QUERY_PAIRS);
     if (!query)
         return std::nullopt;
     Admission admission;
     admission.transport = transport;
     admission.database = query_value(*query, "db").value_or("");
     admission.former_gateway = head.cookie(GATEWAY_COOKIE).value_or("");
-    if (surroundings_.authorizers.needs_requester())
-        admission.requester = std::make_shared<Requester>(make_requester(head, visitor.peer(), trust_));
+    if (surroundings_.authorizers.needs_requester()) {
+        auto requester = std::make_shared<Requester>(make_requester(head, visitor.peer(), trust_));
+        // A GET of one's own page has no Origin, and none that has none can be read by a foreign page.
+        if (transport != Transport::websocket && head.count("origin") == 0) {
+            const auto site = head.first("sec-fetch-site").value_or("none");
+            requester->own_origin = site == "same-origin" || site == "none";
+        }
+        admission.requester = std::move(requester);
+    }
     return admission;
 }
 
@@ -190,6 +208,54 @@ Response Front::serve_websocket(Visitor& visitor) {
     admission->socket = visitor.release();
     surroundings_.admit(std::move(*admission));
     return {};
+}
+
+Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
+    const RequestHead& head = visitor.head();
+    const bool is_stream = kind == HttpRequest::Kind::events;
+    const std::string reader = foreign_reader(head.first("origin").value_or(""), options_.allowed_origins);
+    if (head.method() == "OPTIONS")
+        return preflight(reader);
+    if (head.method() != "POST" && !(is_stream && head.method() == "GET"))
+        return Response::refusal(405, is_stream ? "An event stream is opened with GET or POST."
+                                                : "A poll is sent with POST.")
+            .with("Allow", is_stream ? "GET, POST, OPTIONS" : "POST, OPTIONS");
+    if (const auto problem = read_body(visitor, options_.max_message_bytes))
+        return *problem;
+    if (visitor.awaits_body())
+        return {};
+    if (const auto refusal = refuse_admission())
+        return *refusal;
+    auto admission = begin_admission(visitor, is_stream ? Transport::events : Transport::poll);
+    if (!admission)
+        return Response::refusal(400, "the query is malformed");
+    auto request = std::make_shared<HttpRequest>();
+    request->kind = kind;
+    request->is_post = head.method() == "POST";
+    request->query = head.query();
+    request->body = visitor.body();
+    request->last_event_id = head.first("last-event-id").value_or("");
+    request->reader = reader;
+    admission->request = std::move(request);
+    admission->socket = visitor.release();
+    surroundings_.admit(std::move(*admission));
+    return {};
+}
+
+Response Front::serve_events(Visitor& visitor) {
+    return serve_http(visitor, HttpRequest::Kind::events);
+}
+
+Response Front::serve_poll(Visitor& visitor) {
+    return serve_http(visitor, HttpRequest::Kind::poll);
+}
+
+Response Front::serve_peek(Visitor& visitor) {
+    return serve_http(visitor, HttpRequest::Kind::peek);
+}
+
+Response Front::serve_script(Visitor& visitor) {
+    return bus_service_script(visitor.head());
 }
 
 Response Front::serve_health(Visitor&) {
@@ -213,7 +279,7 @@ void Front::tick() {
         if (visitor.is_answered()) {
             visitors_.erase(&visitor);
         } else {
-            visitor.head().time_out();
+            visitor.time_out();
             on_event(visitor);
         }
     }

@@ -47,6 +47,12 @@ private:
     // What is done for a path. They return the answer, or nothing that counts when the visitor is over.
     Response serve_websocket(Visitor& visitor);
     Response serve_health(Visitor& visitor);
+    Response serve_events(Visitor& visitor);
+    Response serve_poll(Visitor& visitor);
+    Response serve_peek(Visitor& visitor);
+    Response serve_script(Visitor& visitor);
+    // A request whose answer a service thread gives.
+    Response serve_http(Visitor& visitor, HttpRequest::Kind kind);
     // Why nobody more can be admitted now, or nothing.
     std::optional<Response> refuse_admission() const;
     // What `head` says about an admission but its socket and head; nothing when the query is malformed.

@@ -22,7 +22,7 @@ Response Response::with(std::string_view name, std::string_view value) && {
     return std::move(*this);
 }
 
-std::string Response::to_string(bool head_only) const {
+std::string Response::head() const {
     std::string text = fmt::format("HTTP/1.1 {} {}\r\nDate: {:%a, %d %b %Y %H:%M:%S} GMT\r\n", status,
                                    reason_phrase(status), fmt::gmtime(std::time(nullptr)));
     bool connection = false;
@@ -36,6 +36,18 @@ std::string Response::to_string(bool head_only) const {
     }
     if (!connection)
         text += "Connection: close\r\n";
+    return text;
+}
+
+std::string Response::head_of_stream() const {
+    return head() + "\r\n";
+}
+
+std::string Response::to_string(bool head_only) const {
+    std::string text = head();
+    // These have no body by definition (RFC 9110, section 15).
+    if (status == 204 || status == 304)
+        return text + "\r\n";
     text += fmt::format("Content-Length: {}\r\n\r\n", body.size());
     if (!head_only)
         text += body;
@@ -46,8 +58,14 @@ std::string_view reason_phrase(int status) {
     switch (status) {
     case 200:
         return "OK";
+    case 204:
+        return "No Content";
+    case 304:
+        return "Not Modified";
     case 400:
         return "Bad Request";
+    case 401:
+        return "Unauthorized";
     case 403:
         return "Forbidden";
     case 404:

@@ -19,8 +19,13 @@ struct Response {
     // The same with one more header.
     Response with(std::string_view name, std::string_view value) &&;
 
+    // The head of an answer that ends with the connection.
+    std::string head_of_stream() const;
     // With Date, Content-Length and Connection: close. `head_only`: for a HEAD request.
     std::string to_string(bool head_only = false) const;
+
+private:
+    std::string head() const; // without its empty line
 };
 
 // "Not Found" for 404.

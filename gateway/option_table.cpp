@@ -83,6 +83,10 @@ std::vector<OptionDefinition> build_table() {
         {"keep-alive", "SECONDS", protocol,
          "Close with 4002 after this time and a random 0 to 50 % of it, so that clients connect anew.",
          RELOADS, seconds_field(&O::keep_alive, 0.1, 604'800)},
+        {"heartbeat", "SECONDS", protocol, "Send a sign of life on an event stream after so much silence.",
+         RELOADS, seconds_field(&O::heartbeat, 0.1, 3'600)},
+        {"poll-hold", "SECONDS", protocol, "Answer a long poll after this time, though nothing has come.",
+         RELOADS, seconds_field(&O::poll_hold, 0.1, 3'600)},
 
         {"max-connections", "N", bounds, "Refuse further connections with 503.", RELOADS,
          count_field(&O::max_connections, uint64_t{1}, uint64_t{10'000'000})},

@@ -59,6 +59,8 @@ struct Options {
     Milliseconds ping_interval{40'000};
     Milliseconds pong_timeout{15'000};
     Milliseconds keep_alive{3'600'000}; // plus a random 0 to 50 %
+    Milliseconds heartbeat{15'000};
+    Milliseconds poll_hold{50'000};
     uint64_t max_head_bytes = 16 << 10;
     Milliseconds head_timeout{10'000};
     uint64_t max_connections = 50'000;

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "event_stream.h"
 #include "log.h"
+#include "long_poll.h"
 #include "metrics.h"
 #include "websocket.h"
 
@@ -84,10 +86,10 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
     loop_.post([this, code, reason = std::string(reason), within_ms] {
         stopping_ = true;
         stop_at_us_ = now_us() + static_cast<int64_t>(within_ms) * 1000;
-        for (WebSocket* const websocket : websockets_)
-            websocket->close(code, reason);
+        for (Session* const session : sessions_)
+            session->close(code, reason);
         loop_.every(20, [this] {
-            if (websockets_.empty() || now_us() > stop_at_us_)
+            if (sessions_.empty() || now_us() > stop_at_us_)
                 loop_.stop();
         });
     });
@@ -96,10 +98,12 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
 void Service::tick() {
     const int64_t now = now_us();
     int64_t behind_now = 0, bytes_now = 0;
-    for (WebSocket* const websocket : websockets_) {
-        websocket->tick(now);
-        behind_now += websocket->is_behind();
-        bytes_now += static_cast<int64_t>(websocket->queued_bytes());
+    for (auto it = sessions_.begin(); it != sessions_.end();) {
+        Session* const session = *it;
+        ++it; // before the session may end
+        behind_now += session->is_behind();
+        bytes_now += static_cast<int64_t>(session->queued_bytes());
+        session->tick(now);
     }
     behind.add(behind_now - std::exchange(behind_, behind_now));
     behind_bytes.add(bytes_now - std::exchange(behind_bytes_, bytes_now));
@@ -113,6 +117,17 @@ void Service::adopt(Admission admission) {
 }
 
 void Service::adopt_now(Admission admission) {
+    if (admission.transport != Transport::websocket) {
+        if (stopping_) {
+            close(admission.socket);
+            connections_.fetch_sub(1, std::memory_order_relaxed);
+        } else if (admission.transport == Transport::events) {
+            new EventStream(*this, std::move(admission)); // ends itself
+        } else {
+            new LongPoll(*this, std::move(admission));
+        }
+        return;
+    }
     const std::string head = std::move(admission.head);
     const int socket = admission.socket;
     // The whole head is there, so libwebsockets answers it, and calls LWS_CALLBACK_ESTABLISHED, before it
@@ -156,9 +171,23 @@ void Service::set_ready(Stream& stream) {
 }
 
 void Service::tell_outdated(Stream& stream) {
-    for (WebSocket* const websocket : websockets_)
-        if (websocket->stream() == &stream && websocket->knows_internal())
-            websocket->tell_outdated();
+    for (Session* const session : sessions_)
+        if (session->stream() == &stream && session->knows_internal())
+            session->tell_outdated();
+}
+
+int64_t Service::lifetime_us() {
+    const int64_t keep_alive = std::chrono::microseconds(options_.keep_alive).count();
+    return keep_alive + std::uniform_int_distribution<int64_t>(0, keep_alive / 2)(random_);
+}
+
+void Service::enter(Session& session) {
+    sessions_.insert(&session);
+}
+
+void Service::leave(Session& session) {
+    sessions_.erase(&session);
+    connections_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Service::replay(const std::string& database, Id last, std::vector<std::string> channels,

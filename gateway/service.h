@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -26,7 +27,7 @@ struct lws_vhost;
 
 namespace odoo_bus {
 
-class WebSocket;
+class Session;
 
 class Service {
 public:
@@ -68,6 +69,12 @@ public:
     void tell_outdated(Stream& stream);
     Authorizer& authorizer() { return *authorizer_; }
     const Options& options() const { return options_; }
+    // How long a connection may last that begins now: the keep-alive time and a random 0 to 50 % of it.
+    int64_t lifetime_us();
+    uv_loop_t* uv() { return loop_.uv(); }
+    // A session tells that it lives, and that it does not.
+    void enter(Session& session);
+    void leave(Session& session);
     const std::string& gateway_id() const { return surroundings_.gateway_id; }
     const ClientEventLimits& event_limits() const { return event_limits_; }
     void replay(const std::string& database, Id last, std::vector<std::string> channels,
@@ -89,12 +96,13 @@ private:
     lws_context* context_ = nullptr;
     lws_vhost* vhost_ = nullptr;
     std::map<std::string, std::unique_ptr<Stream>> streams_;
-    std::unordered_set<WebSocket*> websockets_;
+    std::unordered_set<Session*> sessions_;
     Admission* adopting_ = nullptr; // what libwebsockets is taking over right now
     std::atomic<size_t> connections_ = 0;
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
     bool stopping_ = false;
     int64_t stop_at_us_ = 0;
+    std::minstd_rand random_{std::random_device{}()};
 };
 
 } // namespace odoo_bus

@@ -60,8 +60,16 @@ Session::Session(Service& service, Admission admission)
 Session::~Session() {
     connections[static_cast<size_t>(admission_.transport)].subtract();
     *alive_ = false;
+    unsubscribe();
+}
+
+void Session::unsubscribe() {
     if (stream_)
         stream_->fan_out.unsubscribe(*this);
+}
+
+bool Session::names_this_gateway() const {
+    return admission_.former_gateway == service_.gateway_id();
 }
 
 // Wraps a callback that may come when this session is gone.
@@ -76,19 +84,23 @@ auto Session::if_alive(Function function) {
 void Session::receive(std::string_view text) {
     messages.add();
     ClientEvent event = parse_client_event(text, service_.event_limits());
-    if (auto* subscribe = std::get_if<Subscribe>(&event)) {
-        if (subscribes_.size() >= MAX_WAITING)
-            return close(TRY_AGAIN_LATER, "too many subscribes");
-        subscribes_.push_back(std::move(*subscribe));
-        next_subscribe();
+    if (auto* wanted = std::get_if<Subscribe>(&event)) {
+        subscribe(std::move(*wanted));
     } else if (std::holds_alternative<Ping>(event)) {
-        write(pong_frame(here(), shape()));
+        write_internal(pong_frame(here(), shape()));
     } else if (const auto* invalid = std::get_if<InvalidEvent>(&event)) {
         static log::Limited lines("invalid events", 10);
         lines.write(log::Level::info, "ignored an event of a client: {}", invalid->reason);
         if (invalid->not_utf8)
             close(NOT_UTF8, "not UTF-8");
     }
+}
+
+void Session::subscribe(Subscribe subscribe) {
+    if (subscribes_.size() >= MAX_WAITING)
+        return close(TRY_AGAIN_LATER, "too many subscribes");
+    subscribes_.push_back(std::move(subscribe));
+    next_subscribe();
 }
 
 void Session::next_subscribe() {
@@ -136,6 +148,7 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
     if (format_ != FrameFormat::events)
         format_ = subscribe.name_channels ? FrameFormat::named : FrameFormat::plain;
     confirm_ = subscribe.confirm;
+    on_granted(grant);
     refused_ = grant.refused;
     FanOut& fan_out = stream_->fan_out;
     if (!subscribed_) {
@@ -163,7 +176,7 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
     } else {
         const bool reset = !counts && (!subscribe.last_is_integer || subscribe.last > stream_->newest);
         if (reset)
-            write(last_id_reset_frame(stream_->newest, shape()));
+            write_internal(last_id_reset_frame(stream_->newest, shape()));
         replays.add();
         fan_out.hold(*this);
         fan_out.subscribe(*this, grant.channels, fan_out.oldest() - 1);
@@ -174,8 +187,7 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
 
 // Where to go on for a client that was at `position`, which may have been told so by another gateway.
 Position Session::overlap(Position position) const {
-    const bool own = position > stream_->adopted_until &&
-                     (!stream_->has_peers || admission_.former_gateway == service_.gateway_id());
+    const bool own = position > stream_->adopted_until && (!stream_->has_peers || names_this_gateway());
     if (own)
         return position;
     const FanOut& fan_out = stream_->fan_out;
@@ -218,8 +230,8 @@ void Session::replayed(const ReplayAnswer& answer, const Grant& grant) {
 // A subscribe has been worked off.
 void Session::finish() {
     if (confirm_)
-        write(subscribed_frame({.confirm = *confirm_, .last = here(), .refused = std::exchange(refused_, {})},
-                               shape()));
+        write_internal(subscribed_frame(
+            {.confirm = *confirm_, .last = here(), .refused = std::exchange(refused_, {})}, shape()));
     on_subscribed();
     busy_ = false;
     next_subscribe();
@@ -227,7 +239,8 @@ void Session::finish() {
 
 void Session::on_refused(const Subscribe& subscribe) {
     if (subscribe.confirm)
-        write(subscribed_frame({.confirm = *subscribe.confirm, .last = here(), .failed = true}, shape()));
+        write_internal(
+            subscribed_frame({.confirm = *subscribe.confirm, .last = here(), .failed = true}, shape()));
 }
 
 FrameShape Session::shape() const {
@@ -260,7 +273,7 @@ void Session::write_elements(const ReplayAnswer& answer) {
 
 void Session::tell_outdated() {
     outdated.add();
-    write(subscription_outdated_frame(shape()));
+    write_internal(subscription_outdated_frame(shape()));
 }
 
 void Session::fell_behind(std::string_view why) {

@@ -23,6 +23,7 @@ public:
 
     // One whole message of the client.
     void receive(std::string_view text);
+    void subscribe(Subscribe subscribe);
 
     // The transport takes frames again.
     void on_writable();
@@ -32,6 +33,9 @@ public:
     // Ends the connection with this code when what is being written has gone. Further calls change nothing.
     virtual void close(int code, std::string_view reason) = 0;
 
+    // About once a second: time-outs and slow clients.
+    virtual void tick(int64_t now_us) = 0;
+
     Stream* stream() { return stream_; }
     // The client knows elements without an id.
     bool knows_internal() const { return knows_internal_; }
@@ -39,11 +43,24 @@ public:
     void tell_outdated();
 
 protected:
+    // Codes of our own for close(), where the transport knows better ways to say it.
+    static constexpr int MALFORMED = 4400;
+    static constexpr int REFUSED = 4403;
+
     FrameShape shape() const;
     // The id up to which the client has everything; 0 when there is none.
     Id here() const;
 
-    // Called when a subscribe has been worked off, and something was written for it or not.
+    // The client was last served by this gateway, and knows it.
+    bool names_this_gateway() const;
+    // From now on nothing is written.
+    void unsubscribe();
+
+    // A frame of one element without an id.
+    virtual void write_internal(const std::string& frame) { write(frame); }
+    // The channels have been granted.
+    virtual void on_granted(const Grant&) {}
+    // A subscribe has been worked off, and something was written for it or not.
     virtual void on_subscribed() {}
     // The subscribe was refused, and the former subscription is kept.
     virtual void on_refused(const Subscribe& subscribe);

@@ -64,8 +64,25 @@ void Visitor::on_readable() {
         over_ = true;
         return on_event_(*this);
     }
-    if (!answered_ && head_.feed({buffer, static_cast<size_t>(length)}) != RequestHead::State::need_more)
+    if (answered_)
+        return;
+    if (body_bytes_) {
+        body_.append(buffer, static_cast<size_t>(length));
+        if (has_body())
+            on_event_(*this);
+    } else if (head_.feed({buffer, static_cast<size_t>(length)}) != RequestHead::State::need_more) {
         on_event_(*this);
+    }
+}
+
+void Visitor::await_body(size_t bytes) {
+    body_bytes_ = bytes;
+    body_ = head_.rest();
+}
+
+void Visitor::time_out() {
+    timed_out_ = true;
+    head_.time_out();
 }
 
 void Visitor::answer(const Response& response, int64_t deadline_us) {

@@ -30,6 +30,16 @@ public:
     bool is_answered() const { return answered_; }
     int64_t deadline_us() const { return deadline_us_; }
 
+    // on_event is called again when so many bytes have followed the head.
+    void await_body(size_t bytes);
+    bool has_body() const { return body_bytes_ && body_.size() >= *body_bytes_; }
+    bool awaits_body() const { return body_bytes_ && !has_body() && !timed_out_; }
+    const std::string& body() const { return body_; }
+
+    // Nothing more is waited for.
+    void time_out();
+    bool is_timed_out() const { return timed_out_; }
+
     // Sends a short answer, and closes the connection when the client has read it, at `deadline_us` at the
     // latest.
     void answer(const Response& response, int64_t deadline_us);
@@ -50,6 +60,9 @@ private:
     std::string unsent_; // of the answer
     bool answered_ = false;
     bool over_ = false;
+    bool timed_out_ = false;
+    std::optional<size_t> body_bytes_;
+    std::string body_;
     size_t discarded_ = 0; // bytes that came after the answer
 };
 

@@ -3,7 +3,6 @@
 #include "websocket.h"
 
 #include <algorithm>
-#include <random>
 
 #include <libwebsockets.h>
 #include <spdlog/fmt/fmt.h>
@@ -51,11 +50,6 @@ constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
 
 int64_t us(Milliseconds milliseconds) {
     return std::chrono::microseconds(milliseconds).count();
-}
-
-int64_t random_half(int64_t duration_us) {
-    static thread_local std::minstd_rand random{std::random_device{}()};
-    return std::uniform_int_distribution<int64_t>(0, duration_us / 2)(random);
 }
 
 } // namespace
@@ -123,15 +117,13 @@ int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
 
 WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
     : Session(service, std::move(admission)), wsi_(wsi), heard_us_(now_us()) {
-    const int64_t keep_alive = us(service.options().keep_alive);
-    expires_us_ = heard_us_ + keep_alive + random_half(keep_alive);
-    service.websockets_.insert(this);
+    expires_us_ = heard_us_ + service.lifetime_us();
+    service.enter(*this);
 }
 
 WebSocket::~WebSocket() {
     closes.with({code_label(close_code_ ? close_code_ : NO_CLOSE_FRAME)}).add();
-    service_.websockets_.erase(this);
-    service_.connections_.fetch_sub(1, std::memory_order_relaxed);
+    service_.leave(*this);
 }
 
 void WebSocket::on_received(std::string_view part) {

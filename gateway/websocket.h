@@ -26,8 +26,7 @@ public:
     void want_writable() override;
     void close(int code, std::string_view reason) override;
 
-    // About once a second: pings, time-outs, keep-alive, slow clients.
-    void tick(int64_t now_us);
+    void tick(int64_t now_us) override;
 
 private:
     static int callback(lws* wsi, int reason, void* user, void* in, size_t length);

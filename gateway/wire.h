@@ -1,0 +1,54 @@
+// A client's socket on a service thread's loop, for what is not a WebSocket: bytes that the client has not
+// read yet wait in one buffer, and nothing is allocated while none do.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <uv.h>
+
+namespace odoo_bus {
+
+class Wire {
+public:
+    class Owner {
+    public:
+        // Everything has left, after want_drained().
+        virtual void on_drained() = 0;
+        // The client has gone, or has read everything after finish(). The owner may be destroyed by it.
+        virtual void on_gone() = 0;
+
+    protected:
+        ~Owner() = default;
+    };
+
+    Wire(uv_loop_t* loop, int socket, Owner& owner);
+    ~Wire(); // closes the socket
+    Wire(const Wire&) = delete;
+    Wire& operator=(const Wire&) = delete;
+
+    bool is_clear() const { return waiting_.empty() && !finishing_; }
+    // What the socket does not take now waits. A failure shows later, as on_gone().
+    void send(std::string_view bytes);
+    void want_drained();
+    // Nothing more is sent: the client is told so when everything has left.
+    void finish();
+
+private:
+    void watch();
+    void on_event(int status, int events);
+    // False when the client has gone.
+    bool receive();
+    void flush();
+
+    Owner& owner_;
+    uv_poll_t* poll_; // freed by its close callback
+    const int socket_;
+    std::string waiting_;
+    size_t received_ = 0; // bytes that nobody asked for
+    bool wants_drained_ = false;
+    bool finishing_ = false;
+    bool finished_ = false;
+};
+
+} // namespace odoo_bus
