@@ -1,10 +1,13 @@
 """Through nginx, with the configuration that is shipped."""
+import subprocess
 import urllib.request
 
 import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
+from harness.http_clients import TRANSPORTS
 from harness.nginx import Nginx
+from harness.system import ROOT
 
 
 @pytest.fixture
@@ -65,3 +68,41 @@ def test_a_request_without_upgrade_is_answered(nginx):
     with RawClient(("127.0.0.1", nginx.port)) as raw:
         headers = {k: v for k, v in HANDSHAKE.items() if k not in ("Upgrade", "Connection")}
         assert raw.request(headers=headers).response()[0] in (400, 426)
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_every_transport_through_nginx(nginx, database, transport):
+    async with TRANSPORTS[transport](nginx.websocket_url, ["a"]) as client:
+        await client.subscribed()
+        for n in range(20):
+            # One by one: what nginx kept back would never come.
+            database.sendone("a", payload=n)
+            await client.wait_payload(n)
+        assert client.payloads == list(range(20))
+
+
+async def test_a_stream_through_nginx_shows_that_it_is_quiet(make_gateway, database):
+    gateway = make_gateway(database, heartbeat=0.2).start()
+    with Nginx(gateway.port) as nginx:
+        async with TRANSPORTS["events"](nginx.websocket_url, ["a"]) as client:
+            await client.until(lambda: client.heartbeats >= 3, "heartbeats")
+
+
+def test_the_script_through_nginx(nginx):
+    with urllib.request.urlopen(nginx.url("/bus/bus_service.js")) as answer:
+        assert answer.read() == (ROOT / "client" / "bus_service.js").read_bytes()
+        assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
+
+
+def test_curl_reads_a_stream(nginx, database):
+    curl = subprocess.Popen(["curl", "-sN", nginx.url("/bus/events?channels=a")], stdout=subprocess.PIPE, text=True)
+    try:
+        assert curl.stdout.readline() == "retry: 2000\n"
+        while '"bus/subscribed"' not in curl.stdout.readline():
+            pass
+        database.sendone("a", payload="seen by curl")
+        while "seen by curl" not in (line := curl.stdout.readline()):
+            assert line
+    finally:
+        curl.terminate()
+        curl.wait(30)
