@@ -2,6 +2,7 @@
 # make gateway                            build/odoo-bus-gateway
 # make demo                               everything, live, on this machine
 # make test                               everything, tested
+# make test-odoo ODOO_HOME=/path/to/odoo   Odoo's own web client and routes, with an Odoo that you have
 # make bench                              the benchmarks
 
 EXTENSION = extension/odoo_bus
@@ -46,8 +47,12 @@ test:
 	deploy/install-dependencies
 	test/run
 
+test-odoo:
+	deploy/install-dependencies odoo
+	ODOO_HOME="$(ODOO_HOME)" test/odoo/run
+
 bench:
 	deploy/install-dependencies
 	bench/run
 
-.PHONY: gateway demo test bench
+.PHONY: gateway demo test test-odoo bench

@@ -128,9 +128,15 @@ class RealSite(Site):
     def last_id(self):
         return self.sql("SELECT coalesce(max(id), 0) FROM bus_bus")[0][0]
 
+    def wait_status(self, person, status, timeout=60):
+        deadline = time.monotonic() + timeout
+        while (seen := self.status(person)) != status:
+            assert time.monotonic() < deadline, f"{person.login or person.id} is {seen}, not {status}"
+            time.sleep(0.1)
+
     def status(self, person):
         """online, away, offline or None."""
-        table = "mail_presence" if int(self.version.split(".")[0]) >= 18 else "bus_presence"
+        table = "mail_presence" if int(self.version.split(".")[0]) >= 19 else "bus_presence"
         column = "user_id" if person.partner_id else "guest_id"
         rows = self.sql(f"SELECT status FROM {table} WHERE {column} = %s", person.id)
         return rows[0][0] if rows else None

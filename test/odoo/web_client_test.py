@@ -1,0 +1,191 @@
+"""Odoo's own web client in Chromium, unmodified, with the gateway in the place of Odoo's gevent server.
+
+ODOO_BUS_SERVER=gevent runs the same tests against the gevent server, to see what is Odoo's own.
+"""
+import itertools
+import os
+
+import pytest
+from harness.gateway import Gateway
+
+from browsers import Browsers
+from site_nginx import SiteNginx
+from sites import RealSite
+from web_client import WebClient
+
+pytestmark = pytest.mark.skipif(not os.environ.get("ODOO_HOME"), reason="ODOO_HOME names no Odoo")
+STOCK = os.environ.get("ODOO_BUS_SERVER") == "gevent"
+by_sql = pytest.mark.skipif(STOCK, reason="Odoo's own server does not hear what SQL sends")
+
+
+@pytest.fixture(scope="module")
+def site(odoo_server):
+    return RealSite(odoo_server)
+
+
+@pytest.fixture(scope="module")
+def gateway(odoo_server):
+    """The gateway; None where gevent is tested."""
+    if STOCK:
+        yield None
+        return
+    odoo_server.cluster.execute("CREATE EXTENSION IF NOT EXISTS odoo_bus", dbname=odoo_server.name)
+    gateway = Gateway(odoo_server.cluster.conninfo(odoo_server.name), auth="odoo", odoo_url=odoo_server.url,
+                      trusted_proxy="127.0.0.1").start()
+    yield gateway
+    gateway.finish()
+
+
+@pytest.fixture(scope="module")
+def nginx(odoo_server, gateway):
+    with SiteNginx(odoo_server, gateway.port if gateway else odoo_server.gevent_port) as nginx:
+        yield nginx
+
+
+@pytest.fixture(scope="module")
+def browsers():
+    browsers = Browsers()
+    yield browsers
+    browsers.close()
+
+
+@pytest.fixture(scope="module")
+def anna(site):
+    return site.add_user("anna")
+
+
+@pytest.fixture(scope="module")
+def ben(site):
+    return site.add_user("ben")
+
+
+@pytest.fixture(scope="module")
+def annas(browsers, nginx, site, anna):
+    """Anna's browser, logged in; tests go where they want with it."""
+    return WebClient(browsers.page("anna"), nginx, site).log_in(anna)
+
+
+@pytest.fixture(scope="module")
+def bens(browsers, nginx, site, ben):
+    return WebClient(browsers.page("ben"), nginx, site).log_in(ben)
+
+
+names = (f"room {number}" for number in itertools.count(1))
+
+
+@pytest.fixture
+def room(site, anna, ben, annas, bens):
+    """A channel of both, which both look at."""
+    channel = site.add_channel(anna, ben)
+    annas.open_discuss(channel)
+    bens.open_discuss(channel)
+    return channel
+
+
+def test_chat_both_ways(room, annas, bens):
+    annas.write("Good morning, Ben")
+    bens.see_message("Good morning, Ben")
+    bens.write("Good morning, Anna")
+    annas.see_message("Good morning, Anna")
+    for number in range(5):
+        annas.write(f"a{number}a")
+        bens.write(f"b{number}b")
+    for number in range(5):
+        annas.see_message(f"b{number}b")
+        bens.see_message(f"a{number}a")
+    assert [bens.count_messages(f"a{number}a") for number in range(5)] == [1] * 5
+
+
+def test_typing(room, annas, bens):
+    annas.begin_to_type("Let me think")
+    bens.see_typing("Anna")
+
+
+def test_a_channel_that_is_created_and_joined_while_connected(site, anna, ben, annas, bens):
+    annas.open_discuss()
+    bens.open_discuss()
+    name = next(names)
+    channel, = annas.call("discuss.channel", "create", [{"name": name, "channel_type": "channel",
+                                                         "group_public_id": False}])
+    annas.call("discuss.channel", "add_members", [channel], partner_ids=[anna.partner_id, ben.partner_id])
+    bens.see_in_sidebar(name)
+    bens.open_from_sidebar(name)
+    annas.open_discuss(channel)
+    annas.write("Welcome to the new room")
+    bens.see_message("Welcome to the new room")
+    bens.write("It is nice here")
+    annas.see_message("It is nice here")
+
+
+def test_page_reloads(room, annas, bens):
+    for number in range(3):
+        bens.page.reload()
+        bens.page.see(".o-mail-Composer-input")
+        annas.write(f"after reload {number}")
+        bens.see_message(f"after reload {number}")
+        assert bens.count_messages(f"after reload {number}") == 1
+
+
+@by_sql
+def test_a_toast_that_is_sent_by_sql(site, anna, annas, bens):
+    annas.open_discuss()
+    # On its own, a page connects a moment after it is shown; what is sent before is replayed to it.
+    site.sql("""SELECT bus_sendone('res.partner', %s, 'simple_notification',
+                                   jsonb_build_object('type', 'info', 'title', 'SQL', 'message', 'from a trigger'))""",
+             anna.partner_id)
+    annas.see_toast("from a trigger")
+    assert bens.page.count('.o_notification:has-text("from a trigger")') == 0
+
+
+@pytest.mark.skipif(STOCK, reason="it is the gateway that is restarted")
+@pytest.mark.parametrize("how", ["terminate", "kill9"])
+def test_the_gateway_restarts(room, annas, bens, gateway, how):
+    annas.write("before the restart")
+    bens.see_message("before the restart")
+    getattr(gateway, how)()
+    annas.write(f"meanwhile {how}")
+    gateway.start()
+    bens.see_message(f"meanwhile {how}")
+    bens.write(f"afterwards {how}")
+    annas.see_message(f"afterwards {how}")
+    assert bens.count_messages(f"meanwhile {how}") == 1
+
+
+@pytest.fixture(scope="module")
+def livechat(site, nginx, anna, annas):
+    """A live chat that anna answers, on the website and for other sites to embed; her page tells that she is there."""
+    annas.open_discuss()
+    site.wait_status(anna, "online")
+    site.orm("ir.config_parameter", "set_param", "web.base.url", nginx.url("").rstrip("/"))
+    channel, = site.orm("im_livechat.channel", "create", [{"name": "Help", "user_ids": [[6, 0, [anna.id]]]}])
+    website, = site.orm("website", "search", [], limit=1)
+    site.orm("website", "write", [website], {"channel_id": channel})
+    return channel
+
+
+def chat_as_guest(visitor, annas, text):
+    visitor.open_live_chat()
+    visitor.write_in_chat(f"{text}, can you help?")
+    annas.open_unread("Visitor")
+    annas.see_message(f"{text}, can you help?")
+    annas.write(f"Yes, {text}")
+    visitor.see_in_chat(f"Yes, {text}")
+    visitor.write_in_chat(f"Thank you from {text}")
+    annas.see_message(f"Thank you from {text}")
+
+
+def test_live_chat_of_a_guest(browsers, nginx, site, annas, livechat):
+    annas.open_discuss()
+    visitor = WebClient(browsers.page("visitor"), nginx, site)
+    visitor.page.goto(nginx.url("/"))
+    chat_as_guest(visitor, annas, "website")
+    assert visitor.page.cookie("dgid")
+    visitor.page.forget()
+
+
+def test_live_chat_that_another_site_embeds(browsers, nginx, site, annas, livechat):
+    annas.open_discuss()
+    visitor = WebClient(browsers.page("customer"), nginx, site)
+    visitor.page.goto(nginx.shop(livechat))
+    chat_as_guest(visitor, annas, "shop")
+    visitor.page.forget()
