@@ -34,6 +34,9 @@ public:
     // Decides, at once or later, on the thread that asks. `first`: it is the connection's first subscribe.
     virtual void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                            std::function<void(Decision)> decide) = 0;
+
+    // The connection with this admission, which was given to authorize() or not, has ended.
+    virtual void left(const Admission&) {}
 };
 
 } // namespace odoo_bus

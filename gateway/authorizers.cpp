@@ -1,6 +1,8 @@
 // Which kind of authorization the options ask for.
 #include "authorizers.h"
 
+#include "odoo_authorizer.h"
+#include "odoo_desk.h"
 #include "open_authorizer.h"
 
 namespace odoo_bus {
@@ -20,12 +22,36 @@ private:
     const std::string database_;
 };
 
+class OdooAuthorizers final : public Authorizers {
+public:
+    OdooAuthorizers(const Options& options, const std::vector<std::string>& names) : desk_(options, names) {}
+
+    std::string start() override {
+        desk_.start();
+        return {};
+    }
+    void stop() override { desk_.stop(); }
+    std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override {
+        return std::make_unique<OdooAuthorizer>(desk_, std::move(post));
+    }
+    void reconfigure(const Options& options) override { desk_.reconfigure(options); }
+    std::optional<Response> unavailable(const Requester* who) const override {
+        return desk_.unavailable(*who);
+    }
+    void set_newest(const std::string& database, Id newest) override { desk_.set_newest(database, newest); }
+
+private:
+    OdooDesk desk_;
+};
+
 } // namespace
 
 std::unique_ptr<Authorizers> make_authorizers(const Options& options, const std::vector<std::string>& names) {
     switch (options.auth) {
     case Auth::open:
         break;
+    case Auth::odoo:
+        return std::make_unique<OdooAuthorizers>(options, names);
     }
     return std::make_unique<OpenAuthorizers>(names.front());
 }

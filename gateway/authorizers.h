@@ -11,6 +11,7 @@
 #include "authorizer.h"
 #include "http_response.h"
 #include "loop.h"
+#include "notification.h"
 #include "options.h"
 
 namespace odoo_bus {
@@ -32,8 +33,10 @@ public:
     virtual void reconfigure(const Options&) {}
     // Whether admissions are to say who asks. That costs memory for as long as a connection lives.
     virtual bool needs_requester() const { return true; }
-    // The answer to a handshake while nobody new can be authorized, or nothing.
-    virtual std::optional<Response> unavailable() const { return std::nullopt; }
+    // The answer to a client that could not be authorized now, or nothing. `who`: null unless needed.
+    virtual std::optional<Response> unavailable(const Requester*) const { return std::nullopt; }
+    // The newest id of a database has changed.
+    virtual void set_newest(const std::string&, Id) {}
 };
 
 // `names`: of the databases that are read, in the order of options.databases.

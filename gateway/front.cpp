@@ -163,14 +163,14 @@ Response Front::route(Visitor& visitor) {
     return Response::refusal(404, "this is the notification gateway: it serves /websocket");
 }
 
-std::optional<Response> Front::refuse_admission() const {
+std::optional<Response> Front::refuse_admission(const Admission& admission) const {
     if (surroundings_.connections() >= options_.max_connections) {
         static log::Limited lines("connections above --max-connections", 1);
         lines.write(log::Level::warning, "a connection was refused: there are {} already (--max-connections)",
                     options_.max_connections);
         return Response::refusal(503, "too many connections").with("Retry-After", "5");
     }
-    return surroundings_.authorizers.unavailable();
+    return surroundings_.authorizers.unavailable(admission.requester.get());
 }
 
 std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport transport) const {
@@ -198,11 +198,11 @@ Response Front::serve_websocket(Visitor& visitor) {
     const RequestHead& head = visitor.head();
     if (const auto refusal = judge_handshake(head))
         return *refusal;
-    if (const auto refusal = refuse_admission())
-        return *refusal;
     auto admission = begin_admission(visitor, Transport::websocket);
     if (!admission)
         return Response::refusal(400, "the query is malformed");
+    if (const auto refusal = refuse_admission(*admission))
+        return *refusal;
     admission->head = canonical_head(head, "/websocket");
     admission->head += head.rest();
     admission->socket = visitor.release();
@@ -224,11 +224,11 @@ Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
         return *problem;
     if (visitor.awaits_body())
         return {};
-    if (const auto refusal = refuse_admission())
-        return *refusal;
     auto admission = begin_admission(visitor, is_stream ? Transport::events : Transport::poll);
     if (!admission)
         return Response::refusal(400, "the query is malformed");
+    if (const auto refusal = refuse_admission(*admission))
+        return *refusal;
     auto request = std::make_shared<HttpRequest>();
     request->kind = kind;
     request->is_post = head.method() == "POST";

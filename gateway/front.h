@@ -53,10 +53,11 @@ private:
     Response serve_script(Visitor& visitor);
     // A request whose answer a service thread gives.
     Response serve_http(Visitor& visitor, HttpRequest::Kind kind);
-    // Why nobody more can be admitted now, or nothing.
-    std::optional<Response> refuse_admission() const;
-    // What `head` says about an admission but its socket and head; nothing when the query is malformed.
+    // What the visitor's head says about an admission, without its socket; nothing when the query is
+    // malformed.
     std::optional<Admission> begin_admission(Visitor& visitor, Transport transport) const;
+    // Why it cannot be admitted now, or nothing.
+    std::optional<Response> refuse_admission(const Admission& admission) const;
     void tick();
 
     Options options_;

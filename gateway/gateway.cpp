@@ -124,6 +124,7 @@ void Gateway::expect(const std::string& database) {
 
 void Gateway::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
                     Position adopted_until, bool missed) {
+    authorizers_->set_newest(database, newest);
     tell(database,
          [kept = std::move(kept), head, newest, adopted_until, missed](Service& service, Stream& stream) {
              stream.fan_out.forget_history(head);
@@ -138,6 +139,8 @@ void Gateway::begin(const std::string& database, std::vector<BatchPtr> kept, Pos
 }
 
 void Gateway::publish(const std::string& database, BatchPtr batch, Position keep_from) {
+    if (batch && !batch->empty())
+        authorizers_->set_newest(database, std::ranges::max(*batch, {}, &Notification::id).id);
     tell(database, [batch = std::move(batch), keep_from](Service&, Stream& stream) {
         if (batch)
             for (const Notification& notification : *batch)
@@ -147,6 +150,7 @@ void Gateway::publish(const std::string& database, BatchPtr batch, Position keep
 }
 
 void Gateway::lost(const std::string& database, std::vector<Position> positions, Id newest) {
+    authorizers_->set_newest(database, newest);
     tell(database, [positions = std::move(positions), newest](Service& service, Stream& stream) {
         stream.fan_out.forget(positions);
         stream.newest = newest;

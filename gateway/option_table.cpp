@@ -17,6 +17,7 @@ constexpr bool NEEDS_RESTART = false;
 std::vector<OptionDefinition> build_table() {
     using O = Options;
     const char* const connect = "Where to listen and whom to serve";
+    const char* const odoo = "Asking Odoo (with --auth odoo)";
     const char* const keep = "What is kept";
     const char* const protocol = "Clients (defaults as Odoo's)";
     const char* const bounds = "Bounds";
@@ -38,7 +39,8 @@ std::vector<OptionDefinition> build_table() {
          "so that only notifications sent in SQL arrive at once.",
          NEEDS_RESTART, hub_field(&O::hub_database)},
         {"auth", "MODE", connect,
-         "Who may see what. `open`, for development: everyone sees every channel that has a string's name.",
+         "Who may see what. `odoo`: Odoo is asked, as its own server would decide. `open`, for development: "
+         "everyone sees every channel that has a string's name.",
          NEEDS_RESTART, auth_field(&O::auth)},
         {"allow-open", "", connect, "Let `open` listen at addresses that other machines can reach.",
          NEEDS_RESTART, switch_field(&O::allow_open)},
@@ -57,6 +59,26 @@ std::vector<OptionDefinition> build_table() {
          NEEDS_RESTART, listeners_field(&O::metrics_listen)},
         {"threads", "auto|N", connect, "Threads that serve connections. `auto`: one for each CPU.",
          NEEDS_RESTART, threads_field(&O::threads, 256)},
+
+        {"odoo-url", "URL", odoo,
+         "Where Odoo's own HTTP port is; http only, and never through the proxy that is in front of the "
+         "gateway.",
+         NEEDS_RESTART, odoo_url_field(&O::odoo_url)},
+        {"odoo-concurrency", "N", odoo, "Ask Odoo at most so many questions at a time.", RELOADS,
+         count_field(&O::odoo_concurrency, 1u, 1'000u)},
+        {"odoo-timeout", "SECONDS", odoo, "Give up a question that is not answered within this time.",
+         RELOADS, seconds_field(&O::odoo_timeout, 0.1, 600)},
+        {"odoo-wait", "SECONDS", odoo,
+         "Give up a question for which Odoo was too busy for this long. New clients that would have to wait "
+         "longer are refused with 503.",
+         RELOADS, seconds_field(&O::odoo_wait, 0.1, 600)},
+        {"grant-ttl", "SECONDS", odoo,
+         "Let a client come back within this time without asking Odoo anew. With --state-dir, also after a "
+         "restart.",
+         RELOADS, seconds_field(&O::grant_ttl, 0, 3'600)},
+        {"max-unverified", "SECONDS", odoo,
+         "Let connected clients go on this long while Odoo cannot be asked about them; then close with 1013.",
+         RELOADS, seconds_field(&O::max_unverified, 1, 86'400)},
 
         {"state-dir", "DIR", keep,
          "Remember the order of notifications in this directory, so that clients resume where they were "

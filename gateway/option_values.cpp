@@ -320,7 +320,19 @@ Field hub_field(std::string Options::*member) {
 }
 
 Field auth_field(Auth Options::*member) {
-    return choice<Auth>(member, {{"open", Auth::open}});
+    return choice<Auth>(member, {{"odoo", Auth::odoo}, {"open", Auth::open}});
+}
+
+Field odoo_url_field(OdooUrl Options::*member) {
+    Field field;
+    field.set = [=](Options& options, const std::vector<std::string>& values) {
+        std::string wrong;
+        if (const auto url = OdooUrl::parse(values.front(), wrong))
+            options.*member = *url;
+        return wrong;
+    };
+    field.get = [=](const Options& options) { return std::vector<std::string>{(options.*member).text()}; };
+    return field;
 }
 
 Field level_field(log::Level Options::*member) {

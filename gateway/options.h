@@ -15,6 +15,7 @@
 
 #include "address.h"
 #include "log.h"
+#include "odoo_url.h"
 
 namespace odoo_bus {
 
@@ -34,7 +35,7 @@ struct Listener {
     bool operator==(const Listener&) const = default;
 };
 
-enum class Auth { open };
+enum class Auth { open, odoo };
 
 struct Options {
     std::vector<Listener> listen{{"127.0.0.1", 8073, ""}};
@@ -42,6 +43,12 @@ struct Options {
     std::string hub_database;           // empty: `postgres` of the first server; "none": no hub
     Auth auth = Auth::open;
     bool allow_open = false;
+    OdooUrl odoo_url{"127.0.0.1", 8069};
+    unsigned odoo_concurrency = 8;
+    Milliseconds odoo_timeout{10'000};
+    Milliseconds odoo_wait{20'000};
+    Milliseconds grant_ttl{60'000};
+    Milliseconds max_unverified{900'000};
     std::vector<Network> trusted_proxies{*Network::parse("127.0.0.0/8"), *Network::parse("::1")};
     std::vector<std::string> allowed_origins; // as browsers send them
     std::string state_dir;                    // empty: nothing is kept across a restart

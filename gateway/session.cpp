@@ -60,6 +60,7 @@ Session::Session(Service& service, Admission admission)
 Session::~Session() {
     connections[static_cast<size_t>(admission_.transport)].subtract();
     *alive_ = false;
+    service_.authorizer().left(admission_);
     unsubscribe();
 }
 

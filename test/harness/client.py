@@ -174,7 +174,8 @@ class BusClient:
             name, _, value = header.partition(";")[0].partition("=")
             self.cookies[name] = value
         if self.cookies:
-            self.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+            shown = dict(pair.strip().partition("=")[::2] for pair in self.headers.get("Cookie", "").split(";") if pair)
+            self.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in (shown | self.cookies).items())
 
     def _receive(self, text):
         frame = json.loads(text)
