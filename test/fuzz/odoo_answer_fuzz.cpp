@@ -1,7 +1,8 @@
-// Whatever Odoo's port answers, a grant is channels of one database in Odoo's own spelling, and nothing
-// crashes. Sources: gateway/http_answer.cpp gateway/odoo_answer.cpp gateway/odoo_request.cpp
-// gateway/request_head.cpp gateway/http_response.cpp gateway/json.cpp gateway/json_slice.cpp gateway/log.cpp
-// gateway/origin.cpp gateway/address.cpp
+// Whatever Odoo's port answers, a grant is channels of one database in Odoo's own spelling, nothing else.
+//
+// Sources: gateway/http_answer.cpp gateway/odoo_answer.cpp gateway/odoo_request.cpp gateway/json.cpp
+//
+// Sources: gateway/request_head.cpp gateway/http_response.cpp gateway/json_slice.cpp gateway/log.cpp
 #include <algorithm>
 #include <cstdlib>
 

@@ -217,7 +217,7 @@ TEST(Options, BadValuesAreNamedWithTheirPlace) {
         {"--max-connections", {"0", "1e3", "10000001"}},
         {"--log-level", {"INFO", "trace"}},
         {"--log-format", {"xml"}},
-        {"--auth", {"odoo", "token", "sql"}},
+        {"--auth", {"nobody", "Odoo", "sql"}},
         {"--state-dir", {"relative"}},
         {"--database", {"mydb", "nonsense=1", "host"}},
         {"--hub-database", {"postgres"}}};
