@@ -40,6 +40,8 @@ struct Queue {
     uint32 connecting;
     Counters counters;
     TimestampTz reset_at, last_error_at; // under the lock, with the error
+    Oid warned_databases[64];            // under the lock as well
+    uint32 warned_count;
     char last_error[sizeof(QueueStat::last_error)];
 };
 
@@ -296,6 +298,19 @@ uint32 begin_connecting() {
 
 void end_connecting() {
     queue->connecting = 0;
+}
+
+bool is_first_warning() {
+    if (!queue)
+        return true;
+    bool is_first = true;
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    for (uint32 i = 0; i < queue->warned_count; ++i)
+        is_first = is_first && queue->warned_databases[i] != MyDatabaseId;
+    if (is_first && queue->warned_count < lengthof(queue->warned_databases))
+        queue->warned_databases[queue->warned_count++] = MyDatabaseId;
+    LWLockRelease(lock);
+    return is_first;
 }
 
 QueueStat queue_stat() {

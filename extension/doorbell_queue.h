@@ -37,6 +37,9 @@ void record_worker_error(const char* message);
 uint32 begin_connecting();
 void end_connecting();
 
+// Whether nobody has warned in this database since the server has started, as far as that is known.
+bool is_first_warning();
+
 struct QueueStat {
     uint64 sent, doorbells, notifies, coalesced, fallbacks;
     int64 bytes_used, bytes;

@@ -6,6 +6,7 @@
 // a kept plan inserts them.
 #include "insert.h"
 
+#include "doorbell_queue.h"
 #include "retention.h"
 
 namespace odoo_bus {
@@ -17,14 +18,16 @@ Timestamp transaction_start_utc() {
     return GetCurrentTransactionStartTimestamp();
 }
 
-// Once per backend: without preloading, backends share nothing in which "once per server run" could be
-// remembered.
+// Once while the server runs; without preloading, where backends share nothing in which that could be
+// remembered, once in each.
 void warn_when_ids_run_out(const BusTable& table, int64 id) {
     static bool warned = false;
     constexpr int64 warn_above = int64{PG_INT32_MAX} / 10 * 9;
     if (warned || table.columns.id_is_int8 || id <= warn_above)
         return;
     warned = true;
+    if (!is_first_warning())
+        return;
     ereport(WARNING,
             (errmsg("the ids of %s will run out: %lld are left, less than 10 %% of the range of an integer",
                     RelationGetRelationName(table.relation), static_cast<long long>(PG_INT32_MAX - id)),

@@ -29,6 +29,24 @@ def test_restore_into_an_empty_database(cluster, make_database, used_database, o
     assert again.count("CREATE EXTENSION") == 1
 
 
+def test_the_owner_of_a_database_dumps_and_restores_it(cluster, make_database):
+    cluster.execute("CREATE ROLE bus_owner LOGIN")
+    try:
+        databases = [make_database(extension=False, owner="bus_owner", template="template0") for _ in range(2)]
+        for database in databases:
+            database.execute("ALTER SCHEMA public OWNER TO bus_owner")
+        databases[0].psql("-U", "bus_owner", input="CREATE EXTENSION odoo_bus; SELECT bus_create_table(); "
+                          "SELECT bus_sendone('c', 't', '1'); GRANT INSERT ON bus_bus TO PUBLIC;")
+        dump = cluster.run("pg_dump", "-U", "bus_owner", dbname=databases[0].name).stdout
+        databases[1].psql("-U", "bus_owner", input=dump)
+        assert databases[1].rows() == databases[0].rows()
+        databases[1].psql("-U", "bus_owner", input="SELECT bus_sendone('c', 't', '2'); SELECT * FROM bus_stat;")
+    finally:
+        for database in databases:
+            database.drop()
+        cluster.execute("DROP ROLE bus_owner")
+
+
 def test_custom_format_and_another_schema(cluster, make_database, tmp_path):
     original = make_database(extension=False)
     original.execute("CREATE SCHEMA odoo; CREATE EXTENSION odoo_bus SCHEMA odoo; SELECT odoo.bus_create_table()")

@@ -28,6 +28,7 @@ class Cluster:
     """
 
     user = "postgres"
+    postgres = None  # another program to start instead of the server, for example a wrapper of it
 
     def __init__(self, fsync=False, initdb=(), **settings):
         self.bin = postgresql_bin()
@@ -61,7 +62,7 @@ class Cluster:
                 conf.write(f"{name} = '{quoted}'\n")
 
     def start(self):
-        self._pg_ctl("start", "-l", self.log)
+        self._pg_ctl("start", "-l", self.log, *(("-p", self.postgres) if self.postgres else ()))
         return self
 
     def stop(self, mode="fast"):

@@ -1,0 +1,42 @@
+"""The shared library under the SQL objects of an older version of the extension, and UPDATE."""
+import re
+
+from harness.doorbell import eventually
+from harness.cluster import Cluster
+from harness.system import ROOT
+
+# What a version that was in use declares. A library must go on to serve it, so nothing is ever taken out of here.
+OLDER_STAT = """CREATE FUNCTION older_stat(
+    OUT mode text, OUT last_id bigint, OUT ids_left bigint, OUT sent bigint, OUT doorbells bigint, OUT notifies bigint,
+    OUT coalesced bigint, OUT fallbacks bigint, OUT queue_used bigint, OUT queue_size bigint, OUT worker_pid int,
+    OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz)
+    LANGUAGE c VOLATILE AS '$libdir/odoo_bus', 'odoo_bus_stat'"""
+SYMBOLS = """bus_stat_reset channel channel_record channel_subchannel create_table gc last_id poll record_changed sendmany
+    sendmany_channels sendmany_records sendnow sendnow_record sendnow_subchannel sendone sendone_record sendone_subchannel stat
+    version""".replace("bus_", "").split()
+
+
+def test_the_library_serves_the_view_of_an_older_version(database):
+    database.execute("CREATE SCHEMA older; SET search_path = older; " + OLDER_STAT)
+    database.sendone("c")
+    row = database.execute("SELECT * FROM older.older_stat()")[0]
+    assert len(row) == 14 and row[0] == "notify"
+    with Cluster(shared_preload_libraries="odoo_bus") as preloaded:
+        other = preloaded.create_database().install()
+        other.execute(OLDER_STAT)
+        other.sendone("c")
+        assert eventually(lambda: other.execute("SELECT * FROM older_stat()")[0])[:4] == ("doorbell", 1, 2**31 - 2, 1)
+
+
+def test_every_function_that_was_ever_declared_is_there(database):
+    for symbol in SYMBOLS:
+        database.execute(f"CREATE FUNCTION check_{symbol}() RETURNS void LANGUAGE c AS '$libdir/odoo_bus', 'odoo_bus_{symbol}'")
+    script = (ROOT / "extension/odoo_bus--1.0.sql").read_text()
+    assert set(re.findall(r"'odoo_bus_(\w+)'", script)) == set(SYMBOLS), "add new ones above"
+
+
+def test_update_of_what_is_up_to_date(database):
+    database.execute("ALTER EXTENSION odoo_bus UPDATE")
+    for source, target, path in database.execute("SELECT * FROM pg_extension_update_paths('odoo_bus')"):
+        assert path, f"there is no way from {source} to {target}"
+    assert database.sendone("c") == 1
