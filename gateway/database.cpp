@@ -82,7 +82,9 @@ void Database::connected() {
         "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', "
         "'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name "
         "UNION ALL SELECT set_config('max_parallel_workers_per_gather', '0', false) "
-        "UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false)",
+        "UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false) "
+        // A cycle with millions of gaps takes its time.
+        "UNION ALL SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",
         {}, [this](const PgResult& result) { failed(result, "settings"); });
     connection_.query("LISTEN imbus", {}, [this](const PgResult& result) { failed(result, "LISTEN"); });
     connection_.query(fmt::format("SELECT pg_advisory_lock_shared({}, {})", PEER_LOCK, settings_.gateway_key),
@@ -162,16 +164,44 @@ void Database::cycle() {
     }
     again_ = false;
     metrics_.reads.add();
-    connection_.execute(
-        "read",
-        {std::to_string(ledger_.max_seen()), std::to_string(ahead_cursor_), std::to_string(READ_ROWS)},
-        [this](const PgResult& result) {
-            if (!failed(result, "read"))
-                read(result);
-        });
+    if (ledger_.has_many_gaps())
+        look_up_holders([this] { read(); });
+    else
+        read();
 }
 
-void Database::read(const PgResult& result) {
+void Database::look_up_holders(std::function<void()> next) {
+    connection_.execute("holders", {}, [this, next = std::move(next)](const PgResult& result) {
+        if (failed(result, "holders"))
+            return;
+        std::vector<Holder> holders;
+        for (int row = 0; row < result.rows(); ++row)
+            holders.push_back(parse_holder(result.text(row, 0)));
+        ledger_.hold(std::move(holders));
+        next();
+    });
+}
+
+// While gaps are open the read's snapshot is kept for the probes.
+void Database::read() {
+    const PgConnection::OnResult on_result = [this](const PgResult& result) {
+        if (!failed(result, "read"))
+            saw(result);
+    };
+    const Id max_seen = ledger_.max_seen();
+    in_snapshot_ = ledger_.has_gaps();
+    if (in_snapshot_)
+        connection_.script(fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
+                                       "EXECUTE read ({}, {}, {})",
+                                       max_seen, ahead_cursor_, READ_ROWS),
+                           on_result);
+    else
+        connection_.execute(
+            "read", {std::to_string(max_seen), std::to_string(ahead_cursor_), std::to_string(READ_ROWS)},
+            on_result);
+}
+
+void Database::saw(const PgResult& result) {
     std::vector<Id> ids;
     for (int row = 0; row < result.rows(); ++row) {
         Row found = row_at(result, row);
@@ -191,21 +221,12 @@ void Database::read(const PgResult& result) {
         again_ = true;
         std::erase_if(incoming_.rows, [](const Row& row) { return row.ahead; });
     }
-    ledger_.saw(ids);
-    if (!ledger_.has_gaps())
-        return probe();
-    connection_.execute("holders", {}, [this](const PgResult& holders) {
-        if (!failed(holders, "holders"))
-            hold(holders);
-    });
-}
-
-void Database::hold(const PgResult& result) {
-    std::vector<Holder> holders;
-    for (int row = 0; row < result.rows(); ++row)
-        holders.push_back(parse_holder(result.text(row, 0)));
-    ledger_.hold(std::move(holders));
-    probe();
+    if (ledger_.saw(ids))
+        dispatch_read();
+    if (ledger_.has_gaps())
+        look_up_holders([this] { probe(); });
+    else
+        probe();
 }
 
 void Database::probe() {
@@ -236,23 +257,23 @@ void Database::probed(std::vector<IdRange> ranges, const PgResult& result) {
         ranges.back().last = std::min(ranges.back().last, ids.back());
     }
     ledger_.probed(ranges, ids);
-    // In the order of ids, so that no effect comes before its cause.
-    std::vector<Row>& read = incoming_.rows;
-    const auto settled = std::ranges::upper_bound(read, ledger_.settled(), {}, &Row::id);
-    std::move(read.begin(), settled, std::back_inserter(rows));
-    read.erase(read.begin(), settled);
-    std::ranges::sort(rows, {}, &Row::id);
     publish(std::move(rows));
     probe();
 }
 
-void Database::finish() {
+void Database::dispatch_read() {
     for (const Row& row : incoming_.rows)
         if (row.ahead)
             ahead_.add(ahead_cursor_ = row.id);
     for (const Id id : incoming_.passed)
         ahead_.remove(id);
     publish(std::exchange(incoming_, {}).rows);
+}
+
+void Database::finish() {
+    if (std::exchange(in_snapshot_, false))
+        connection_.script("COMMIT", [this](const PgResult& result) { failed(result, "end of a read"); });
+    dispatch_read();
     read_us_ = now_us();
     if (state_ && state_->room() < STATE_ENTRIES / 2)
         checkpoint();

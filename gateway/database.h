@@ -70,11 +70,12 @@ private:
 
     // --- the cycle ---
     void cycle();
-    void read(const PgResult& result);
-    void hold(const PgResult& result);
+    void look_up_holders(std::function<void()> next);
+    void read();
+    void saw(const PgResult& result);
     void probe();
     void probed(std::vector<IdRange> ranges, const PgResult& result);
-    void settle(std::vector<Row> found);
+    void dispatch_read();
     void finish();
     void rest();
     void note_peers(bool seen);
@@ -106,10 +107,11 @@ private:
         std::vector<Id> passed; // were dispatched when they stood above the sequence's last value
     };
     Incoming incoming_;
-    bool running_ = false; // cycles may run
-    bool reading_ = false; // a cycle is under way
-    bool again_ = false;   // and another one is to follow
-    bool ticked_ = false;  // this cycle is to look at the sequence and the table, too
+    bool running_ = false;     // cycles may run
+    bool reading_ = false;     // a cycle is under way
+    bool again_ = false;       // and another one is to follow
+    bool in_snapshot_ = false; // it is inside a transaction, so that all its statements have one snapshot
+    bool ticked_ = false;      // this cycle is to look at the sequence and the table, too
     bool has_peers_ = false;
     int64_t peers_until_us_ = 0; // clients may come from another gateway
     int64_t read_us_ = 0;        // when the last cycle was finished

@@ -196,15 +196,14 @@ void Database::compare_newest() {
 
 void Database::compare_rows(const PgResult& result, History::Newest& known) {
     // What the sequence gave out again may be open in a transaction: every id that is not there is a gap once
-    // more.
+    // more, and so is one under which another row stands, so that it is dispatched in the order of all ids.
     const Id max_seen =
         std::min(ledger_.max_seen(), result.number(0, 4)); // the first row: last_value, and no id
     IdSet gaps = ledger_.gaps();
     gaps.add({known.settled + 1, max_seen});
     IdSet present;
-    std::vector<Row> again; // other rows than before stand under these ids
     for (int row = 1; row < result.rows(); ++row) {
-        Row found = row_at(result, row);
+        const Row found = row_at(result, row);
         const auto before = known.rows.find(found.id);
         const bool same = before != known.rows.end() && before->second.fingerprint == found.fingerprint;
         if (found.id > max_seen) {
@@ -212,10 +211,8 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
                 ahead_.add(found.id);
             else if (before != known.rows.end())
                 ahead_.remove(found.id);
-        } else if (!ledger_.is_gap(found.id)) {
+        } else if (same) {
             gaps.remove(found.id);
-            if (!same)
-                again.push_back(std::move(found));
         }
         present.add(found.id);
         if (same)
@@ -233,7 +230,6 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
     history_.lose(lost);
     if (!lost.empty())
         audience_.lost(settings_.name, std::move(lost), newest());
-    publish(std::move(again));
     run();
 }
 

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <functional>
 #include <iterator>
+#include <utility>
 
 namespace odoo_bus {
 
@@ -12,6 +13,9 @@ namespace {
 
 // Many sets of holders cost memory and time; two that are joined only die later than they could.
 constexpr size_t MAX_GENERATIONS = 64;
+
+// From so many gaps on a second probe of all of them costs more than a second look-up of the holders.
+constexpr uint64_t MANY_GAPS = 10'000;
 
 } // namespace
 
@@ -32,33 +36,49 @@ void Ledger::start(Id max_seen, IdSet gaps) {
     max_seen_ = settled_ = max_seen;
     generations_.clear();
     if (!gaps.empty())
-        generations_.push_back({.ids = std::move(gaps), .holders = {}});
+        generations_.push_back({.ids = std::move(gaps), .due_next = true});
 }
 
-void Ledger::saw(std::span<const Id> ids) {
+bool Ledger::saw(std::span<const Id> ids) {
+    const bool had_gaps = has_gaps();
+    for (Generation& generation : generations_) {
+        generation.due = std::exchange(generation.due_next, false);
+        generation.orphaned = generation.noted && generation.holders.empty();
+    }
     IdSet fresh;
     for (const Id id : ids) {
         fresh.add({max_seen_ + 1, id - 1});
         max_seen_ = id;
     }
     if (!fresh.empty())
-        generations_.push_back({.ids = std::move(fresh), .holders = {}});
+        generations_.push_back({.ids = std::move(fresh)}); // which this snapshot does not show
+    if (!had_gaps)
+        settled_ = max_seen_;
+    return !had_gaps;
+}
+
+bool Ledger::has_many_gaps() const {
+    uint64_t gaps = 0;
+    for (const Generation& generation : generations_)
+        gaps += generation.ids.size();
+    return gaps >= MANY_GAPS;
 }
 
 void Ledger::hold(std::vector<Holder> holders) {
     std::ranges::sort(holders);
     for (Generation& generation : generations_) {
         if (!generation.noted) {
-            // Whoever drew a gap may have ended before the holders were looked up: probe it in any case.
+            // Whoever drew a gap may have ended before the holders were looked up, and after the snapshot.
             generation.holders = holders;
-            generation.noted = generation.due = true;
+            generation.noted = generation.due_next = true;
             continue;
         }
         std::vector<Holder> left;
         std::ranges::set_intersection(generation.holders, holders, std::back_inserter(left));
         if (left.size() < generation.holders.size()) {
+            // Who has gone went before the snapshot, or after it.
             generation.holders = std::move(left);
-            generation.due = true;
+            generation.due = generation.due_next = true;
         }
     }
     probe_from_ = 0;
@@ -87,23 +107,24 @@ void Ledger::probed(std::span<const IdRange> ranges, std::span<const Id> found) 
             generation.ids.remove(id);
         const uint64_t undecided = generation.ids.size();
         filled_ += before - undecided;
-        if (generation.holders.empty())
+        if (generation.orphaned)
             for (const IdRange& range : ranges)
                 generation.ids.remove(range);
         died_ += undecided - generation.ids.size();
         break; // the first due generation is the one that due() asked about
     }
     probe_from_ = ranges.back().last + 1;
-    settled_ = std::max(settled_, ranges.back().last);
 }
 
 void Ledger::merge_generations() {
     std::erase_if(generations_, [](const Generation& generation) { return generation.ids.empty(); });
     for (size_t i = generations_.size(); i-- > 1;) {
         Generation &older = generations_[i - 1], &newer = generations_[i];
-        if (older.holders == newer.holders || generations_.size() > MAX_GENERATIONS) {
+        const bool equal = older.holders == newer.holders && older.due_next == newer.due_next;
+        if (equal || generations_.size() > MAX_GENERATIONS) {
             older.ids.merge(newer.ids);
             older.holders = std::move(newer.holders);
+            older.due_next |= newer.due_next;
             generations_.erase(generations_.begin() + static_cast<std::ptrdiff_t>(i));
         }
     }

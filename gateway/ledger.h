@@ -6,24 +6,28 @@
 // its transaction has become visible (or has been rolled back). The *holders* are the transactions that hold
 // that lock.
 //
-// One cycle is these statements, each with a snapshot of its own, begun after the former has ended:
+// A cycle dispatches what *one snapshot* of the table shows. It is these statements:
 //
-//   read      the rows above max_seen                      -> saw()
-//   holders   who holds the lock (only while gaps are open) -> hold()
-//   probe     the gaps of which a holder has gone           -> due(), probed(), until none is due
+//   read      the rows above max_seen; its snapshot is that of the whole cycle     -> saw()
+//   holders   who holds the lock, after `read` (only while gaps are open)          -> hold()
+//   probe     the gaps of which a holder has gone, in the snapshot of `read`       -> due(), probed(), until
+//                                                                                     none is due
 //
-// After each probe, and after the last one, everything is dispatched that is settled: what the probe found
-// and the rows of `read` at or below settled(), in the order of their ids. When the connection is lost,
+// Probes go upwards through the ids, and what they find is dispatched at once. Then the rows of `read`
+// follow, which are all above; they need not wait when no gap was open before. When the connection is lost,
 // abandon(). Invariants:
 //
 // 1. Every id at or below max_seen is seen, a gap, or dead. A dead id can never become visible.
-// 2. A gap's holders include the transaction that drew it, or that transaction had ended before the holders
-//    were looked up, and then a probe begun afterwards decides.
-// 3. A gap dies only when none of its holders is left and a probe begun after that did not find it.
-// 4. Cause before effect: whatever was committed before an id was drawn has a lower id, and is visible to
-//    the first read that sees that id or one above it. If it is a gap then, its holder is gone when `holders`
-//    is asked (a transaction loses its name when it becomes visible, before it loses its locks), so that a
-//    probe finds it. Probes go upwards through the ids, and nothing above settled() is dispatched.
+// 2. A gap's holders include the transaction that drew it, or that transaction had ended before they were
+//    looked up for the gap; then the next snapshot decides.
+// 3. Complete: a gap that the snapshot shows is due in that cycle. Its transaction was visible before the
+//    holders were looked up, and a transaction loses its name in the instant in which it becomes visible
+//    (`holders` leaves out prepared ones that the snapshot shows), so that the gap lost a holder, or had lost
+//    it by the look-up before and is due for that reason.
+// 4. A gap dies only when a snapshot does not show it that was taken when none of its holders was left.
+// 5. Order: a snapshot shows all rows of a transaction or none, and with an effect its causes: what was
+//    committed before an id was drawn. Both have lower ids, so that by 3 no row is ever dispatched before an
+//    earlier one of its transaction, nor before its cause, wherever a cycle is cut short.
 //
 // The ledger does no input or output: who drives it hands in what PostgreSQL answered.
 #pragma once
@@ -52,31 +56,33 @@ public:
 
     Id max_seen() const { return max_seen_; }
 
-    // `ids`: what `read` returned, ascending, all above max_seen(). The ids in between become gaps.
-    void saw(std::span<const Id> ids);
+    // `ids`: what `read` returned, ascending, all above max_seen(). The ids in between become gaps. Probes of
+    // this cycle are made in the snapshot of this read. True when no gap was open, so that there will be
+    // none.
+    bool saw(std::span<const Id> ids);
 
     // True while gaps are open: then the holders must be looked up after `read`.
     bool has_gaps() const { return !generations_.empty(); }
 
-    // `holders`: who holds the lock, looked up after `read` had ended.
+    // True when it is worth to look the holders up before `read`, too: gaps that are orphaned by then are
+    // probed once, others in two snapshots.
+    bool has_many_gaps() const;
+
+    // `holders`: who holds the lock.
     void hold(std::vector<Holder> holders);
 
     // The next ranges to probe, ascending, at most `limit`; empty when this cycle's probes are done. Each
     // answer must be followed by probed().
     std::vector<IdRange> due(size_t limit);
 
-    // `found`: the ids that the probe of `ranges` returned. The others of these ranges die if nobody holds
-    // them. An answer that was cut by a limit says nothing of what comes after its last id: leave that out of
-    // `ranges`.
+    // `found`: the ids that the probe of `ranges` returned. The others of these ranges die if nobody held
+    // them when the snapshot was taken. An answer that was cut by a limit says nothing of what comes after
+    // its last id: leave that out of `ranges`.
     void probed(std::span<const IdRange> ranges, std::span<const Id> found);
 
-    // Of this cycle's rows, the ones at or below this id are to be dispatched. It is max_seen() when due()
-    // has answered that nothing is left to probe.
-    Id settled() const { return settled_; }
-
-    // The connection was lost: what is not settled will be read again. The holders are forgotten, since they
-    // may have other names afterwards (a prepared transaction after a restart of the server): the next hold()
-    // notes them afresh, and everything is probed.
+    // The connection was lost: what was read and not dispatched will be read again. The holders are
+    // forgotten, since they may have other names afterwards (a prepared transaction after a restart of the
+    // server): the next hold() notes them afresh, and everything is probed.
     void abandon() { lower(settled_); }
 
     // Ids above the newest that was seen which the table may hand out again (rows lost in a crash): lowers
@@ -99,18 +105,20 @@ public:
     Stats stats() const;
 
 private:
-    // Gaps that wait for the same holders. Before its holders are looked up `noted` is false.
+    // Gaps that wait for the same holders.
     struct Generation {
         IdSet ids;
-        std::vector<Holder> holders; // sorted
-        bool noted = false;
-        bool due = false;
+        std::vector<Holder> holders = {}; // sorted
+        bool noted = false;               // the holders have been looked up
+        bool due = false;                 // this cycle's snapshot may show some
+        bool due_next = false;            // the next one may
+        bool orphaned = false;            // this cycle's snapshot was taken when no holder was left
     };
 
     void merge_generations();
 
     Id max_seen_ = 0;
-    Id settled_ = 0;
+    Id settled_ = 0; // max_seen when the rows of a read were dispatched last
     // In the order of their ids. Who held the lock when older gaps were noted, and still holds it, also held
     // it when newer ones were: the holders of a generation are among those of every newer one.
     std::vector<Generation> generations_;

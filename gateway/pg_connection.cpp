@@ -197,6 +197,11 @@ void PgConnection::query(std::string sql, std::vector<std::string> parameters, O
     send_next();
 }
 
+void PgConnection::script(std::string sql, OnResult on_result) {
+    requests_.push_back({Request::SCRIPT, {}, std::move(sql), {}, std::move(on_result)});
+    send_next();
+}
+
 void PgConnection::prepare(std::string name, std::string sql, OnResult on_result) {
     requests_.push_back({Request::PREPARE, std::move(name), std::move(sql), {}, std::move(on_result)});
     send_next();
@@ -220,6 +225,9 @@ void PgConnection::send_next() {
     case Request::QUERY:
         sent = PQsendQueryParams(connection_, request.sql.c_str(), count, nullptr, values.data(), nullptr,
                                  nullptr, 0);
+        break;
+    case Request::SCRIPT:
+        sent = PQsendQuery(connection_, request.sql.c_str());
         break;
     case Request::PREPARE:
         sent = PQsendPrepare(connection_, request.name.c_str(), request.sql.c_str(), 0, nullptr);

@@ -59,13 +59,16 @@ public:
 
     // Parameters are text; std::nullopt is not needed by any query of ours.
     void query(std::string sql, std::vector<std::string> parameters, OnResult on_result);
+    // Several statements, without parameters, in one message. What is answered is the last one's answer, or
+    // the first error.
+    void script(std::string sql, OnResult on_result);
     // Names a statement; asked later by its name with execute().
     void prepare(std::string name, std::string sql, OnResult on_result);
     void execute(std::string name, std::vector<std::string> parameters, OnResult on_result);
 
 private:
     struct Request {
-        enum Kind { QUERY, PREPARE, EXECUTE } kind;
+        enum Kind { QUERY, SCRIPT, PREPARE, EXECUTE } kind;
         std::string name; // of the statement
         std::string sql;
         std::vector<std::string> parameters;

@@ -20,10 +20,22 @@ UNION ALL
 (SELECT {columns}, true FROM {table} AS bus WHERE id > greatest($2::int8, (SELECT last_value FROM sequence))
  ORDER BY bus.id LIMIT $3::int8))";
 
+// A transaction that becomes visible has lost its name by then, except a prepared one (its locks have no
+// pid): that keeps it until it has let go of them, and is compared with the snapshot instead, by the lowest
+// of its transaction ids, with the upper half that brings it nearest to the snapshot's. One that has an id no
+// more is just letting go.
 constexpr const char* HOLDERS = R"(
-SELECT virtualtransaction FROM pg_locks
-WHERE locktype = 'relation' AND database = {database} AND relation = {relation}
-  AND mode = 'RowExclusiveLock' AND granted)";
+SELECT virtualtransaction FROM (
+    SELECT virtualtransaction, bool_or(relation IS NOT NULL) AS holds,
+           bool_or(relation IS NOT NULL AND pid IS NULL) AS prepared,
+           min(next - (((next - transactionid::text::int8 + 2147483648) & 4294967295) - 2147483648)) AS xid
+    FROM pg_locks, (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::int8 AS next) AS snapshot
+    WHERE granted AND (locktype = 'relation' AND database = {database} AND relation = {relation}
+                           AND mode = 'RowExclusiveLock'
+                       OR locktype = 'transactionid' AND mode = 'ExclusiveLock')
+    GROUP BY virtualtransaction) AS locks
+WHERE holds AND NOT (prepared AND coalesce(pg_visible_in_snapshot(xid::text::xid8, pg_current_snapshot()), true))
+)";
 
 constexpr const char* PROBE = R"(
 SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS JOIN LATERAL

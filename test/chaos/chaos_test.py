@@ -118,10 +118,17 @@ def key(payload):
 
 
 def effects_before_causes(got, wanted):
-    """How many notifications came before one of their causes."""
+    """How many notifications came before one of their causes, or before an earlier one of their transaction."""
     arrival = {}
     for index, payload in enumerate(got):
         arrival.setdefault(key(payload), index)
+    wrong = 0
+    newest = {}  # of each transaction
+    for payload in sorted(wanted.values(), key=key):
+        if key(payload) in arrival and payload["t"]:
+            transaction = payload["w"], payload["t"]
+            wrong += arrival[key(payload)] < newest.get(transaction, -1)
+            newest[transaction] = max(arrival[key(payload)], newest.get(transaction, -1))
     # For each writer: its transactions, and the latest arrival among these up to each of them.
     causes = collections.defaultdict(lambda: ([], []))
     for payload in sorted(wanted.values(), key=lambda payload: payload["t"]):
@@ -129,7 +136,6 @@ def effects_before_causes(got, wanted):
             transactions, arrivals = causes[payload["w"]]
             transactions.append(payload["t"])
             arrivals.append(max([arrival[key(payload)], *arrivals[-1:]]))
-    wrong = 0
     for payload in wanted.values():
         if key(payload) not in arrival:
             continue

@@ -67,6 +67,8 @@ TEST_F(LedgerTest, AGapOfARollbackDies) {
     postgres.commit(other);
     postgres.rollback(failing);
     gateway.cycle();
+    EXPECT_TRUE(gateway.ledger().is_gap(1)) << "it may have been committed after the snapshot";
+    gateway.cycle();
     EXPECT_FALSE(gateway.ledger().has_gaps());
     EXPECT_EQ(gateway.ledger().stats().died, 1u);
     expect_all_well();
@@ -87,6 +89,7 @@ TEST_F(LedgerTest, ARolledBackSavepointDiesWithItsTransaction) {
     postgres.commit(writer);
     gateway.cycle();
     EXPECT_EQ(gateway.dispatched(), Ids({4, 1, 3}));
+    gateway.cycle();
     EXPECT_FALSE(gateway.ledger().has_gaps());
     expect_all_well();
 }
@@ -102,6 +105,7 @@ TEST_F(LedgerTest, TheNewestIdIsRolledBack) {
     postgres.commit(next);
     gateway.cycle();
     EXPECT_EQ(gateway.dispatched(), Ids({2}));
+    gateway.cycle();
     EXPECT_FALSE(gateway.ledger().has_gaps());
     expect_all_well();
 }
@@ -125,10 +129,18 @@ TEST_F(LedgerTest, TheConnectionIsLostBetweenReadAndHolders) {
     postgres.send(fast);
     postgres.commit(fast);
     gateway.read_only();
-    EXPECT_EQ(gateway.dispatched(), Ids()) << "a row of a read waits for the probes";
+    EXPECT_EQ(gateway.dispatched(), Ids({2})) << "no gap was open that could be its cause";
     gateway.lose_connection();
     gateway.cycle();
-    EXPECT_EQ(gateway.dispatched(), Ids({2}));
+    EXPECT_TRUE(gateway.ledger().is_gap(1));
+    const auto next = postgres.begin(2);
+    postgres.send(next);
+    postgres.commit(next);
+    gateway.read_only();
+    EXPECT_EQ(gateway.dispatched(), Ids({2})) << "a row of a read waits for the probes";
+    gateway.lose_connection();
+    gateway.cycle();
+    EXPECT_EQ(gateway.dispatched(), Ids({2, 3}));
     postgres.commit(slow);
     expect_all_well();
 }
@@ -136,20 +148,24 @@ TEST_F(LedgerTest, TheConnectionIsLostBetweenReadAndHolders) {
 TEST_F(LedgerTest, TheConnectionIsLostBetweenTwoProbes) {
     SimulatedGateway narrow(postgres, {.probe_ranges = 1});
     const auto first = postgres.begin(1), second = postgres.begin(2);
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 2; ++i) {
         postgres.send(first);
         postgres.send(second);
     }
     postgres.commit(second);
-    narrow.step(); // read: 2, 4, 6
+    narrow.cycle(); // 2, 4
+    postgres.send(first);
+    const auto third = postgres.begin(2);
+    postgres.send(third);
+    postgres.commit(third);
     postgres.commit(first);
+    narrow.step(); // read: 5, 6
     narrow.step(); // holders
     narrow.step(); // probe: 1
-    narrow.step(); // probe: 3
-    EXPECT_EQ(narrow.dispatched(), Ids({1, 2, 3}));
+    EXPECT_EQ(narrow.dispatched(), Ids({2, 4, 1}));
     narrow.lose_connection();
     narrow.cycle_until_quiet();
-    EXPECT_EQ(narrow.dispatched(), Ids({1, 2, 3, 4, 5, 6}));
+    EXPECT_EQ(narrow.dispatched(), Ids({2, 4, 1, 3, 5, 6}));
     EXPECT_EQ(complaint(postgres, narrow), "");
 }
 
@@ -241,7 +257,25 @@ TEST_F(LedgerTest, TheHolderEndsBetweenReadAndHolders) {
     gateway.read_only();
     postgres.commit(slow); // nobody is left whom the gap could be noted for
     gateway.cycle();
-    EXPECT_EQ(gateway.dispatched(), Ids({1, 2}));
+    EXPECT_TRUE(gateway.ledger().is_gap(1)) << "the snapshot of the read did not show it";
+    gateway.cycle();
+    EXPECT_EQ(gateway.dispatched(), Ids({2, 1}));
+    expect_all_well();
+}
+
+TEST_F(LedgerTest, TheHolderEndsBetweenReadAndHoldersWhileItsGapIsOpen) {
+    const auto slow = postgres.begin(1), fast = postgres.begin(2);
+    postgres.send(slow);
+    postgres.send(fast);
+    postgres.commit(fast);
+    gateway.cycle();
+    gateway.cycle();
+    gateway.read_only();
+    postgres.commit(slow);
+    gateway.cycle(); // the probe is in the snapshot of the read
+    EXPECT_TRUE(gateway.ledger().is_gap(1));
+    gateway.cycle();
+    EXPECT_EQ(gateway.dispatched(), Ids({2, 1}));
     expect_all_well();
 }
 
@@ -250,11 +284,14 @@ TEST_F(LedgerTest, TheHolderEndsBetweenHoldersAndProbe) {
     postgres.send(slow);
     postgres.send(fast);
     postgres.commit(fast);
+    gateway.cycle();
     gateway.step(); // read
     gateway.step(); // holders: slow
     postgres.commit(slow);
-    gateway.cycle(); // the probe of a new gap finds it at once
-    EXPECT_EQ(gateway.dispatched(), Ids({1, 2}));
+    gateway.step(); // probe
+    EXPECT_TRUE(gateway.ledger().is_gap(1));
+    gateway.cycle();
+    EXPECT_EQ(gateway.dispatched(), Ids({2, 1}));
     expect_all_well();
 }
 
@@ -301,6 +338,7 @@ TEST_F(LedgerTest, AnIdIsDrawnAndNeverInserted) {
     postgres.commit(writer);
     gateway.cycle();
     EXPECT_EQ(gateway.dispatched(), Ids({2}));
+    gateway.cycle();
     EXPECT_FALSE(gateway.ledger().has_gaps());
     expect_all_well();
 }
@@ -353,17 +391,39 @@ TEST_F(LedgerTest, TheAnswerOfAReadIsCutByItsLimit) {
     EXPECT_EQ(complaint(postgres, narrow), "");
 }
 
-TEST_F(LedgerTest, AFreshGapFoundByAProbeGoesBetweenTheRowsOfItsRead) {
-    const auto writer = postgres.begin(1), slow = postgres.begin(2), fast = postgres.begin(3);
-    postgres.send(writer);
-    postgres.commit(writer); // 1, whom `slow` has seen
-    postgres.send(slow);     // 2
-    postgres.send(fast);     // 3
+TEST_F(LedgerTest, WhatAProbeFindsGoesBeforeTheRowsOfItsRead) {
+    SimulatedGateway narrow(postgres, {.probe_ranges = 1});
+    const auto slow = postgres.begin(1), fast = postgres.begin(2);
+    postgres.send(slow);
+    postgres.send(fast);
     postgres.commit(fast);
-    gateway.read_only(); // 1, 3
+    narrow.cycle();
+    const auto between = postgres.begin(2);
+    postgres.send(slow);
+    postgres.send(between);
+    postgres.commit(between);
     postgres.commit(slow);
+    narrow.cycle();
+    EXPECT_EQ(narrow.dispatched(), Ids({2, 1, 3, 4}));
+    EXPECT_EQ(complaint(postgres, narrow), "");
+}
+
+// A prepared transaction is visible before it loses its name: who has seen it may have sent already.
+TEST_F(LedgerTest, APreparedTransactionIsVisibleAndStillHasItsName) {
+    const auto prepared = postgres.begin(1), fast = postgres.begin(2);
+    postgres.send(prepared);
+    postgres.send(fast);
+    postgres.commit(fast);
+    postgres.prepare(prepared);
     gateway.cycle();
-    EXPECT_EQ(gateway.dispatched(), Ids({1, 2, 3}));
+    gateway.cycle();
+    postgres.become_visible(prepared);
+    const auto effect = postgres.begin(2);
+    postgres.send(effect);
+    postgres.commit(effect);
+    gateway.cycle();
+    EXPECT_EQ(gateway.dispatched(), Ids({2, 1, 3}));
+    postgres.release(prepared);
     expect_all_well();
 }
 
@@ -397,6 +457,54 @@ TEST_F(LedgerTest, GapsOfTwoGenerationsAreDispatchedInTheOrderOfTheirIds) {
     expect_all_well();
 }
 
+// One transaction has gaps in two generations, and ends when the cycle has found that it holds the lock.
+TEST_F(LedgerTest, TwoGenerationsOfOneTransactionThatEndsBetweenHoldersAndProbe) {
+    const auto writer = postgres.begin(1), other = postgres.begin(2);
+    const auto send_another = [&] {
+        const auto another = postgres.begin(3);
+        postgres.send(another);
+        postgres.commit(another);
+        gateway.cycle();
+        gateway.cycle();
+    };
+    postgres.send(writer); // 1
+    send_another();        // 2
+    postgres.lock(other);
+    postgres.send(writer); // 3: waits for `other`, too
+    send_another();        // 4
+    postgres.rollback(other);
+    gateway.step(); // read
+    gateway.step(); // holders: of 3 one has gone, of 1 none
+    postgres.commit(writer);
+    gateway.cycle();
+    expect_all_well();
+    EXPECT_EQ(gateway.dispatched(), Ids({2, 4, 1, 3}));
+}
+
+// The gaps of one transaction are probed in several statements, and it ends between two of them.
+TEST_F(LedgerTest, OneTransactionThatEndsBetweenTwoProbes) {
+    SimulatedGateway narrow(postgres, {.probe_ranges = 1});
+    const auto writer = postgres.begin(1), other = postgres.begin(2), fast = postgres.begin(3);
+    postgres.lock(other);
+    for (int i = 0; i < 3; ++i) {
+        postgres.send(writer); // 1, 3, 5
+        postgres.send(fast);
+    }
+    postgres.commit(fast);
+    narrow.cycle();
+    narrow.cycle();
+    postgres.rollback(other);
+    narrow.step(); // read
+    narrow.step(); // holders
+    narrow.step(); // probe: 1 is not there
+    postgres.commit(writer);
+    narrow.cycle();
+    narrow.cycle();
+    narrow.cycle();
+    EXPECT_EQ(narrow.dispatched(), Ids({2, 4, 6, 1, 3, 5}));
+    EXPECT_EQ(complaint(postgres, narrow), "");
+}
+
 TEST_F(LedgerTest, GapsWithTheSameHoldersAreOneGeneration) {
     const auto holder = postgres.begin(1);
     postgres.send(holder);
@@ -409,6 +517,7 @@ TEST_F(LedgerTest, GapsWithTheSameHoldersAreOneGeneration) {
         postgres.rollback(failing);
         gateway.cycle();
     }
+    gateway.cycle();
     EXPECT_EQ(gateway.ledger().stats().generations, 1u);
     EXPECT_EQ(gateway.ledger().stats().gaps, 101u);
     postgres.commit(holder);
@@ -453,6 +562,30 @@ TEST_F(LedgerTest, ManyDifferentHoldersAreABoundedNumberOfGenerations) {
     expect_all_well();
 }
 
+TEST_F(LedgerTest, SurplusGenerationsAreStillProbed) {
+    std::vector<SimulatedPostgres::Transaction> holders;
+    for (int i = 0; i < 100; ++i) {
+        holders.push_back(postgres.begin(1));
+        postgres.send(holders.back());
+        const auto other = postgres.begin(2);
+        postgres.send(other);
+        postgres.commit(other);
+        gateway.cycle();
+    }
+    const auto writer = postgres.begin(3), other = postgres.begin(2);
+    const Id id = postgres.send(writer);
+    postgres.send(other);
+    postgres.commit(other);
+    gateway.read_only();
+    postgres.commit(writer);
+    gateway.cycle();
+    gateway.cycle();
+    EXPECT_EQ(gateway.dispatched().back(), id);
+    for (const auto holder : holders)
+        postgres.rollback(holder);
+    expect_all_well();
+}
+
 TEST_F(LedgerTest, NothingIsAskedWhileThereAreNoGaps) {
     for (int i = 0; i < 10; ++i) {
         const auto writer = postgres.begin(1);
@@ -470,6 +603,7 @@ TEST_F(LedgerTest, AGapIsNotProbedWhileItsHoldersStay) {
     postgres.send(fast);
     postgres.commit(fast);
     gateway.cycle();
+    gateway.cycle(); // it could have been committed between read and holders
     const uint64_t before = gateway.probed_ranges();
     for (int i = 0; i < 10; ++i)
         gateway.cycle();
@@ -486,10 +620,18 @@ TEST(Ledger, BeginsWithTheGapsThatItIsGiven) {
     EXPECT_TRUE(ledger.is_gap(4));
     EXPECT_TRUE(ledger.is_decided(6));
     EXPECT_FALSE(ledger.is_decided(11));
+    ledger.saw({});
     ledger.hold({});
     const auto ranges = ledger.due(10);
-    EXPECT_EQ(ranges, (std::vector<IdRange>{{3, 5}}));
+    ASSERT_EQ(ranges, (std::vector<IdRange>{{3, 5}}));
     ledger.probed(ranges, std::array<Id, 1>{4});
+    EXPECT_TRUE(ledger.due(10).empty());
+    EXPECT_TRUE(ledger.is_gap(3)) << "who drew it may have ended after the snapshot";
+    ledger.saw({});
+    ledger.hold({});
+    const auto left = ledger.due(10);
+    ASSERT_EQ(left, (std::vector<IdRange>{{3, 3}, {5, 5}}));
+    ledger.probed(left, {});
     EXPECT_TRUE(ledger.due(10).empty());
     EXPECT_FALSE(ledger.has_gaps());
     EXPECT_EQ(ledger.stats().filled, 1u);

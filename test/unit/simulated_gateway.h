@@ -5,6 +5,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ledger.h"
@@ -18,6 +19,7 @@ public:
         size_t read_rows = 256;
         size_t probe_ranges = 1000;
         size_t probe_rows = 256;
+        bool looks_up_first = false; // as the gateway does when it has many gaps
     };
 
     explicit SimulatedGateway(const SimulatedPostgres& postgres) : SimulatedGateway(postgres, Limits()) {}
@@ -28,12 +30,13 @@ public:
 
     // One statement and what follows from its answer. True when that was the last one of the cycle.
     bool step() {
+        ++statements_;
         switch (next_) {
         case READ:
             read();
             break;
         case HOLDERS:
-            ledger_.hold(postgres_.holders());
+            hold();
             go_on();
             break;
         case PROBE:
@@ -66,46 +69,54 @@ public:
 
 private:
     void read() {
-        ++statements_;
-        incoming_ = postgres_.rows_above(ledger_.max_seen(), limits_.read_rows);
+        if (limits_.looks_up_first && ledger_.has_gaps()) {
+            snapshot_ = postgres_.snapshot();
+            hold();
+        }
+        in_snapshot_ = ledger_.has_gaps();
+        snapshot_ = postgres_.snapshot();
+        incoming_ = postgres_.rows_above(snapshot_, ledger_.max_seen(), limits_.read_rows);
         full_ = incoming_.size() == limits_.read_rows;
-        ledger_.saw(incoming_);
+        if (ledger_.saw(incoming_))
+            dispatch(incoming_);
         if (ledger_.has_gaps())
             next_ = HOLDERS;
         else
             go_on();
     }
+    void hold() {
+        if (!in_snapshot_)
+            snapshot_ = postgres_.snapshot();
+        ledger_.hold(postgres_.holders(snapshot_));
+    }
     void probe() {
-        ++statements_;
         probed_ranges_ += ranges_.size();
-        std::vector<Id> found = postgres_.rows(ranges_, limits_.probe_rows);
+        std::vector<Id> found = postgres_.rows(snapshot_, ranges_, limits_.probe_rows);
         if (found.size() == limits_.probe_rows) { // nothing is said of what comes after the last one
             std::erase_if(ranges_, [&](const IdRange& range) { return range.first > found.back(); });
             ranges_.back().last = std::min(ranges_.back().last, found.back());
         }
         ledger_.probed(ranges_, found);
-        dispatch(std::move(found));
+        dispatch(found);
         go_on();
     }
     void go_on() {
         ranges_ = ledger_.due(limits_.probe_ranges);
         if (ranges_.empty())
-            dispatch({});
+            dispatch(incoming_);
         next_ = ranges_.empty() ? READ : PROBE;
     }
-    // What the probe found, and what is settled of the read.
-    void dispatch(std::vector<Id> found) {
-        const auto settled = std::ranges::upper_bound(incoming_, ledger_.settled());
-        found.insert(found.end(), incoming_.begin(), settled);
-        incoming_.erase(incoming_.begin(), settled);
-        std::ranges::sort(found);
-        dispatched_.insert(dispatched_.end(), found.begin(), found.end());
+    void dispatch(std::vector<Id>& rows) {
+        dispatched_.insert(dispatched_.end(), rows.begin(), rows.end());
+        rows.clear();
     }
 
     const SimulatedPostgres& postgres_;
     const Limits limits_;
     Ledger ledger_;
     enum { READ, HOLDERS, PROBE } next_ = READ;
+    SimulatedPostgres::Snapshot snapshot_; // of the statement, or of the whole cycle
+    bool in_snapshot_ = false;
     std::vector<Id> incoming_;
     std::vector<IdRange> ranges_;
     std::vector<Id> dispatched_;
@@ -132,6 +143,16 @@ inline std::string complaint(const SimulatedPostgres& postgres, const SimulatedG
     }
     if (!gateway.ledger().gaps().empty())
         return std::to_string(gateway.ledger().gaps().size()) + " gaps are still open";
+    // What one transaction sent stays in the order in which it was sent.
+    std::vector<Id> newest(postgres.transactions()); // of each transaction, so far
+    for (const auto& draw : postgres.draws()) {
+        if (!postgres.is_committed(draw))
+            continue;
+        const Id before = std::exchange(newest[draw.by], draw.id);
+        if (before != 0 && place[static_cast<size_t>(before)] > place[static_cast<size_t>(draw.id)])
+            return std::to_string(draw.id) + " was dispatched before " + std::to_string(before) +
+                   " of the same transaction";
+    }
     // Whoever drew an id could know of everything that was seen before.
     std::vector<const SimulatedPostgres::Draw*> causes;
     for (const auto& draw : postgres.draws())

@@ -3,7 +3,8 @@
 //
 // Every step that another process can observe is a step of its own: lock, draw, insert, become visible,
 // release the lock. A transaction loses its name in pg_locks when it becomes visible, in the same instant
-// (both happen under ProcArrayLock); a prepared one keeps its name until it has released its lock.
+// (both happen under ProcArrayLock); a prepared one keeps its name until it has released its lock, unless the
+// snapshot of who asks shows it.
 #pragma once
 
 #include <algorithm>
@@ -69,11 +70,7 @@ public:
         end(t);
     }
     // The second half of both.
-    void release(Transaction t) {
-        transactions_[t].locks = false;
-        if (transactions_[t].visible && transactions_[t].prepared)
-            publish(t);
-    }
+    void release(Transaction t) { transactions_[t].locks = false; }
 
     Id send(Transaction t) {
         lock(t);
@@ -112,27 +109,38 @@ public:
 
     // --- what the gateway asks ---
 
-    // Each is one statement, with a snapshot of its own.
-    std::vector<Id> rows_above(Id id, size_t limit) const { return rows({{id + 1, INT64_MAX}}, limit); }
-    std::vector<Id> rows(const std::vector<IdRange>& ranges, size_t limit) const {
+    // Which transactions it shows.
+    using Snapshot = std::vector<bool>;
+
+    Snapshot snapshot() const {
+        Snapshot shown;
+        for (const State& transaction : transactions_)
+            shown.push_back(transaction.visible);
+        return shown;
+    }
+    std::vector<Id> rows_above(const Snapshot& snapshot, Id id, size_t limit) const {
+        return rows(snapshot, {{id + 1, INT64_MAX}}, limit);
+    }
+    std::vector<Id> rows(const Snapshot& snapshot, const std::vector<IdRange>& ranges, size_t limit) const {
         std::vector<Id> found;
         for (const IdRange& range : ranges)
             for (size_t i = static_cast<size_t>(std::max<Id>(range.first, 1)) - 1;
                  i < draws_.size() && draws_[i].id <= range.last && found.size() < limit; ++i)
-                if (draws_[i].inserted && transactions_[draws_[i].by].visible)
+                if (draws_[i].inserted && draws_[i].by < snapshot.size() && snapshot[draws_[i].by])
                     found.push_back(draws_[i].id);
         return found;
     }
-    std::vector<Holder> holders() const {
+    std::vector<Holder> holders(const Snapshot& snapshot) const {
         std::vector<Holder> holders;
-        for (const State& transaction : transactions_)
-            if (transaction.locks)
-                holders.push_back(transaction.name);
+        for (Transaction t = 0; t < transactions_.size(); ++t)
+            if (transactions_[t].locks && !(transactions_[t].prepared && t < snapshot.size() && snapshot[t]))
+                holders.push_back(transactions_[t].name);
         return holders;
     }
 
     // --- what the judge knows ---
 
+    size_t transactions() const { return transactions_.size(); }
     const std::vector<Draw>& draws() const { return draws_; }
     bool is_committed(const Draw& draw) const { return draw.inserted && transactions_[draw.by].visible; }
 
@@ -153,11 +161,10 @@ private:
     void end(Transaction t) {
         State& transaction = transactions_[t];
         transaction.ended = true;
-        if (transaction.prepared)
-            return;
-        transaction.name &= ~uint64_t{UINT32_MAX};
         if (transaction.visible)
             publish(t);
+        if (!transaction.prepared)
+            transaction.name &= ~uint64_t{UINT32_MAX};
     }
     void publish(Transaction t) {
         ++now_;
