@@ -23,8 +23,8 @@ constexpr int PROBE_RANGES = 1000;
 // Without any doorbell the table is read this often.
 constexpr uint64_t SAFETY_MS = 1000;
 
-// While gaps are open their holders are looked up again after this time, doubled each time up to SAFETY_MS: a
-// holder lets go of its lock a moment after it rings.
+// While gaps are open their holders are looked up again after this time, doubled each time up to SAFETY_MS
+// while nothing happens: a holder may have let go of its lock a moment ago, and does so after it has rung.
 constexpr uint64_t FIRST_RECHECK_MS = 10;
 
 // Of a table that was not followed before the newest rows are kept, for clients that come back.
@@ -294,7 +294,8 @@ void Database::rest() {
         return cycle();
     if (!ledger_.has_gaps())
         return;
-    recheck_ms_ = std::clamp(recheck_ms_ * 2, FIRST_RECHECK_MS, SAFETY_MS);
+    recheck_ms_ =
+        ledger_.is_due() ? FIRST_RECHECK_MS : std::clamp(recheck_ms_ * 2, FIRST_RECHECK_MS, SAFETY_MS);
     recheck_.start(recheck_ms_, [this] { cycle(); });
 }
 

@@ -116,6 +116,10 @@ void Ledger::probed(std::span<const IdRange> ranges, std::span<const Id> found) 
     probe_from_ = ranges.back().last + 1;
 }
 
+bool Ledger::is_due() const {
+    return std::ranges::any_of(generations_, &Generation::due_next);
+}
+
 void Ledger::merge_generations() {
     std::erase_if(generations_, [](const Generation& generation) { return generation.ids.empty(); });
     for (size_t i = generations_.size(); i-- > 1;) {

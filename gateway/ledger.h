@@ -80,6 +80,9 @@ public:
     // its last id: leave that out of `ranges`.
     void probed(std::span<const IdRange> ranges, std::span<const Id> found);
 
+    // True when the next snapshot may show gaps: a holder has gone since this one was taken.
+    bool is_due() const;
+
     // The connection was lost: what was read and not dispatched will be read again. The holders are
     // forgotten, since they may have other names afterwards (a prepared transaction after a restart of the
     // server): the next hold() notes them afresh, and everything is probed.

@@ -258,6 +258,7 @@ TEST_F(LedgerTest, TheHolderEndsBetweenReadAndHolders) {
     postgres.commit(slow); // nobody is left whom the gap could be noted for
     gateway.cycle();
     EXPECT_TRUE(gateway.ledger().is_gap(1)) << "the snapshot of the read did not show it";
+    EXPECT_TRUE(gateway.ledger().is_due()) << "and the next one should be taken soon";
     gateway.cycle();
     EXPECT_EQ(gateway.dispatched(), Ids({2, 1}));
     expect_all_well();
@@ -608,6 +609,7 @@ TEST_F(LedgerTest, AGapIsNotProbedWhileItsHoldersStay) {
     for (int i = 0; i < 10; ++i)
         gateway.cycle();
     EXPECT_EQ(gateway.probed_ranges(), before);
+    EXPECT_FALSE(gateway.ledger().is_due());
     postgres.commit(slow);
     expect_all_well();
 }
