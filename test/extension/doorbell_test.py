@@ -560,6 +560,18 @@ def test_neither_backend_nor_worker_grows(database, cluster):
     eventually(lambda: stat(database, "queue_used") == 0)
 
 
+def test_one_session_warns_that_ids_run_out(make_database):
+    for database in (make_database(), make_database()):
+        notices = []
+        database.execute("SELECT setval('bus_bus_id_seq', 2000000000)")
+        for _ in range(3):
+            with database.connect() as connection:
+                connection.add_notice_handler(lambda diag: notices.append(diag.message_primary))
+                connection.execute("SELECT bus_sendone('c', 't', '1')")
+        assert len(notices) == 1 and "run out" in notices[0]
+        assert "run out" in stat(database, "warning")
+
+
 def test_only_superusers_reset_the_counters(database):
     database.execute("CREATE ROLE bus_reader")
     try:
