@@ -49,18 +49,30 @@ std::span<const Position> Positions::from(Position position) const {
 
 // --- what the database tells ---
 
-void FanOut::publish(BatchPtr batch, Position keep_from) {
-    evict(keep_from);
+void FanOut::enqueue(BatchPtr batch, Position keep_from) {
+    keep_from_ = std::max(keep_from_, keep_from);
     if (!batch || batch->empty())
         return;
-    for (const Notification& notification : *batch)
+    for (const Notification& notification : *batch) {
+        enqueued_bytes_ += notification.element.size();
         if (const Channel* const target = record(notification))
             for (const Channel::Entry& entry : target->subscribers)
                 touch(*entry.subscriber, notification);
+    }
     batches_.push_back(std::move(batch));
-    for (Subscriber* subscriber : touched_)
+    if (enqueued_bytes_ > bounds_.enqueued_bytes)
+        flush();
+}
+
+void FanOut::flush() {
+    enqueued_bytes_ = 0;
+    flushing_.swap(touched_);
+    for (Subscriber* const subscriber : flushing_) {
+        subscriber->touched_ = false;
         flush(*subscriber);
-    touched_.clear();
+    }
+    flushing_.clear();
+    evict(keep_from_);
 }
 
 void FanOut::adopt(BatchPtr batch) {
@@ -85,7 +97,7 @@ Channel* FanOut::record(const Notification& notification) {
 
 void FanOut::touch(Subscriber& subscriber, const Notification& notification) {
     if (!subscriber.behind_) {
-        subscriber.behind_ = subscriber.only_ = true;
+        subscriber.behind_ = subscriber.only_ = subscriber.touched_ = true;
         subscriber.next_ = notification.position;
         touched_.push_back(&subscriber);
         return;
@@ -97,9 +109,8 @@ void FanOut::touch(Subscriber& subscriber, const Notification& notification) {
 }
 
 void FanOut::flush(Subscriber& subscriber) {
-    if (!subscriber.only_)
+    if (!std::exchange(subscriber.only_, false))
         return drain(subscriber);
-    subscriber.only_ = false;
     if (subscriber.held_)
         return;
     if (!subscriber.writable())
@@ -127,12 +138,15 @@ void FanOut::evict(Position keep_from) {
 }
 
 void FanOut::forget_history(Position head) {
+    flush();
     evict(head_ + 1);
     head_ = head;
+    keep_from_ = 0;
     frame_cache_.clear();
 }
 
 void FanOut::forget(std::span<const Position> positions) {
+    flush();
     for (const Position position : positions) {
         if (position < oldest() || position > head_)
             continue;
@@ -145,6 +159,8 @@ void FanOut::forget(std::span<const Position> positions) {
 // --- what subscribers ask ---
 
 void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> names, Position since) {
+    if (subscriber.touched_)
+        drain(subscriber); // what came on a channel that it leaves now
     const Position settled = subscriber.behind_ ? subscriber.next_ - 1 : head_;
     const bool first = subscriber.subscriptions_.empty() && subscriber.delivered_ == 0;
     since = std::min(since, head_);
@@ -173,6 +189,7 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
 
     const Position begin = std::max(since, subscriber.floor_);
     Position from = settled;
+    subscriber.subscriptions_.reserve(wanted.size()); // and no more: most subscribe once
     for (Channel* const channel : wanted)
         if (!std::ranges::binary_search(kept, channel)) {
             add_subscription(subscriber, *channel, begin);
@@ -199,7 +216,9 @@ void FanOut::unsubscribe(Subscriber& subscriber) {
         remove_subscription(subscriber, subscriber.subscriptions_.size() - 1);
         release_channel(last);
     }
-    subscriber.behind_ = false;
+    if (std::exchange(subscriber.touched_, false))
+        std::erase(touched_, &subscriber);
+    subscriber.behind_ = subscriber.only_ = false;
     subscriber.delivered_ = subscriber.floor_ = 0;
 }
 
@@ -209,6 +228,7 @@ void FanOut::release(Subscriber& subscriber) {
 }
 
 void FanOut::drain(Subscriber& subscriber) {
+    subscriber.only_ = false;
     if (!subscriber.behind_ || subscriber.held_)
         return;
     if (subscriber.next_ < oldest())
@@ -221,7 +241,7 @@ void FanOut::drain(Subscriber& subscriber) {
             subscriber.queued_ = 0;
             return;
         }
-        write(subscriber, collected_);
+        subscriber.queued_ -= std::min(subscriber.queued_, write(subscriber, collected_));
         subscriber.next_ = collected_.back() + 1;
     }
     if (subscriber.queued_ > bounds_.queue_bytes)
@@ -280,16 +300,19 @@ void FanOut::collect(const Subscriber& subscriber, std::vector<Position>& positi
     }
 }
 
-void FanOut::write(Subscriber& subscriber, std::span<const Position> positions) {
-    subscriber.write(
+// Returns the length of the frame.
+size_t FanOut::write(Subscriber& subscriber, std::span<const Position> positions) {
+    const std::string& frame =
         frame_cache_.frame(positions, subscriber.format_,
-                           [this](Position position) -> const Notification& { return at(position); }));
+                           [this](Position position) -> const Notification& { return at(position); });
+    subscriber.write(frame);
     subscriber.delivered_ = positions.back();
     subscriber.progress_us_ = now_us();
     if (!subscriber.catching_up_)
         read_to_socket.observe_us(subscriber.progress_us_ - at(positions.front()).dispatched_us);
     frames.add();
     deliveries.add(positions.size());
+    return frame.size();
 }
 
 // --- channels ---

@@ -73,7 +73,8 @@ private:
     bool behind_ = false;
     bool catching_up_ = false; // has not caught up since it asked for older notifications
     bool held_ = false;
-    bool only_ = false; // of the batch that is being published, next_ is all that concerns it
+    bool touched_ = false; // waits for flush()
+    bool only_ = false;    // of what is enqueued, next_ is all that concerns it
 };
 
 // Positions in ascending order, added at the end and taken from the front.
@@ -104,17 +105,25 @@ struct Channel {
 class FanOut {
 public:
     struct Bounds {
-        size_t queue_bytes;             // how much may wait for a subscriber that had caught up
-        int64_t queue_us;               // and for how long
-        size_t frame_bytes = 64 * 1024; // about the longest frame that a backlog is drained in
+        size_t queue_bytes;                 // how much may wait for a subscriber that had caught up
+        int64_t queue_us;                   // and for how long
+        size_t frame_bytes = 64 * 1024;     // about the longest frame that a backlog is drained in
+        size_t enqueued_bytes = 256 * 1024; // more than this does not wait for flush() to be called
     };
 
     explicit FanOut(Bounds bounds) : bounds_(bounds) {}
 
     // --- what the database tells ---
 
-    // The next notifications; the history before `keep_from` is forgotten.
-    void publish(BatchPtr batch, Position keep_from);
+    // The next notifications, to be written at the next flush(), which then forgets the history before
+    // `keep_from`. What comes in quick succession is written together: one frame for each subscriber, not one
+    // for each batch.
+    void enqueue(BatchPtr batch, Position keep_from);
+    void flush();
+    void publish(BatchPtr batch, Position keep_from) {
+        enqueue(std::move(batch), keep_from);
+        flush();
+    }
     // What was dispatched before this thread could: it can be replayed, and nobody is sent it now.
     void adopt(BatchPtr batch);
     // Nothing that was dispatched is known any more; positions go on after `head`.
@@ -157,7 +166,7 @@ private:
     void touch(Subscriber& subscriber, const Notification& notification);
     void flush(Subscriber& subscriber);
     void collect(const Subscriber& subscriber, std::vector<Position>& positions) const;
-    void write(Subscriber& subscriber, std::span<const Position> positions);
+    size_t write(Subscriber& subscriber, std::span<const Position> positions);
 
     Bounds bounds_;
     Position head_ = 0;
@@ -166,7 +175,9 @@ private:
     std::unordered_map<Id, Position> positions_;
     std::unordered_map<std::string_view, std::unique_ptr<Channel>>
         channels_; // the key is the channel's own name
-    std::vector<Subscriber*> touched_;
+    std::vector<Subscriber*> touched_, flushing_;
+    Position keep_from_ = 0;    // what flush() is to keep of the history
+    size_t enqueued_bytes_ = 0; // since the last flush()
     std::vector<Position> collected_;
     FrameCache frame_cache_;
 };

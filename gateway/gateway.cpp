@@ -141,11 +141,12 @@ void Gateway::begin(const std::string& database, std::vector<BatchPtr> kept, Pos
 void Gateway::publish(const std::string& database, BatchPtr batch, Position keep_from) {
     if (batch && !batch->empty())
         authorizers_->set_newest(database, std::ranges::max(*batch, {}, &Notification::id).id);
-    tell(database, [batch = std::move(batch), keep_from](Service&, Stream& stream) {
+    tell(database, [batch = std::move(batch), keep_from](Service& service, Stream& stream) {
         if (batch)
             for (const Notification& notification : *batch)
                 stream.newest = std::max(stream.newest, notification.id);
-        stream.fan_out.publish(batch, keep_from);
+        stream.fan_out.enqueue(batch, keep_from);
+        service.flush_soon(stream);
     });
 }
 

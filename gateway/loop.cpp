@@ -53,6 +53,8 @@ void Loop::run_inbox() {
     }
     for (const Task& task : tasks)
         task();
+    if (after_posted_)
+        after_posted_();
 }
 
 void Loop::every(uint64_t milliseconds, Task task) {

@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <uv.h>
@@ -29,6 +30,8 @@ public:
     void post(Task task);
     // Runs `task` every `milliseconds`, until the loop stops. From the loop's thread.
     void every(uint64_t milliseconds, Task task);
+    // Runs `task` whenever all that was posted so far has been run. Set it before start().
+    void after_posted(Task task) { after_posted_ = std::move(task); }
     // Ends the loop after the task that calls it. From the loop's thread.
     void stop() { uv_stop(&loop_); }
     void join();
@@ -44,6 +47,7 @@ private:
     std::mutex mutex_;
     std::vector<Task> inbox_;
     bool closed_ = false;
+    Task after_posted_;
     struct Timer {
         uv_timer_t handle;
         Task task;

@@ -78,6 +78,7 @@ bool Service::start() {
                    "(libwebsockets-evlib-uv)?");
         return false;
     }
+    loop_.after_posted([this] { flush(); });
     loop_.start("service", [this] { loop_.every(1000, [this] { tick(); }); });
     return true;
 }
@@ -93,6 +94,12 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
                 loop_.stop();
         });
     });
+}
+
+void Service::flush() {
+    for (Stream* const stream : to_flush_)
+        stream->fan_out.flush();
+    to_flush_.clear();
 }
 
 void Service::tick() {

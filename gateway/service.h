@@ -65,6 +65,8 @@ public:
 
     Stream* stream(const std::string& database);
     void set_ready(Stream& stream);
+    // Writes what is enqueued there when everything else that was told by now has been heard.
+    void flush_soon(Stream& stream) { to_flush_.push_back(&stream); }
     // Tells the pages that understand it that they have missed notifications of this database.
     void tell_outdated(Stream& stream);
     Authorizer& authorizer() { return *authorizer_; }
@@ -86,6 +88,7 @@ private:
     void configure(const Options& options);
     bool create_context();
     void adopt_now(Admission admission);
+    void flush();
     void tick();
 
     Options options_;
@@ -100,6 +103,7 @@ private:
     Admission* adopting_ = nullptr; // what libwebsockets is taking over right now
     std::atomic<size_t> connections_ = 0;
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
+    std::vector<Stream*> to_flush_;
     bool stopping_ = false;
     int64_t stop_at_us_ = 0;
     std::minstd_rand random_{std::random_device{}()};

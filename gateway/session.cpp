@@ -111,7 +111,9 @@ void Session::next_subscribe() {
     const Subscribe& subscribe = subscribes_.front();
     service_.authorizer().authorize(admission_, subscribe, !subscribed_, if_alive([this](Decision decision) {
                                         const Subscribe current = std::move(subscribes_.front());
-                                        subscribes_.pop_front();
+                                        subscribes_.erase(subscribes_.begin());
+                                        if (subscribes_.empty())
+                                            subscribes_.shrink_to_fit(); // for good, most of the time
                                         decided(current, std::move(decision));
                                     }));
 }

@@ -1,10 +1,10 @@
 // One client's conversation, whatever the transport: its subscribe events in order, and where it goes on.
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "admission.h"
 #include "authorizer.h"
@@ -82,8 +82,8 @@ private:
     auto if_alive(Function function);
 
     const Admission admission_;
-    Stream* stream_ = nullptr;         // once it is subscribed
-    std::deque<Subscribe> subscribes_; // the first one is being worked on when busy_
+    Stream* stream_ = nullptr;          // once it is subscribed
+    std::vector<Subscribe> subscribes_; // the first one is being worked on when busy_
     bool busy_ = false;
     bool subscribed_ = false; // a first subscribe was granted
     bool knows_internal_ = false;

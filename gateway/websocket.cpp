@@ -59,7 +59,7 @@ const lws_protocols WebSocket::PROTOCOLS[] = {
      .callback = [](lws* wsi, lws_callback_reasons reason, void* user, void* in,
                     size_t length) { return WebSocket::callback(wsi, reason, user, in, length); },
      .per_session_data_size = sizeof(WebSocket*),
-     .rx_buffer_size = 512,
+     .rx_buffer_size = 256, // kept by every connection; a control frame must fit
      .id = 0,
      .user = nullptr,
      .tx_packet_size = 4096},
@@ -157,8 +157,7 @@ void WebSocket::on_received(std::string_view part) {
 bool WebSocket::too_fast(int64_t now_us) {
     const unsigned burst = service_.options().rate_limit_burst;
     const int64_t window = us(service_.options().rate_limit_delay) * burst;
-    while (!received_us_.empty() && now_us - received_us_.front() > window)
-        received_us_.pop_front();
+    std::erase_if(received_us_, [=](int64_t then) { return now_us - then > window; });
     received_us_.push_back(now_us);
     return received_us_.size() > burst;
 }

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <string>
+#include <vector>
 
 #include "session.h"
 
@@ -40,10 +40,10 @@ private:
     bool too_fast(int64_t now_us);
 
     lws* const wsi_;
-    std::string message_;             // the fragments so far of a message
-    std::deque<int64_t> received_us_; // of the last messages, for the rate limit
-    int64_t heard_us_;                // when anything was last received
-    int64_t pinged_us_ = 0;           // when the ping went out that has not been answered; 0: none
+    std::string message_;              // the fragments so far of a message
+    std::vector<int64_t> received_us_; // of the last messages, for the rate limit
+    int64_t heard_us_;                 // when anything was last received
+    int64_t pinged_us_ = 0;            // when the ping went out that has not been answered; 0: none
     int64_t expires_us_;
     int64_t closing_us_ = 0; // when close() was called; 0: it was not
     int close_code_ = 0;

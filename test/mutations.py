@@ -15,7 +15,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ["gateway/id_set.cpp", "gateway/ledger.cpp", "gateway/order_ring.cpp", "gateway/checkpoint.cpp",
-           "gateway/state_file.cpp", "gateway/fan_out.cpp", "gateway/frame_cache.cpp", "gateway/frame.cpp",
+           "gateway/state_file.cpp", "gateway/fan_out.cpp", "gateway/metrics.cpp", "gateway/frame_cache.cpp", "gateway/frame.cpp",
            "gateway/json.cpp", "test/unit/fan_out_test.cpp", "test/unit/id_set_test.cpp", "test/unit/ledger_test.cpp",
            "test/unit/ledger_simulation_test.cpp", "test/unit/state_file_test.cpp"]
 CYCLE = "test/unit/simulated_gateway.h"  # the cycle as database.cpp runs it

@@ -70,7 +70,7 @@ class Client:
     """The load client, in its own process on its own core."""
 
     def __init__(self, port, **options):
-        arguments = ["--server", f"127.0.0.1:{port}"]
+        arguments = ["--server", f"127.0.0.1:{port}", "--addresses", "16"]
         for name, value in options.items():
             arguments += ["--" + name.replace("_", "-"), str(value)]
         self.process = subprocess.Popen(pinned(CLIENT_CPU, BUILD / "load-client", *arguments), text=True,

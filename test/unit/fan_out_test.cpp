@@ -56,6 +56,19 @@ protected:
                  .element = "{\"id\":" + std::to_string(id) + ",\"message\":\"" + filling + "\"}"});
         fan_out.publish(std::move(batch), keep_from);
     }
+    // The same, to be written by flush().
+    void enqueue(Id id, std::string channel, Position keep_from = 0, size_t length = 0) {
+        auto batch = std::make_shared<Batch>();
+        batch->push_back(
+            {.id = id,
+             .position = ++head,
+             .fingerprint = 0,
+             .dispatched_us = now_us(),
+             .ahead = false,
+             .channel = std::move(channel),
+             .element = "{\"id\":" + std::to_string(id) + ",\"m\":\"" + std::string(length, 'x') + "\"}"});
+        fan_out.enqueue(std::move(batch), keep_from);
+    }
     void subscribe(Client& client, std::vector<std::string> channels, Position since) {
         fan_out.subscribe(client, channels, since);
     }
@@ -84,6 +97,83 @@ TEST_F(FanOutTest, ABatchIsOneFrameAndASingleNotificationToo) {
     publish({{3, "x"}});
     EXPECT_EQ(client.frames, (std::vector<std::string>{R"([{"id":1,"message":""},{"id":2,"message":""}])",
                                                        R"([{"id":3,"message":""}])"}));
+    fan_out.unsubscribe(client);
+}
+
+TEST_F(FanOutTest, BatchesThatComeTogetherAreOneFrame) {
+    Client client, other;
+    subscribe(client, {"x", "y"}, 0);
+    subscribe(other, {"y"}, 0);
+    enqueue(1, "x");
+    enqueue(2, "y");
+    EXPECT_TRUE(client.frames.empty());
+    fan_out.flush();
+    EXPECT_EQ(client.frames, std::vector<std::string>{R"([{"id":1,"m":""},{"id":2,"m":""}])"});
+    EXPECT_EQ(other.frames, std::vector<std::string>{R"([{"id":2,"m":""}])"});
+    fan_out.flush();
+    EXPECT_EQ(client.frames.size(), 1u);
+    fan_out.unsubscribe(client);
+    fan_out.unsubscribe(other);
+}
+
+TEST_F(FanOutTest, MuchThatComesTogetherDoesNotWait) {
+    FanOut small{
+        {.queue_bytes = 1'000'000, .queue_us = INT64_MAX, .frame_bytes = 200, .enqueued_bytes = 1000}};
+    Client client;
+    small.subscribe(client, std::vector<std::string>{"x"}, 0);
+    for (Position position = 1; position <= 100; ++position) {
+        auto batch = std::make_shared<Batch>();
+        batch->push_back({static_cast<Id>(position), position, 0, 0, false, "x",
+                          "{\"id\":" + std::to_string(position) + "}" + std::string(40, ' ')});
+        small.enqueue(std::move(batch), 0);
+    }
+    EXPECT_GT(client.ids().size(), 80u);
+    small.unsubscribe(client);
+}
+
+TEST_F(FanOutTest, WhoAsksOrGoesWhileSomethingIsEnqueued) {
+    Client leaves, goes, joins;
+    subscribe(leaves, {"x"}, 0);
+    subscribe(goes, {"x"}, 0);
+    enqueue(1, "x");
+    enqueue(2, "x");
+    subscribe(leaves, {"y"}, 2); // what came before is still its own
+    subscribe(joins, {"x"}, 1);
+    fan_out.unsubscribe(goes);
+    enqueue(3, "x");
+    fan_out.flush();
+    EXPECT_EQ(leaves.ids(), Ids({1, 2}));
+    EXPECT_EQ(goes.ids(), Ids());
+    EXPECT_EQ(joins.ids(), Ids({2, 3}));
+    fan_out.unsubscribe(leaves);
+    fan_out.unsubscribe(joins);
+}
+
+TEST_F(FanOutTest, TheHistoryIsForgottenAfterWhatIsEnqueuedIsWritten) {
+    Client client;
+    subscribe(client, {"x"}, 0);
+    enqueue(1, "x");
+    enqueue(2, "x", 2);
+    enqueue(3, "x", 3);
+    EXPECT_EQ(fan_out.oldest(), 1u);
+    fan_out.flush();
+    EXPECT_EQ(client.ids(), Ids({1, 2, 3}));
+    EXPECT_EQ(fan_out.oldest(), 3u);
+    EXPECT_FALSE(client.closed);
+    fan_out.unsubscribe(client);
+}
+
+TEST_F(FanOutTest, ABurstThatIsWrittenAtOnceIsNotBeingBehind) {
+    Client client;
+    subscribe(client, {"x"}, 0);
+    client.room = 12; // frames of 200 bytes
+    for (Id id = 1; id <= 20; ++id)
+        enqueue(id, "x", 0, 100);
+    fan_out.flush(); // 20 x 119 bytes against a bound of 1000
+    EXPECT_FALSE(client.closed);
+    client.room = 100;
+    fan_out.drain(client);
+    EXPECT_EQ(client.ids().size(), 20u);
     fan_out.unsubscribe(client);
 }
 
@@ -302,9 +392,12 @@ TEST_F(FanOutTest, RandomSchedulesDeliverExactlyOnce) {
                         if (subscribed[c].contains(name))
                             expected[c].insert(id);
                 }
-                many.publish(std::move(batch), 0);
+                many.enqueue(std::move(batch), 0);
+                if (random() % 2)
+                    many.flush();
             }
         }
+        many.flush();
         for (size_t c = 0; c < clients.size(); ++c) {
             clients[c].room = 1'000'000;
             many.drain(clients[c]);
