@@ -23,6 +23,7 @@ struct Admission {
     std::string database;       // that the client named, or empty
     std::string former_gateway; // the value of that cookie, or empty
     std::shared_ptr<const HttpRequest> request; // null for a WebSocket
+    std::shared_ptr<const void> seat;           // among the connections of its address (address_limits.h)
     std::shared_ptr<const Requester> requester; // who asks; null when the authorizer needs it not
 };
 

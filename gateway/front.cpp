@@ -39,10 +39,19 @@ int64_t deadline_after(Milliseconds milliseconds) {
     return now_us() + std::chrono::microseconds(milliseconds).count();
 }
 
+AddressLimits::Bounds address_bounds(const Options& options) {
+    return {.connections = options.max_connections_per_address,
+            .handshakes_second = options.max_handshakes_per_address};
+}
+
+// For those who are too many to be listened to first; most of them read it.
+constexpr std::string_view TOO_MANY =
+    "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
 } // namespace
 
 Front::Front(const Options& options, Surroundings surroundings)
-    : options_(options), max_connections_(options.max_connections),
+    : options_(options), addresses_(address_bounds(options)), max_connections_(options.max_connections),
       surroundings_(std::move(surroundings)), trust_{options.trusted_proxies, options.allowed_origins} {}
 
 Front::~Front() {
@@ -64,6 +73,7 @@ void Front::start() {
     loop_.start("front", [this] {
         watch_listeners();
         loop_.every(1000, [this] { tick(); });
+        loop_.every(100, [this] { surroundings_.watch_memory(); });
     });
 }
 
@@ -82,6 +92,7 @@ void Front::reconfigure(const Options& options) {
     loop_.post([this, options] {
         options_ = options;
         max_connections_ = options.max_connections;
+        addresses_.configure(address_bounds(options));
         trust_ = {options.trusted_proxies, options.allowed_origins};
     });
 }
@@ -116,12 +127,22 @@ void Front::accept(int listener) {
             return;
         }
         accepted.add();
+        const auto peer_address = Address::of(*address);
+        AddressLimits::Seat seat;
+        // A proxy's connections are told apart by its headers.
+        if (!trust_.is_proxy(peer_address) && !(seat = addresses_.take_seat(*peer_address))) {
+            answers.with({"429"}).add();
+            send(socket, TOO_MANY.data(), TOO_MANY.size(), MSG_NOSIGNAL);
+            close(socket);
+            continue;
+        }
         const int on = 1;
         setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on,
                    sizeof on); // fails on a unix socket, which needs it not
-        auto visitor = std::make_unique<Visitor>(
-            loop_.uv(), socket, Address::of(*address), options_.max_head_bytes,
-            deadline_after(options_.head_timeout), [this](Visitor& v) { on_event(v); });
+        auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, peer_address, options_.max_head_bytes,
+                                                 deadline_after(options_.head_timeout),
+                                                 [this](Visitor& v) { on_event(v); });
+        visitor->seat = std::move(seat);
         visitors_.emplace(visitor.get(), std::move(visitor));
     }
 }
@@ -170,7 +191,25 @@ std::optional<Response> Front::refuse_admission(const Admission& admission) cons
                     options_.max_connections);
         return Response::refusal(503, "too many connections").with("Retry-After", "5");
     }
+    if (surroundings_.memory_is_full())
+        return Response::refusal(503, "memory is full").with("Retry-After", "5");
     return surroundings_.authorizers.unavailable(admission.requester.get());
+}
+
+std::optional<Response> Front::refuse_address(Visitor& visitor, bool is_handshake) {
+    const auto address = client_address(visitor.head(), visitor.peer(), trust_);
+    if (!address)
+        return std::nullopt;
+    if (!visitor.seat)
+        visitor.seat = addresses_.take_seat(*address);
+    if (visitor.seat && (!is_handshake || addresses_.take_handshake(*address, now_us())))
+        return std::nullopt;
+    static log::Limited lines("connections of addresses that have too many", 1);
+    lines.write(log::Level::warning,
+                "a connection of {} was refused ({}); if that is your proxy, name it with --trusted-proxy",
+                address->text(),
+                visitor.seat ? "--max-handshakes-per-address" : "--max-connections-per-address");
+    return Response::refusal(429, "too many connections of your address").with("Retry-After", "5");
 }
 
 std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport transport) const {
@@ -180,6 +219,7 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
         return std::nullopt;
     Admission admission;
     admission.transport = transport;
+    admission.seat = visitor.seat;
     admission.database = query_value(*query, "db").value_or("");
     admission.former_gateway = head.cookie(GATEWAY_COOKIE).value_or("");
     if (surroundings_.authorizers.needs_requester()) {
@@ -197,6 +237,8 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
 Response Front::serve_websocket(Visitor& visitor) {
     const RequestHead& head = visitor.head();
     if (const auto refusal = judge_handshake(head))
+        return *refusal;
+    if (const auto refusal = refuse_address(visitor, true))
         return *refusal;
     auto admission = begin_admission(visitor, Transport::websocket);
     if (!admission)
@@ -224,6 +266,8 @@ Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
         return *problem;
     if (visitor.awaits_body())
         return {};
+    if (const auto refusal = refuse_address(visitor, is_stream))
+        return *refusal;
     auto admission = begin_admission(visitor, is_stream ? Transport::events : Transport::poll);
     if (!admission)
         return Response::refusal(400, "the query is malformed");
@@ -271,6 +315,7 @@ Response Front::serve_health(Visitor&) {
 void Front::tick() {
     log::Limited::report_suppressed();
     const int64_t now = now_us();
+    addresses_.tidy(now);
     for (auto it = visitors_.begin(); it != visitors_.end();) {
         Visitor& visitor = *it->second;
         ++it; // before the visitor may be erased

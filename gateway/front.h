@@ -10,6 +10,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "address_limits.h"
 #include "admission.h"
 #include "authorizers.h"
 #include "listening_socket.h"
@@ -22,8 +23,10 @@ namespace odoo_bus {
 class Front {
 public:
     struct Surroundings {
-        std::function<void(Admission)> admit;     // takes over the socket
-        std::function<size_t()> connections;      // that are admitted now
+        std::function<void(Admission)> admit; // takes over the socket
+        std::function<size_t()> connections;  // that are admitted now
+        std::function<void()> watch_memory;   // called ten times a second
+        std::function<bool()> memory_is_full;
         std::function<std::string()> unavailable; // empty, or why no database can be served
         Authorizers& authorizers;
     };
@@ -53,6 +56,9 @@ private:
     Response serve_script(Visitor& visitor);
     // A request whose answer a service thread gives.
     Response serve_http(Visitor& visitor, HttpRequest::Kind kind);
+    // Why its address can have no more, or nothing; takes its seat. A poll is no handshake: each answer is
+    // followed by another.
+    std::optional<Response> refuse_address(Visitor& visitor, bool is_handshake);
     // What the visitor's head says about an admission, without its socket; nothing when the query is
     // malformed.
     std::optional<Admission> begin_admission(Visitor& visitor, Transport transport) const;
@@ -61,6 +67,7 @@ private:
     void tick();
 
     Options options_;
+    AddressLimits addresses_;
     std::atomic<uint64_t> max_connections_; // options_' own, for other threads
     const Surroundings surroundings_;
     Loop loop_;

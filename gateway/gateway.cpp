@@ -8,6 +8,7 @@
 #include <spdlog/fmt/fmt.h>
 #include <sys/stat.h>
 
+#include "clock.h"
 #include "conninfo.h"
 #include "gateway_id.h"
 #include "log.h"
@@ -29,7 +30,11 @@ std::string make_state_dir(const std::string& path) {
 
 } // namespace
 
-Gateway::Gateway(const Options& options) : options_(options) {}
+Gateway::Gateway(const Options& options)
+    : options_(options), memory_(options.max_memory, [this](uint64_t bytes) {
+          for (const auto& service : services_)
+              service->shed(bytes / services_.size());
+      }) {}
 
 Gateway::~Gateway() {
     stop();
@@ -73,6 +78,8 @@ std::string Gateway::start() {
     front_ = std::make_unique<Front>(
         options_, Front::Surroundings{.admit = [this](Admission admission) { admit(std::move(admission)); },
                                       .connections = [this] { return connections(); },
+                                      .watch_memory = [this] { memory_.check(now_us()); },
+                                      .memory_is_full = [this] { return memory_.is_reached(); },
                                       .unavailable = [this] { return reader_->unavailable(); },
                                       .authorizers = *authorizers_});
     if (std::string problem = front_->listen(); !problem.empty())
@@ -106,6 +113,7 @@ void Gateway::stop() {
 
 void Gateway::reconfigure(const Options& options) {
     front_->reconfigure(options);
+    memory_.configure(options.max_memory);
     authorizers_->reconfigure(options);
     for (const auto& service : services_)
         service->reconfigure(options);
@@ -178,6 +186,8 @@ std::vector<std::string> Gateway::not_ready() const {
         reasons.emplace_back("the gateway stops");
     if (connections() >= front_->max_connections())
         reasons.emplace_back("--max-connections is reached");
+    if (memory_.is_reached())
+        reasons.emplace_back("--max-memory is reached");
     return reasons;
 }
 

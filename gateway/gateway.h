@@ -9,6 +9,7 @@
 #include "audience.h"
 #include "authorizers.h"
 #include "front.h"
+#include "memory_ceiling.h"
 #include "metrics_server.h"
 #include "options.h"
 #include "reader.h"
@@ -44,6 +45,7 @@ private:
     std::vector<std::string> not_ready() const;
 
     const Options options_;
+    MemoryCeiling memory_;
     std::unique_ptr<Authorizers> authorizers_;
     std::vector<std::unique_ptr<Service>> services_;
     std::unique_ptr<Reader> reader_;

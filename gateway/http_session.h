@@ -18,6 +18,7 @@ public:
     bool writable() override { return wire_.is_clear() && !closing_us_; }
     void want_writable() override;
     void close(int code, std::string_view reason) override;
+    size_t held_bytes() const override { return wire_.waiting(); }
     void tick(int64_t now_us) override;
 
 protected:

@@ -112,6 +112,29 @@ std::vector<OptionDefinition> build_table() {
 
         {"max-connections", "N", bounds, "Refuse further connections with 503.", RELOADS,
          count_field(&O::max_connections, uint64_t{1}, uint64_t{10'000'000})},
+        {"max-connections-per-address", "N", bounds,
+         "Refuse further connections of one address (of IPv6, its /64) with 429; 0: do not count. Behind a "
+         "proxy the "
+         "address is the one that --trusted-proxy names; a trusted proxy's own connections are not counted.",
+         RELOADS, count_field(&O::max_connections_per_address, uint64_t{0}, uint64_t{10'000'000})},
+        {"max-handshakes-per-address", "N", bounds,
+         "Refuse more handshakes than this a second of one address with 429, when it has used up those of 5 "
+         "seconds; 0: "
+         "do not count.",
+         RELOADS, count_field(&O::max_handshakes_per_address, uint64_t{0}, uint64_t{1'000'000})},
+        {"max-memory", "BYTES", bounds,
+         "When the process has more memory than this, refuse new connections with 503, and close those with "
+         "1013 that "
+         "hold the most; 0: do not look. History (--history-bytes for each database) is part of it.",
+         RELOADS, bytes_field(&O::max_memory, 0, 1024 * GIB)},
+        {"max-receive-rate", "BYTES", bounds,
+         "Close with 1013 a client that sends more than this a second for 10 seconds, pings and all, beyond "
+         "a message of "
+         "--max-message-bytes.",
+         RELOADS, bytes_field(&O::max_receive_rate, 128, 1 * GIB)},
+        {"message-timeout", "SECONDS", bounds,
+         "Close with 1013 a client that has not finished a message after this time.", RELOADS,
+         seconds_field(&O::message_timeout, 0.1, 86'400)},
         {"max-channels", "N", bounds, "Refuse a subscription that names more channels.", RELOADS,
          count_field(&O::max_channels, uint64_t{1}, uint64_t{100'000})},
         {"max-head-bytes", "BYTES", bounds, "Refuse larger request heads, cookies and all, with 431.",

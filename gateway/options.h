@@ -68,6 +68,11 @@ struct Options {
     Milliseconds keep_alive{3'600'000}; // plus a random 0 to 50 %
     Milliseconds heartbeat{15'000};
     Milliseconds poll_hold{50'000};
+    uint64_t max_connections_per_address = 1'000;
+    uint64_t max_handshakes_per_address = 200; // a second
+    uint64_t max_memory = uint64_t{2} << 30;
+    uint64_t max_receive_rate = 64 << 10; // bytes a second
+    Milliseconds message_timeout{30'000};
     uint64_t max_head_bytes = 16 << 10;
     Milliseconds head_timeout{10'000};
     uint64_t max_connections = 50'000;

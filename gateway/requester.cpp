@@ -62,6 +62,13 @@ bool Trust::is_proxy(const std::optional<Address>& peer) const {
            std::ranges::any_of(proxies, [&peer](const Network& each) { return each.contains(*peer); });
 }
 
+std::optional<Address> client_address(const RequestHead& head, const std::optional<Address>& peer,
+                                      const Trust& trust) {
+    if (!trust.is_proxy(peer))
+        return peer;
+    return Address::parse(last_element(head.joined("x-forwarded-for")));
+}
+
 Requester make_requester(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust) {
     const auto one = [&head](std::string_view name) {
         return without_tabs(std::string(head.first(name).value_or("")));

@@ -44,6 +44,11 @@ struct Trust {
     bool is_proxy(const std::optional<Address>& peer) const;
 };
 
+// Whose connection it is: the browser's address as its proxy names it, or the other end of the connection.
+// Nothing when that is a proxy which does not say.
+std::optional<Address> client_address(const RequestHead& head, const std::optional<Address>& peer,
+                                      const Trust& trust);
+
 Requester make_requester(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust);
 
 } // namespace odoo_bus

@@ -2,6 +2,7 @@
 #include "service.h"
 
 #include <algorithm>
+#include <functional>
 
 #include <libwebsockets.h>
 #include <unistd.h>
@@ -22,6 +23,11 @@ const metrics::Gauge behind("odoo_bus_backlogged_connections",
 const metrics::Gauge
     behind_bytes("odoo_bus_backlog_bytes",
                  "Bytes of the frames that backlogged connections have still to be sent; no copies.");
+
+const metrics::Counter shed_connections("odoo_bus_shed_connections_total",
+                                        "Connections that were closed because of --max-memory.");
+
+constexpr int TRY_AGAIN_LATER = 1013;
 
 } // namespace
 
@@ -157,6 +163,24 @@ void Service::tell(const std::string& database, std::function<void(Stream&)> tel
                 FanOut::Bounds{.queue_bytes = options_.max_queue_bytes,
                                .queue_us = std::chrono::microseconds(options_.max_queue_seconds).count()});
         tell(*stream);
+    });
+}
+
+void Service::shed(uint64_t bytes) {
+    loop_.post([this, bytes] {
+        std::vector<std::pair<size_t, Session*>> held;
+        for (Session* const session : sessions_)
+            if (const size_t each = session->held_bytes())
+                held.emplace_back(each, session);
+        std::ranges::sort(held, std::greater());
+        uint64_t freed = 0;
+        for (const auto& [each, session] : held) {
+            if (freed >= bytes)
+                break;
+            freed += each;
+            shed_connections.add();
+            session->close_at_once(TRY_AGAIN_LATER, "memory is full");
+        }
     });
 }
 

@@ -59,6 +59,8 @@ public:
     // Runs `tell` with the stream of a database, which is created when it is first named.
     void tell(const std::string& database, std::function<void(Stream&)> tell);
     void reconfigure(const Options& options);
+    // Closes those who hold the most memory, until it is about so many bytes.
+    void shed(uint64_t bytes);
     size_t connections() const { return connections_.load(std::memory_order_relaxed); }
 
     // --- from this service's own thread ---

@@ -33,6 +33,11 @@ public:
     // Ends the connection with this code when what is being written has gone. Further calls change nothing.
     virtual void close(int code, std::string_view reason) = 0;
 
+    // Does not wait for a client that does not read.
+    virtual void close_at_once(int code, std::string_view reason) { close(code, reason); }
+    // About what would be free without it, but for the connection itself.
+    virtual size_t held_bytes() const { return 0; }
+
     // About once a second: time-outs and slow clients.
     virtual void tick(int64_t now_us) = 0;
 

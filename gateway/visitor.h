@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -24,6 +25,8 @@ public:
     Visitor& operator=(const Visitor&) = delete;
 
     RequestHead& head() { return head_; }
+    // Its place among the connections of its address (address_limits.h).
+    std::shared_ptr<const void> seat;
     // The other end of the connection; nothing on a unix socket.
     const std::optional<Address>& peer() const { return peer_; }
     bool is_over() const { return over_; }

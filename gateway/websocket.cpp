@@ -8,6 +8,7 @@
 #include <spdlog/fmt/fmt.h>
 #include <sys/socket.h>
 
+#include "bytes_received.h"
 #include "clock.h"
 #include "log.h"
 #include "metrics.h"
@@ -47,6 +48,9 @@ constexpr size_t MAX_CLOSE_REASON = 123;
 
 // How long a client may take to read and answer a close frame.
 constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
+
+// --max-receive-rate is the mean of so long a time.
+constexpr int64_t RECEIVE_WINDOW_US = 10'000'000;
 
 int64_t us(Milliseconds milliseconds) {
     return std::chrono::microseconds(milliseconds).count();
@@ -116,7 +120,7 @@ int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
 }
 
 WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
-    : Session(service, std::move(admission)), wsi_(wsi), heard_us_(now_us()) {
+    : Session(service, std::move(admission)), wsi_(wsi), heard_us_(now_us()), counted_us_(heard_us_) {
     expires_us_ = heard_us_ + service.lifetime_us();
     service.enter(*this);
 }
@@ -137,8 +141,11 @@ void WebSocket::on_received(std::string_view part) {
     const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
     if (!whole) {
         message_ += part;
+        if (!message_since_us_)
+            message_since_us_ = now;
         return;
     }
+    message_since_us_ = 0;
     if (too_fast(now))
         return close(TRY_AGAIN_LATER, "too many messages");
     // A binary frame is the page's liveness probe: its arrival is all that it says.
@@ -162,6 +169,25 @@ bool WebSocket::too_fast(int64_t now_us) {
     return received_us_.size() > burst;
 }
 
+// Pings, empty fragments and what else libwebsockets keeps to itself.
+bool WebSocket::too_much(int64_t now_us) {
+    const int64_t elapsed = now_us - counted_us_;
+    if (elapsed < RECEIVE_WINDOW_US)
+        return false;
+    const auto received = bytes_received(lws_get_socket_fd(wsi_));
+    if (!received)
+        return false;
+    counted_us_ = now_us;
+    const uint64_t bytes = *received - std::exchange(counted_bytes_, *received);
+    const double allowed =
+        static_cast<double>(service_.options().max_receive_rate) * static_cast<double>(elapsed) / 1e6;
+    return static_cast<double>(bytes) > allowed + static_cast<double>(service_.options().max_message_bytes);
+}
+
+size_t WebSocket::held_bytes() const {
+    return message_.size() + unsent_;
+}
+
 bool WebSocket::writable() {
     return !closing_us_ && !wants_writable_ && !lws_partial_buffered(wsi_);
 }
@@ -175,6 +201,8 @@ void WebSocket::write(const std::string& frame) {
     sent_bytes.add(frame.size() - FRAME_HEADROOM);
     // A failure shows as a closed connection when libwebsockets next looks at it.
     lws_write(wsi_, payload, frame.size() - FRAME_HEADROOM, LWS_WRITE_TEXT);
+    if (lws_partial_buffered(wsi_))
+        unsent_ += static_cast<uint32_t>(frame.size());
 }
 
 void WebSocket::want_writable() {
@@ -185,6 +213,7 @@ void WebSocket::want_writable() {
 
 void WebSocket::on_writable_callback() {
     wants_writable_ = false;
+    unsent_ = 0;
     if (closing_us_)
         return write_close();
     if (std::exchange(ping_due_, false)) {
@@ -203,6 +232,13 @@ void WebSocket::close(int code, std::string_view reason) {
     close_code_ = code;
     close_reason_ = reason;
     lws_callback_on_writable(wsi_);
+}
+
+void WebSocket::close_at_once(int code, std::string_view reason) {
+    const bool reads = writable();
+    close(code, reason);
+    if (!reads)
+        drop();
 }
 
 // We write the close frame ourselves: Debian's libwebsockets, asked to end a connection by the answer to this
@@ -234,6 +270,10 @@ void WebSocket::tick(int64_t now_us) {
     }
     if (now_us > expires_us_)
         return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
+    if (message_since_us_ && now_us - message_since_us_ > us(service_.options().message_timeout))
+        return close(TRY_AGAIN_LATER, "a message takes too long");
+    if (too_much(now_us))
+        return close(TRY_AGAIN_LATER, "too many bytes");
     if (pinged_us_ && now_us - pinged_us_ > us(service_.options().pong_timeout)) {
         unanswered.add();
         log::debug("dropping a connection whose client does not answer a ping");

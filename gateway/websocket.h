@@ -26,6 +26,9 @@ public:
     void want_writable() override;
     void close(int code, std::string_view reason) override;
 
+    void close_at_once(int code, std::string_view reason) override;
+    size_t held_bytes() const override;
+
     void tick(int64_t now_us) override;
 
 private:
@@ -38,16 +41,21 @@ private:
     void write_close();
     void drop();
     bool too_fast(int64_t now_us);
+    bool too_much(int64_t now_us);
 
     lws* const wsi_;
     std::string message_;              // the fragments so far of a message
     std::vector<int64_t> received_us_; // of the last messages, for the rate limit
+    int64_t message_since_us_ = 0;     // when its first fragment came; 0: none has
     int64_t heard_us_;                 // when anything was last received
     int64_t pinged_us_ = 0;            // when the ping went out that has not been answered; 0: none
     int64_t expires_us_;
+    int64_t counted_us_; // when counted_bytes_ had been received
+    uint64_t counted_bytes_ = 0;
     int64_t closing_us_ = 0; // when close() was called; 0: it was not
     int close_code_ = 0;
     std::string close_reason_;
+    uint32_t unsent_ = 0; // about what libwebsockets keeps of a frame that the socket did not take whole
     bool close_written_ = false;
     bool wants_writable_ = false;
     bool ping_due_ = false;

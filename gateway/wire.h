@@ -28,6 +28,8 @@ public:
     Wire& operator=(const Wire&) = delete;
 
     bool is_clear() const { return waiting_.empty() && !finishing_; }
+    // Bytes that wait for the socket.
+    size_t waiting() const { return waiting_.size(); }
     // What the socket does not take now waits. A failure shows later, as on_gone().
     void send(std::string_view bytes);
     void want_drained();

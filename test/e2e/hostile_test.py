@@ -1,0 +1,180 @@
+"""Clients that are slow, dead or hostile: each is bounded, and costs the others nothing."""
+import asyncio
+import contextlib
+import socket
+import time
+
+import pytest
+
+from harness.client import BINARY, TEXT, BusClient, RawClient, encode_frame
+from harness.wait import until
+from metrics_test import Metrics, metrics  # noqa: F401
+
+CONTINUATION, PING = 0x0, 0x9
+
+
+def connect(gateway):
+    return RawClient(("127.0.0.1", gateway.port))
+
+
+async def other_is_served(gateway, database, payload):
+    async with BusClient(gateway.url, ["x"]) as other:
+        await other.subscribed()
+        database.sendone("x", payload=payload)
+        await other.wait_payload(payload)
+
+
+def test_a_head_that_comes_byte_by_byte(make_gateway, database):
+    gateway = make_gateway(database, head_timeout=0.5).start()
+    with connect(gateway) as client:
+        head = b"GET /websocket HTTP/1.1\r\nHost: " + b"x" * 10_000
+        begin = time.monotonic()
+        with contextlib.suppress(ConnectionError):
+            for byte in head:
+                client.send(bytes([byte]))
+                client.socket.settimeout(0.05)
+                with contextlib.suppress(TimeoutError):
+                    if client.socket.recv(100).startswith(b"HTTP/1.1 408 "):
+                        return
+                assert time.monotonic() - begin < 25, "it is still listened to"
+
+
+async def test_who_never_finishes_its_handshake_holds_nobody_up(make_gateway, database):
+    gateway = make_gateway(database, head_timeout=1).start()
+    with contextlib.ExitStack() as stack:
+        idle = [stack.enter_context(connect(gateway)) for _ in range(200)]
+        await other_is_served(gateway, database, "while they wait")
+        for client in idle:
+            assert client.response()[0] == 408
+
+
+async def test_who_never_reads_is_closed_and_resumes(make_gateway, database, metrics):  # noqa: F811
+    gateway = make_gateway(database, max_queue_bytes=65536, max_queue_seconds=1, **metrics.options).start()
+    async with BusClient(gateway.url, ["x"]) as other:
+        await other.subscribed()
+        with connect(gateway) as client:
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            client.upgrade().send_event("subscribe", {"channels": ["x"], "last": 0})
+            until(lambda: metrics.values()["odoo_bus_subscriptions"] == 4, lambda: "it does not subscribe")
+            sent = 0
+            while not any(value for name, value in metrics.values().items() if name.startswith("odoo_bus_slow_closes")):
+                assert sent < 2000, "it is still served"
+                for _ in range(20):
+                    database.sendone("x", payload="x" * 20_000)
+                    sent += 1
+            await other.wait_for(sent)
+        async with BusClient(gateway.url, ["x"], last=other.ids[0]) as again:
+            await again.wait_for(sent - 1)
+            assert again.ids == other.ids[1:]
+
+
+async def test_a_message_that_never_ends(make_gateway, database):
+    gateway = make_gateway(database, message_timeout=1).start()
+    with connect(gateway) as client:
+        client.upgrade()
+        client.send_frame(TEXT, b"{", fin=False)
+        client.send_frame(CONTINUATION, b"", fin=False)
+        assert client.receive_close() == (1013, "a message takes too long")
+
+
+async def test_fragments_without_end(make_gateway, database):
+    gateway = make_gateway(database, max_message_bytes=1000).start()
+    with connect(gateway) as client:
+        client.upgrade()
+        client.send_frame(BINARY, b"x", fin=False)
+        client.send(encode_frame(CONTINUATION, b"x", fin=False) * 1000)
+        assert client.receive_close()[0] == 1009
+
+
+@pytest.mark.parametrize("opcode, payload", [(PING, b"x" * 100), (CONTINUATION, b"")])
+async def test_a_flood_of_frames_that_libwebsockets_keeps_to_itself(make_gateway, database, opcode, payload):
+    gateway = make_gateway(database, max_receive_rate=1000, max_message_bytes=1000).start()
+    with connect(gateway) as client:
+        client.upgrade()
+        if opcode == CONTINUATION:
+            client.send_frame(TEXT, b"", fin=False)
+        flood = encode_frame(opcode, payload, fin=opcode == PING) * 20
+        begin = time.monotonic()
+        closed = b"too many bytes"
+        seen = b""
+        while closed not in seen:
+            assert time.monotonic() - begin < 60, "it may go on for ever"
+            client.socket.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                seen = (seen + client.socket.recv(65536))[-4096:]
+            client.send(flood)
+        await other_is_served(gateway, database, "after the flood")
+
+
+def test_ten_thousand_connections_from_one_address(make_gateway, database, metrics):  # noqa: F811
+    gateway = make_gateway(database, trusted_proxy="none", max_connections_per_address=50, **metrics.options).start()
+    with contextlib.ExitStack() as stack:
+        # Half of them never ask for anything.
+        clients = [stack.enter_context(connect(gateway)) for _ in range(50)]
+        for client in clients[:25]:
+            client.upgrade()
+        for _ in range(500):
+            with connect(gateway) as one_more:
+                with contextlib.suppress(ConnectionError):
+                    assert one_more.response()[0] == 429
+        values = metrics.values()
+        assert values['odoo_bus_http_answers_total{status="429"}'] == 500
+        assert values['odoo_bus_connections{transport="websocket"}'] == 25
+        clients[0].socket.close()
+        metrics.wait_for('odoo_bus_connections{transport="websocket"}', 24)
+        until(lambda: can_connect(gateway), lambda: "the seat of one that has gone stays taken")
+
+
+def can_connect(gateway):
+    with connect(gateway) as client, contextlib.suppress(ConnectionError):
+        return client.request().response()[0] == 101
+
+
+def test_behind_a_proxy_its_clients_are_told_apart(make_gateway, database):
+    gateway = make_gateway(database, trusted_proxy="127.0.0.0/8", max_connections_per_address=3).start()
+    from harness.client import HANDSHAKE
+    with contextlib.ExitStack() as stack:
+        def status(address):
+            headers = HANDSHAKE | ({"X-Forwarded-For": address} if address else {})
+            return stack.enter_context(connect(gateway)).request(headers=headers).response()[0]
+        assert [status("192.0.2.1") for _ in range(4)] == [101, 101, 101, 429]
+        assert [status("192.0.2.2, 192.0.2.1"), status("192.0.2.1, 192.0.2.2")] == [429, 101]
+        assert [status(None) for _ in range(5)] == [101] * 5
+
+
+def test_too_many_handshakes_of_one_address(make_gateway, database):
+    gateway = make_gateway(database, trusted_proxy="none", max_handshakes_per_address=1).start()
+    statuses = []
+    for _ in range(12):
+        with connect(gateway) as client:
+            statuses.append(client.request().response()[0])
+    assert statuses[:5] == [101] * 5
+    assert 429 in statuses
+
+
+async def test_memory_has_a_ceiling(make_gateway, database, metrics):  # noqa: F811
+    """Clients whose messages are never finished hold memory; the gateway sheds them and goes on."""
+    gateway = make_gateway(database, **metrics.options, max_message_bytes="4MiB", max_receive_rate="1GiB").start()
+    ceiling = int(metrics.values()["process_resident_memory_bytes"]) + (32 << 20)
+    gateway.terminate()
+    gateway.options["max_memory"] = ceiling
+    gateway.start()
+    highest = 0
+    async with BusClient(gateway.url, ["x"]) as other:
+        await other.subscribed()
+        with contextlib.ExitStack() as stack:
+            part = encode_frame(BINARY, b"x" * (3 << 20), fin=False)
+            for _ in range(60):
+                client = stack.enter_context(connect(gateway))
+                with contextlib.suppress(ConnectionError, AssertionError):
+                    client.upgrade()
+                    await asyncio.to_thread(client.send, part)
+                highest = max(highest, metrics.values()["process_resident_memory_bytes"])
+            until(lambda: metrics.values()["odoo_bus_shed_connections_total"] > 0, lambda: "nobody is shed")
+            assert highest < ceiling + (64 << 20)
+            # Who holds nothing is not closed, and is served.
+            database.sendone("x", payload="still here")
+            await other.wait_payload("still here")
+            assert other.connections == 1
+        metrics.wait_for("odoo_bus_memory_ceiling_reached", 0)
+        await other_is_served(gateway, database, "admitted again")
