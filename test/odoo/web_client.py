@@ -41,6 +41,12 @@ class WebClient:
         assert "error" not in answer, answer["error"]["data"]["message"]
         return answer["result"]
 
+    def send_presence(self, inactivity_period):
+        """As the page does when the user has not moved for so many milliseconds."""
+        data = json.dumps({"inactivity_period": inactivity_period} |
+                          ({} if float(self.site.version) >= 19 else {"im_status_ids_by_model": {}}))
+        self.page.evaluate(f"odoo.__WOWL_DEBUG__.root.env.services.bus_service.send('update_presence', {data})")
+
     # --- conversations ---
 
     def write(self, text):

@@ -1,0 +1,221 @@
+"""What a long-lived connection needs of a real Odoo: revocation, rotation, presence, restarts, a mixed fleet.
+
+The connections are those of test/harness/client.py where what the page shows adds nothing; what must not happen to a
+user (being logged out) is looked at in Chromium.
+"""
+import asyncio
+import json
+import os
+import time
+
+import pytest
+from harness.client import BusClient
+from harness.gateway import Gateway
+
+from browsers import Browsers
+from site_nginx import SiteNginx
+from sites import RealSite
+from web_client import WebClient
+
+pytestmark = pytest.mark.skipif(not os.environ.get("ODOO_HOME"), reason="ODOO_HOME names no Odoo")
+
+
+@pytest.fixture(scope="module")
+def site(odoo_server):
+    return RealSite(odoo_server)
+
+
+@pytest.fixture(scope="module")
+def gateway(odoo_server):
+    odoo_server.cluster.execute("CREATE EXTENSION IF NOT EXISTS odoo_bus", dbname=odoo_server.name)
+    gateway = Gateway(odoo_server.cluster.conninfo(odoo_server.name), auth="odoo", odoo_url=odoo_server.url,
+                      trusted_proxy="127.0.0.1", odoo_data_dir=str(odoo_server.data), recheck_interval=2).start()
+    yield gateway
+    gateway.finish()
+
+
+@pytest.fixture(scope="module")
+def nginx(odoo_server, gateway):
+    with SiteNginx(odoo_server, gateway.port) as nginx:
+        yield nginx
+
+
+@pytest.fixture(scope="module")
+def gevent_nginx(odoo_server):
+    """Another server of the fleet, which still has Odoo's own bus server."""
+    with SiteNginx(odoo_server, odoo_server.gevent_port) as nginx:
+        yield nginx
+
+
+@pytest.fixture(scope="module")
+def browsers():
+    browsers = Browsers()
+    yield browsers
+    browsers.close()
+
+
+def connect(nginx, sid=None, channels=(), **options):
+    """A page's connection, through nginx."""
+    headers = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64)", "Host": f"{nginx.odoo.host}:{nginx.port}"}
+    if sid:
+        headers["Cookie"] = f"session_id={sid}"
+    query = options.pop("query", "")
+    return BusClient(f"ws://{nginx.odoo.host}:{nginx.port}/websocket{query}", channels, headers=headers,
+                     origin=f"http://{nginx.odoo.host}:{nginx.port}", reconnect=False, **options)
+
+
+def toast(site, user, text):
+    site.sql("SELECT bus_sendone('res.partner', %s, 'simple_notification', jsonb_build_object('message', %s::text))",
+             user.partner_id, text)
+
+
+async def granted(site, client, user):
+    """Until the connection gets what is for the user alone."""
+    await client.subscribed()
+    toast(site, user, "are you there?")
+    await client.wait_payload({"message": "are you there?"})
+
+
+# --- an end of a session ends its connections ---
+
+async def test_logout_in_another_tab_closes_within_a_second(site, nginx):
+    user = site.add_user()
+    sid = site.login(user)
+    async with connect(nginx, sid) as client:
+        await granted(site, client, user)
+        begin = time.monotonic()
+        await asyncio.to_thread(site.logout, sid)
+        code, _ = await client.wait_closed()
+        took = time.monotonic() - begin
+        assert code == 4001
+        print(f"closed {took:.2f} s after the logout began")
+
+
+@pytest.mark.parametrize("revoke", ["change_password", "archive"])
+async def test_a_user_whose_row_changed_is_closed_within_seconds(site, nginx, revoke):
+    user, other = site.add_user(), site.add_user()
+    sid, others = site.login(user), site.login(other)
+    async with connect(nginx, sid) as client, connect(nginx, others) as neighbour:
+        await granted(site, client, user)
+        await granted(site, neighbour, other)
+        await asyncio.to_thread(getattr(site, revoke), user)
+        begin = time.monotonic()
+        code, _ = await client.wait_closed()
+        assert code == 4001
+        print(f"closed {time.monotonic() - begin:.2f} s after {revoke}")
+        toast(site, user, "no longer")
+        toast(site, other, "goes on")
+        await neighbour.wait_payload({"message": "goes on"})
+        assert client.payloads == [{"message": "are you there?"}]
+        assert neighbour.closes == []
+
+
+async def test_a_session_that_has_gone_connects_as_the_public(site, nginx):
+    user = site.add_user()
+    sid = site.login(user)
+    site.expire(sid)
+    async with connect(nginx, sid) as client:
+        await client.subscribed()
+        toast(site, user, "not for the public")
+        site.sql("SELECT bus_sendone('broadcast', 't', '1')")
+        await client.wait_payload(1)
+        assert client.payloads == [1]
+
+
+# --- rotation ---
+
+def test_an_old_session_is_not_logged_out(site, nginx, browsers, gateway):
+    """The gateway's calls make 19.0 change the session id, which must reach the browser before the old one ends."""
+    user = site.add_user("rosa")
+    page = WebClient(browsers.page("rosa"), nginx, site).log_in(user).open_discuss()
+    former = page.page.cookie("session_id")
+    if float(site.version) < 18:
+        pytest.skip("sessions of 17.0 do not rotate")
+    site.age(former, 4 * 3600)
+    # A re-check of a session that received something.
+    toast(site, user, "look at me")
+    page.see_toast("look at me")
+    deadline = time.monotonic() + 60
+    while "next_sid" not in json.loads(site.server.session_file(former).read_text()):
+        assert time.monotonic() < deadline, "the session was never asked about"
+        toast(site, user, "again")
+        time.sleep(0.5)
+    while page.page.cookie("session_id") == former:
+        assert time.monotonic() < deadline, "the browser was never given the new id"
+        time.sleep(0.2)
+    site.pass_deletion_timer(former)
+    page.page.reload()
+    page.page.see(".o-mail-DiscussSidebar")
+    toast(site, user, "still here")
+    page.see_toast("still here")
+    assert "/login" not in page.page.url
+    page.page.forget()
+
+
+# --- presence ---
+
+def test_presence_online_away_offline(site, nginx, browsers):
+    user = site.add_user("paul")
+    page = WebClient(browsers.page("paul"), nginx, site).log_in(user).open_discuss()
+    site.wait_status(user, "online")
+    page.send_presence(31 * 60 * 1000)
+    site.wait_status(user, "away")
+    page.send_presence(0)
+    site.wait_status(user, "online")
+    page.page.reload()
+    page.page.see(".o-mail-DiscussSidebar")
+    page.page.forget()
+    site.wait_status(user, "offline", timeout=90)
+
+
+# --- Odoo itself ---
+
+def test_odoo_restarts(site, nginx, browsers, odoo_server):
+    one, two = site.add_user("olga"), site.add_user("otto")
+    room = site.add_channel(one, two)
+    olga = WebClient(browsers.page("olga"), nginx, site).log_in(one).open_discuss(room)
+    otto = WebClient(browsers.page("otto"), nginx, site).log_in(two).open_discuss(room)
+    olga.write("before")
+    otto.see_message("before")
+    odoo_server.stop()
+    toast(site, two, "Odoo is down")
+    otto.see_toast("Odoo is down")
+    odoo_server.start()
+    olga.write("after")
+    otto.see_message("after")
+    otto.write("indeed")
+    olga.see_message("indeed")
+    olga.page.forget()
+    otto.page.forget()
+
+
+async def test_a_tab_older_than_an_upgrade_is_told_and_a_current_one_is_not(site, nginx):
+    user = site.add_user()
+    sid = site.login(user)
+    page = site.get("/web/login").body.decode()
+    current = page.partition('worker_version": "')[2].partition('"')[0]
+    async with connect(nginx, sid, query=f"?version={current}") as client, \
+            connect(nginx, sid, query="?version=16.0-1") as old:
+        await granted(site, client, user)
+        assert await old.wait_closed() == (1000, "OUTDATED_VERSION")
+        assert client.closes == []
+
+
+# --- a mixed fleet ---
+
+def test_gevent_and_gateway_side_by_side(site, nginx, gevent_nginx, browsers):
+    new, old = site.add_user("nina"), site.add_user("emil")
+    room = site.add_channel(new, old)
+    nina = WebClient(browsers.page("nina"), nginx, site).log_in(new).open_discuss(room)
+    emil = WebClient(browsers.page("emil"), gevent_nginx, site).log_in(old).open_discuss(room)
+    nina.write("from the gateway's side")
+    emil.see_message("from the gateway's side")
+    emil.write("from gevent's side")
+    nina.see_message("from gevent's side")
+    toast(site, old, "SQL to gevent")
+    emil.see_toast("SQL to gevent")
+    toast(site, new, "SQL to the gateway")
+    nina.see_toast("SQL to the gateway")
+    assert emil.page.count('.o_notification:has-text("SQL to gevent")') == 1
+    nina.page.forget()
+    emil.page.forget()
