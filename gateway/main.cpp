@@ -10,6 +10,7 @@
 #include "gateway.h"
 #include "log.h"
 #include "options.h"
+#include "status.h"
 #include "tail.h"
 
 using namespace odoo_bus;
@@ -78,6 +79,8 @@ int main(int count, char** values) {
     const std::vector<std::string> arguments(values + 1, values + count);
     if (!arguments.empty() && arguments.front() == "tail")
         return run_tail({arguments.begin() + 1, arguments.end()});
+    if (!arguments.empty() && arguments.front() == "status")
+        return run_status({arguments.begin() + 1, arguments.end()});
 
     Parsed parsed = parse_options(arguments);
     if (const auto* text = std::get_if<OptionsText>(&parsed)) {

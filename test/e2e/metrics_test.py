@@ -1,4 +1,5 @@
 """Metrics, readiness and status: what operators ask, at a listener of its own."""
+import json
 import re
 import urllib.error
 import urllib.request
@@ -125,3 +126,39 @@ def test_other_requests(make_gateway, database, metrics, method, path, status):
     make_gateway(database, **metrics.options).start()
     with RawClient(("127.0.0.1", metrics.port)) as client:
         assert client.request(method, path, {"Host": "x"}).response()[0] == status
+
+
+async def test_status_on_one_screen(make_gateway, database, metrics):
+    gateway = make_gateway(database, **metrics.options).start()
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        database.execute("SELECT bus_sendone('a', 't', '1')")
+        await client.wait_for(1)
+        metrics.wait_for("odoo_bus_deliveries_total", 1)
+        done = run_gateway("status", *gateway.arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert len(lines) <= 24 and all(len(line) <= 160 for line in lines)
+    assert '"status":"ready"' in lines[0]
+    assert any(f"{database.name}: being read, 1 notifications" in line for line in lines)
+    assert any(line.startswith("clients") and "websocket: 1 (1 have connected)" in line for line in lines)
+    assert any("1 notifications in 1 frames" in line for line in lines)
+
+
+def test_status_of_nobody():
+    port = free_port()
+    done = run_gateway("status", "--metrics-listen", f"127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port}" in done.stderr
+    done = run_gateway("status")
+    assert done.returncode == 2
+    assert "--metrics-listen" in done.stderr
+
+
+def test_the_dashboard_asks_for_metrics_that_there_are():
+    dashboard = json.loads((ROOT / "deploy" / "grafana-dashboard.json").read_text())
+    documented = set(re.findall(r"^\| `([a-z_]+)`", (ROOT / "docs" / "metrics.md").read_text(), re.M))
+    asked = {re.sub("_bucket$", "", name) for panel in dashboard["panels"] for target in panel["targets"]
+             for name in re.findall(r"(?:odoo_bus|process)_[a-z_]+", target["expr"])}
+    assert len(asked) > 15
+    assert asked <= documented
