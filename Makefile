@@ -52,7 +52,7 @@ test-odoo:
 	ODOO_HOME="$(ODOO_HOME)" test/odoo/run
 
 bench:
-	deploy/install-dependencies
+	deploy/install-dependencies bench
 	bench/run
 
 .PHONY: gateway demo test test-odoo bench

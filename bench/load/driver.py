@@ -162,7 +162,7 @@ class Bus(Server):
         cluster.execute("DELETE FROM bus_bus", dbname=dbname)
         self.gateway = Gateway(cluster.conninfo(dbname), threads=options.pop("threads", 1), log_level="warning",
                                ping_interval=86400, max_connections=100000, max_memory=0, trusted_proxy="127.0.0.0/8",
-                               wrapper=pinned(SERVER_CPU), **options)
+                               wrapper=pinned(",".join(map(str, options.pop("cpus", [SERVER_CPU])))), **options)
         self.gateway.spawn()
         self.process = self.gateway.process
         self.gateway.wait_healthy()
