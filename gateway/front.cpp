@@ -143,7 +143,9 @@ void Front::accept(int listener) {
                                                  deadline_after(options_.head_timeout),
                                                  [this](Visitor& v) { on_event(v); });
         visitor->seat = std::move(seat);
-        visitors_.emplace(visitor.get(), std::move(visitor));
+        Visitor& entered = *visitors_.emplace(visitor.get(), std::move(visitor)).first->first;
+        if (entered.begin())
+            on_event(entered);
     }
 }
 

@@ -77,7 +77,9 @@ void MetricsServer::accept(int listener) {
     }
     auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
                                              now_us() + DEADLINE_US, [this](Visitor& v) { on_event(v); });
-    visitors_.emplace(visitor.get(), std::move(visitor));
+    Visitor& entered = *visitors_.emplace(visitor.get(), std::move(visitor)).first->first;
+    if (entered.begin())
+        on_event(entered);
 }
 
 void MetricsServer::on_event(Visitor& visitor) {

@@ -19,14 +19,22 @@ constexpr size_t MAX_DISCARDED = 1 << 20;
 
 Visitor::Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
                  int64_t deadline_us, std::function<void(Visitor&)> on_event)
-    : on_event_(std::move(on_event)), poll_(new uv_poll_t), socket_(socket), peer_(peer),
-      head_(max_head_bytes), deadline_us_(deadline_us) {
-    uv_poll_init(loop, poll_, socket);
-    poll_->data = this;
+    : on_event_(std::move(on_event)), loop_(loop), socket_(socket), peer_(peer), head_(max_head_bytes),
+      deadline_us_(deadline_us) {}
+
+bool Visitor::begin() {
+    if (read())
+        return true;
     watch(UV_READABLE);
+    return false;
 }
 
 void Visitor::watch(int events) {
+    if (!poll_) {
+        poll_ = new uv_poll_t;
+        uv_poll_init(loop_, poll_, socket_);
+        poll_->data = this;
+    }
     uv_poll_start(poll_, events, [](uv_poll_t* poll, int, int ready) {
         auto* const self = static_cast<Visitor*>(poll->data);
         if (ready & UV_WRITABLE) {
@@ -34,8 +42,8 @@ void Visitor::watch(int events) {
             if (self->over_)
                 return self->on_event_(*self);
         }
-        if (ready & UV_READABLE)
-            self->on_readable();
+        if ((ready & UV_READABLE) && self->read())
+            self->on_event_(*self);
     });
 }
 
@@ -55,29 +63,30 @@ int Visitor::release() {
     return std::exchange(socket_, -1);
 }
 
-void Visitor::on_readable() {
+// True when on_event is due.
+bool Visitor::read() {
     char buffer[16 * 1024];
     const ssize_t length = recv(socket_, buffer, sizeof buffer, 0);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (length <= 0 || (answered_ && (discarded_ += static_cast<size_t>(length)) > MAX_DISCARDED)) {
         over_ = true;
-        return on_event_(*this);
+        return true;
     }
     if (answered_)
-        return;
+        return false;
     if (body_bytes_) {
         body_.append(buffer, static_cast<size_t>(length));
-        if (has_body())
-            on_event_(*this);
-    } else if (head_.feed({buffer, static_cast<size_t>(length)}) != RequestHead::State::need_more) {
-        on_event_(*this);
+        return has_body();
     }
+    return head_.feed({buffer, static_cast<size_t>(length)}) != RequestHead::State::need_more;
 }
 
 void Visitor::await_body(size_t bytes) {
     body_bytes_ = bytes;
     body_ = head_.rest();
+    if (!has_body())
+        watch(UV_READABLE);
 }
 
 void Visitor::time_out() {
