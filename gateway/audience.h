@@ -1,6 +1,7 @@
 // Whom a database tells what it read: every service thread, in the same order.
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ public:
     virtual void publish(const std::string& database, BatchPtr batch, Position keep_from) = 0;
     // These were lost by the server in a crash.
     virtual void lost(const std::string& database, std::vector<Position> positions, Id newest) = 0;
+    // Users of these partners have changed.
+    virtual void users_changed(const std::string& database, const std::set<int64_t>& partners) = 0;
     virtual void peers(const std::string& database, bool has_peers) = 0;
 };
 

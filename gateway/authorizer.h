@@ -8,6 +8,7 @@
 
 #include "admission.h"
 #include "client_event.h"
+#include "notification.h"
 
 namespace odoo_bus {
 
@@ -27,6 +28,18 @@ struct Refusal {
 
 using Decision = std::variant<Grant, Refusal>;
 
+// A connection, as an authorizer may address it later: on the thread that it is served by.
+class Client {
+public:
+    virtual ~Client() = default;
+    // The grant is taken back, and the connection ended.
+    virtual void take_back(const Refusal& refusal) = 0;
+    // The grant has changed while the client asked for nothing.
+    virtual void regrant(const Grant& grant) = 0;
+    // The position up to which it has been given notifications; 0 while it was given none.
+    virtual Position received() const = 0;
+};
+
 class Authorizer {
 public:
     virtual ~Authorizer() = default;
@@ -35,8 +48,13 @@ public:
     virtual void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                            std::function<void(Decision)> decide) = 0;
 
-    // The connection with this admission, which was given to authorize() or not, has ended.
+    // A connection begins, says that it is there, and ends. The admission stays the same object meanwhile.
+    virtual void joined(const Admission&, Client&) {}
+    virtual void told(const Admission&, const UpdatePresence&) {}
     virtual void left(const Admission&) {}
+
+    // About once a second.
+    virtual void tick() {}
 };
 
 } // namespace odoo_bus

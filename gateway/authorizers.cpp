@@ -38,6 +38,10 @@ public:
     std::optional<Response> unavailable(const Requester* who) const override {
         return desk_.unavailable(*who);
     }
+    void renew(Requester& requester) const override { desk_.renew(requester); }
+    void users_changed(const std::string& database, const std::set<int64_t>& partners) override {
+        desk_.users_changed(database, partners);
+    }
     void set_newest(const std::string& database, Id newest) override { desk_.set_newest(database, newest); }
 
 private:

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,10 @@ public:
     virtual bool needs_requester() const { return true; }
     // The answer to a client that could not be authorized now, or nothing. `who`: null unless needed.
     virtual std::optional<Response> unavailable(const Requester*) const { return std::nullopt; }
+    // What a browser is to be told in the answer to its handshake is added to what it says.
+    virtual void renew(Requester&) const {}
+    // Users of these partners have changed.
+    virtual void users_changed(const std::string&, const std::set<int64_t>&) {}
     // The newest id of a database has changed.
     virtual void set_newest(const std::string&, Id) {}
 };

@@ -39,7 +39,9 @@ Database::Database(uv_loop_t* loop, Settings settings, Audience& audience)
                          .on_notify = [this](std::string_view, std::string_view) { ring(); }}),
       replayer_(loop, settings_.conninfo,
                 [this](Id id) { return ahead_.contains(id) || ledger_.is_decided(id); }),
-      history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop), metrics_(settings_.name) {
+      history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop), metrics_(settings_.name),
+      user_watch_(connection_,
+                  [this](std::set<int64_t> partners) { audience_.users_changed(settings_.name, partners); }) {
     audience_.expect(settings_.name);
     connect();
 }
@@ -136,6 +138,7 @@ void Database::run() {
     settings_.available->fetch_add(1, std::memory_order_relaxed);
     running_ = true;
     metrics_.up.set(1);
+    user_watch_.start();
     reading_ = again_ = false;
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
     tick();
@@ -153,6 +156,7 @@ void Database::tick() {
     ticked_ = true;
     safety_.start(SAFETY_MS, [this] { tick(); });
     cycle();
+    user_watch_.tick(now_us());
 }
 
 void Database::cycle() {

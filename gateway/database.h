@@ -18,6 +18,7 @@
 #include "state_file.h"
 #include "table_facts.h"
 #include "timer.h"
+#include "user_watch.h"
 
 namespace odoo_bus {
 
@@ -122,6 +123,7 @@ private:
     uint64_t recheck_ms_ = 0;
     std::string last_problem_; // that was logged
     DatabaseMetrics metrics_;
+    UserWatch user_watch_;
 };
 
 } // namespace odoo_bus

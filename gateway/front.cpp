@@ -24,6 +24,9 @@ namespace {
 // How long a client may take to read a short answer.
 constexpr int64_t LINGER_US = 2'000'000;
 
+// How long a client may take to read what Odoo answered.
+constexpr Milliseconds RELAYED_WITHIN{60'000};
+
 // Connections that are accepted at a time, so that others get their turn.
 constexpr int MAX_ACCEPTS = 64;
 
@@ -71,6 +74,8 @@ std::string Front::listen() {
 
 void Front::start() {
     loop_.start("front", [this] {
+        if (options_.auth == Auth::odoo)
+            relay_ = std::make_unique<Relay>(loop_.uv(), options_.odoo_url);
         watch_listeners();
         loop_.every(1000, [this] { tick(); });
         loop_.every(100, [this] { surroundings_.watch_memory(); });
@@ -81,6 +86,7 @@ void Front::stop() {
     loop_.post([this] {
         for (const auto& poll : polls_)
             uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
+        relay_.reset();
         visitors_.clear();
         sockets_.clear();
         loop_.stop();
@@ -150,9 +156,9 @@ void Front::accept(int listener) {
 }
 
 void Front::on_event(Visitor& visitor) {
-    if (!visitor.is_over() && !visitor.is_answered()) {
+    if (!visitor.is_over() && !visitor.is_answered() && !visitor.is_held()) {
         const Response response = route(visitor);
-        if (!visitor.is_over() && !visitor.awaits_body()) {
+        if (!visitor.is_over() && !visitor.awaits_body() && !visitor.is_held()) {
             answers.with({std::to_string(response.status)}).add();
             visitor.answer(response, now_us() + LINGER_US);
         }
@@ -183,7 +189,33 @@ Response Front::route(Visitor& visitor) {
     for (const Route& each : ROUTES)
         if (head.path() == each.path)
             return (this->*each.serve)(visitor);
+    if (relay_ && Relay::takes(head.path()))
+        return serve_relay(visitor);
     return Response::refusal(404, "this is the notification gateway: it serves /websocket");
+}
+
+Response Front::serve_relay(Visitor& visitor) {
+    const RequestHead& head = visitor.head();
+    if (const auto refusal = relay_->refuse(head))
+        return *refusal;
+    if (const auto problem = read_body(visitor, options_.max_message_bytes))
+        return *problem;
+    if (visitor.awaits_body())
+        return {};
+    const std::string_view body(visitor.body().data(), head.content_length().value_or(0));
+    visitor.hold();
+    relay_->pass_on(Relay::request(head, body, make_requester(head, visitor.peer(), trust_)),
+                    [this, visitor = &visitor, number = visitor.number()](Response response) {
+                        // It may have gone, and another may have its address.
+                        const auto it = visitors_.find(visitor);
+                        if (it == visitors_.end() || visitor->number() != number)
+                            return;
+                        answers.with({std::to_string(response.status)}).add();
+                        visitor->answer(response, deadline_after(RELAYED_WITHIN));
+                        if (visitor->is_over())
+                            visitors_.erase(it);
+                    });
+    return {};
 }
 
 std::optional<Response> Front::refuse_admission(const Admission& admission) const {
@@ -231,6 +263,8 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
             const auto site = head.first("sec-fetch-site").value_or("none");
             requester->own_origin = site == "same-origin" || site == "none";
         }
+        requester->worker_version = query_value(*query, "version").value_or("");
+        surroundings_.authorizers.renew(*requester);
         admission.requester = std::move(requester);
     }
     return admission;
@@ -321,7 +355,7 @@ void Front::tick() {
     for (auto it = visitors_.begin(); it != visitors_.end();) {
         Visitor& visitor = *it->second;
         ++it; // before the visitor may be erased
-        if (now < visitor.deadline_us())
+        if (now < visitor.deadline_us() || visitor.is_held())
             continue;
         if (visitor.is_answered()) {
             visitors_.erase(&visitor);

@@ -16,6 +16,7 @@
 #include "listening_socket.h"
 #include "loop.h"
 #include "options.h"
+#include "relay.h"
 #include "visitor.h"
 
 namespace odoo_bus {
@@ -54,6 +55,8 @@ private:
     Response serve_poll(Visitor& visitor);
     Response serve_peek(Visitor& visitor);
     Response serve_script(Visitor& visitor);
+    // Passes it on to Odoo.
+    Response serve_relay(Visitor& visitor);
     // A request whose answer a service thread gives.
     Response serve_http(Visitor& visitor, HttpRequest::Kind kind);
     // Why its address can have no more, or nothing; takes its seat. A poll is no handshake: each answer is
@@ -72,6 +75,7 @@ private:
     const Surroundings surroundings_;
     Loop loop_;
     Trust trust_;
+    std::unique_ptr<Relay> relay_; // to Odoo, when it is asked who may see what
     std::vector<ListeningSocket> sockets_;
     std::vector<std::unique_ptr<uv_poll_t>> polls_; // of sockets_
     std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;

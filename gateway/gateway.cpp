@@ -167,6 +167,10 @@ void Gateway::lost(const std::string& database, std::vector<Position> positions,
     });
 }
 
+void Gateway::users_changed(const std::string& database, const std::set<int64_t>& partners) {
+    authorizers_->users_changed(database, partners);
+}
+
 void Gateway::peers(const std::string& database, bool has_peers) {
     tell(database, [has_peers](Service&, Stream& stream) { stream.has_peers = has_peers; });
 }

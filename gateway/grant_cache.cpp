@@ -89,11 +89,13 @@ void GrantCache::put(const Digest& key, const Digest& client, const Grant& grant
     insert(key, std::move(entry));
 }
 
-std::shared_ptr<const Grant> GrantCache::find(const Digest& key, int64_t now_us) const {
+std::shared_ptr<const Grant> GrantCache::find(const Digest& key, int64_t now_us, int64_t* asked_us) const {
     const auto it = entries_.find(key);
     // A clock that was set back must not make a grant live longer.
     if (it == entries_.end() || it->second.expires_us <= now_us || it->second.expires_us > now_us + ttl_us_)
         return nullptr;
+    if (asked_us)
+        *asked_us = it->second.asked_us;
     return it->second.grant;
 }
 

@@ -29,7 +29,8 @@ public:
 
     // `asked_us`: when Odoo was asked; an answer to an older question changes nothing.
     void put(const Digest& key, const Digest& client, const Grant& grant, int64_t asked_us, int64_t now_us);
-    std::shared_ptr<const Grant> find(const Digest& key, int64_t now_us) const;
+    // `asked_us`: receives when Odoo was asked.
+    std::shared_ptr<const Grant> find(const Digest& key, int64_t now_us, int64_t* asked_us = nullptr) const;
     void forget(const Digest& key, int64_t now_us);
     void forget_client(const Digest& client, int64_t now_us);
 

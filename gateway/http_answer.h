@@ -33,6 +33,7 @@ public:
     // When complete.
     int status() const { return status_; }
     const std::string& body() const { return body_; }
+    const std::vector<std::pair<std::string, std::string>>& headers() const { return headers_; }
     // Names are compared without case.
     std::optional<std::string_view> header(std::string_view name) const;
     std::vector<std::string_view> all(std::string_view name) const;

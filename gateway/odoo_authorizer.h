@@ -2,7 +2,9 @@
 #pragma once
 
 #include <functional>
-#include <unordered_set>
+#include <memory>
+#include <optional>
+#include <unordered_map>
 
 #include "authorizer.h"
 #include "loop.h"
@@ -17,12 +19,22 @@ public:
 
     void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                    std::function<void(Decision)> decide) override;
-    void left(const Admission& admission) override { asked_.erase(&admission); }
+    void joined(const Admission& admission, Client& client) override;
+    void told(const Admission& admission, const UpdatePresence& presence) override;
+    void left(const Admission& admission) override;
+    void tick() override;
 
 private:
+    struct State {
+        std::shared_ptr<OdooLink> link;
+        bool asked = false;                     // its first question
+        bool granted = false;                   // something
+        std::optional<UpdatePresence> presence; // that came before the first grant
+    };
+
     OdooDesk& desk_;
     const std::function<void(Loop::Task)> post_;
-    std::unordered_set<const Admission*> asked_; // whose first question was asked
+    std::unordered_map<const Admission*, State> states_;
 };
 
 } // namespace odoo_bus

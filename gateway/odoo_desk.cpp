@@ -1,33 +1,25 @@
-// The one place where Odoo is asked.
+// The one place where Odoo is asked: what clients want to know. What the desk asks by itself is in
+// odoo_recheck.cpp.
 #include "odoo_desk.h"
 
 #include <algorithm>
 
 #include "clock.h"
 #include "log.h"
+#include "metrics.h"
+#include "odoo_desk_words.h"
 #include "origin.h"
 
 namespace odoo_bus {
 
 namespace {
 
-constexpr int TRY_AGAIN_LATER = 1013;
-constexpr int SESSION_EXPIRED = 4001;
+const metrics::Counter
+    cache_hits("odoo_bus_grant_cache_hits_total",
+               "First subscribes that were answered from what Odoo granted a short while ago.");
 
-constexpr const char* PEEK = "/websocket/peek_notifications";
-constexpr const char* HEALTH = "/websocket/health";
-
-constexpr uint64_t TICK_MS = 100;
 constexpr int64_t AGAIN_US = 2'000'000; // between two tries of a later subscribe
 constexpr size_t MAX_HOSTS = 10'000;
-
-uint64_t ms(Milliseconds milliseconds) {
-    return static_cast<uint64_t>(milliseconds.count());
-}
-
-int64_t us(Milliseconds milliseconds) {
-    return std::chrono::microseconds(milliseconds).count();
-}
 
 OdooQueue::Bounds queue_bounds(const Options& options) {
     return {.concurrency = options.odoo_concurrency, .wait_us = us(options.odoo_wait)};
@@ -47,25 +39,34 @@ Digest client_digest(const Requester& who, const Identity& identity) {
     return hash.finish();
 }
 
-Digest key_digest(const Digest& client, const std::vector<std::string>& channels) {
+OdooRoster::Subject subject_of(std::shared_ptr<const Requester> who, std::vector<std::string> channels) {
+    OdooRoster::Subject subject;
+    subject.identity = identify(*who);
+    subject.client = client_digest(*who, subject.identity);
+    subject.host = host_only(who->host);
+    subject.channels = std::move(channels);
+    if (const std::string& guest = subject.identity.guest_channel;
+        !guest.empty() && std::ranges::find(subject.channels, guest) == subject.channels.end())
+        subject.channels.push_back(guest);
     Sha256 hash;
-    hash.add({reinterpret_cast<const char*>(client.data()), client.size()});
-    for (const std::string& channel : channels)
+    hash.add({reinterpret_cast<const char*>(subject.client.data()), subject.client.size()});
+    for (const std::string& channel : subject.channels)
         hash.add(channel);
-    return hash.finish();
+    subject.key = hash.finish();
+    subject.who = std::move(who);
+    return subject;
 }
 
 } // namespace
 
 struct OdooDesk::Peek {
-    std::shared_ptr<const Requester> who;
-    Identity identity;
-    std::vector<std::string> channels;
-    bool first;
-    Digest client, key;
-    std::string turn; // whose turn it is in the queue
-    std::string host;
-    std::vector<OnDecision> on_decision;
+    OdooRoster::Subject subject;
+    bool first = true;
+    struct Asker {
+        std::shared_ptr<OdooLink> link;
+        OnDecision decide;
+    };
+    std::vector<Asker> askers;
     int64_t asked_us = 0;   // when it was sent last
     int64_t give_up_us = 0; // a later subscribe is tried again until then
     int64_t again_us = 0;
@@ -73,7 +74,10 @@ struct OdooDesk::Peek {
 
 OdooDesk::OdooDesk(const Options& options, std::vector<std::string> databases)
     : options_(options), databases_(std::move(databases)), queue_(queue_bounds(options), [this] { probe(); }),
-      cache_(cache_file(options), us(options.grant_ttl)) {
+      cache_(cache_file(options), us(options.grant_ttl)),
+      presence_([this](const auto& subject, const char* path, std::function<std::string()> body) {
+          call(subject, path, std::move(body));
+      }) {
     prober_.sent_host = options.odoo_url.host;
     prober_.user_agent = "odoo-bus-gateway/" ODOO_BUS_VERSION;
 }
@@ -97,6 +101,7 @@ void OdooDesk::stop() {
 void OdooDesk::open() {
     client_ = std::make_unique<OdooClient>(loop_.uv(), options_.odoo_url);
     cache_.load(now_us());
+    ticked_us_ = now_us();
     loop_.every(TICK_MS, [this] { tick(); });
 }
 
@@ -112,6 +117,8 @@ void OdooDesk::tick() {
     const int64_t now = now_us();
     queue_.tick(now);
     cache_.tick(now);
+    presence_.tick(now);
+    rotations_.tick(now);
     std::erase_if(first_peeks_, [](const auto& each) { return each.second.expired(); });
     std::vector<PeekPtr> due;
     std::erase_if(again_, [&due, now](const PeekPtr& peek) {
@@ -122,10 +129,11 @@ void OdooDesk::tick() {
     });
     for (const PeekPtr& peek : due)
         enqueue(peek);
+    recheck_due(now);
     publish_state();
 }
 
-// --- questions ---
+// --- questions of clients ---
 
 void OdooDesk::ask(Question question, OnDecision on_decision) {
     loop_.post([this, question = std::move(question), on_decision = std::move(on_decision)]() mutable {
@@ -136,124 +144,102 @@ void OdooDesk::ask(Question question, OnDecision on_decision) {
 void OdooDesk::ask_now(Question question, OnDecision on_decision) {
     const int64_t now = now_us();
     const auto peek = std::make_shared<Peek>();
-    peek->who = std::move(question.who);
-    peek->identity = identify(*peek->who);
-    peek->channels = std::move(question.channels);
-    if (const std::string& guest = peek->identity.guest_channel;
-        !guest.empty() && std::ranges::find(peek->channels, guest) == peek->channels.end())
-        peek->channels.push_back(guest);
+    peek->subject = subject_of(std::move(question.who), std::move(question.channels));
     peek->first = question.first;
-    peek->client = client_digest(*peek->who, peek->identity);
-    peek->key = key_digest(peek->client, peek->channels);
-    peek->host = host_only(peek->who->host);
     peek->give_up_us = now + us(options_.max_unverified);
+    const Digest& key = peek->subject.key;
+    peek->askers.push_back({std::move(question.link), std::move(on_decision)});
+    presence_.came(peek->subject.client);
     if (question.may_reuse) {
-        if (const auto grant = cache_.find(peek->key, now))
-            return on_decision(*grant);
-        if (const auto sent = first_peeks_[peek->key].lock()) {
-            sent->on_decision.push_back(std::move(on_decision));
+        int64_t asked_us = 0;
+        if (const auto grant = cache_.find(key, now, &asked_us)) {
+            cache_hits.add();
+            return granted(peek, *grant, asked_us, now); // who was let in unasked is checked first
+        }
+        if (const auto sent = first_peeks_[key].lock()) {
+            sent->askers.push_back(std::move(peek->askers.front()));
             return;
         }
-        first_peeks_[peek->key] = peek;
+        first_peeks_[key] = peek;
     }
-    peek->on_decision.push_back(std::move(on_decision));
-    const auto& address = peek->who->address;
-    peek->turn = peek->identity.is_public ? (address ? address->text() : "local")
-                                          : std::string(peek->identity.cookie("session_id"));
     enqueue(peek);
 }
 
 void OdooDesk::enqueue(const PeekPtr& peek) {
     const auto add = [this, peek] {
-        queue_.add({.client = peek->turn,
+        queue_.add({.client = turn_of(peek->subject),
                     .priority = OdooQueue::Priority::interactive,
                     .run = [this, peek] { send(peek); },
                     .drop = [this, peek](const std::string& why) { unanswered(peek, why); }},
                    now_us());
     };
-    if (!peek->identity.is_public)
+    if (!peek->subject.identity.is_public)
         return add();
-    public_sessions_.wait(peek->host, [this, peek, add](bool proceed) {
+    public_sessions_.wait(peek->subject.host, [this, peek, add](bool proceed) {
         proceed ? add() : unanswered(peek, "the question before it had no answer");
     });
 }
 
 void OdooDesk::send(const PeekPtr& peek) {
     peek->asked_us = now_us();
-    std::string cookies = peek->identity.cookie_header();
-    if (const auto session = peek->identity.is_public ? public_sessions_.session(peek->host) : std::nullopt)
-        cookies += (cookies.empty() ? "session_id=" : "; session_id=") + *session;
     // A public session is the gateway's own: that it has ended is nobody's affair.
-    const bool is_first = peek->first || peek->identity.is_public;
-    client_->ask(
-        post_request(PEEK, *peek->who, cookies, peek_body(peek->channels, newest_for(peek->host), is_first)),
-        ms(options_.odoo_timeout), {}, [this, peek](const HttpAnswer* answer, const std::string& problem) {
-            answered(peek, answer, problem);
-        });
+    const bool is_first = peek->first || peek->subject.identity.is_public;
+    post(peek->subject, PEEK, peek_body(peek->subject.channels, newest_for(peek->subject.host), is_first),
+         [this, peek](const HttpAnswer* answer, const std::string& problem) {
+             answer ? take(peek, *answer) : unanswered(peek, problem);
+         });
 }
 
-void OdooDesk::answered(const PeekPtr& peek, const HttpAnswer* answer, const std::string& problem) {
+void OdooDesk::take(const PeekPtr& peek, const HttpAnswer& answer) {
     const int64_t now = now_us();
-    if (!answer) {
-        static log::Limited lines("questions without an answer", 1);
-        lines.write(log::Level::warning, "Odoo at {}: {}", options_.odoo_url.text(), problem);
-        unanswered(peek, problem);
-        queue_.done(peek->turn, false, peek->asked_us, now);
-    } else {
-        PeekAnswer result = read_peek(*answer);
-        const bool overloaded =
-            answer->status() == 429 || (answer->status() >= 502 && answer->status() <= 504);
-        take(peek, *answer, std::move(result));
-        queue_.done(peek->turn, !overloaded, peek->asked_us, now);
-    }
-    publish_state();
-}
-
-void OdooDesk::take(const PeekPtr& peek, const HttpAnswer& answer, PeekAnswer result) {
-    const int64_t now = now_us();
+    const OdooRoster::Subject& subject = peek->subject;
+    PeekAnswer result = read_peek(answer);
     if (const auto* trouble = std::get_if<Unavailable>(&result)) {
-        static log::Limited lines("answers that are none", 1);
-        lines.write(log::Level::warning, "Odoo at {}: {}", options_.odoo_url.text(), trouble->reason);
+        log_trouble(options_, trouble->reason);
         return unanswered(peek, trouble->reason);
     }
-    if (peek->identity.is_public)
-        public_sessions_.answered(peek->host, session_set_by(answer));
-    if (auto* grant = std::get_if<Grant>(&result)) {
-        cache_.put(peek->key, peek->client, *grant, peek->asked_us, now);
+    if (subject.identity.is_public)
+        public_sessions_.answered(subject.host, session_set_by(answer));
+    else if (look_for_rotation(subject, answer))
+        return decide(peek, session_renewed());
+    if (const auto* grant = std::get_if<Grant>(&result)) {
+        cache_.put(subject.key, subject.client, *grant, peek->asked_us, now);
         if (database_of_host_.size() < MAX_HOSTS)
-            database_of_host_[peek->host] = grant->database;
-        return decide(peek, std::move(*grant));
+            database_of_host_[subject.host] = grant->database;
+        return granted(peek, *grant, peek->asked_us, now + us(options_.recheck_interval));
     }
     if (const auto* refused = std::get_if<Refused>(&result)) {
-        cache_.forget(peek->key, now);
+        cache_.forget(subject.key, now);
         return decide(peek, Refusal{.close_code = 0,
                                     .reason = "Odoo refuses it" +
                                               (refused->name.empty() ? "" : " (" + refused->name + ")")});
     }
     if (std::holds_alternative<Expired>(result)) {
-        cache_.forget_client(peek->client, now);
-        if (peek->identity.is_public) {
-            public_sessions_.forget(peek->host);
+        expired(subject);
+        if (subject.identity.is_public)
             return unanswered(peek, "the public session has ended");
-        }
-        return decide(peek, Refusal{.close_code = SESSION_EXPIRED, .reason = "SESSION_EXPIRED"});
+        return decide(peek, session_expired());
     }
-    static log::Limited lines("hosts without a database", 1);
-    lines.write(
-        log::Level::warning,
-        "Odoo knows no database for host \"{}\": check its dbfilter, and that the proxy passes on Host or "
-        "X-Forwarded-Host",
-        peek->host);
+    log_no_database(subject.host);
     decide(peek, Refusal{.close_code = peek->first ? TRY_AGAIN_LATER : 0,
                          .reason = "Odoo knows no database for this host"});
+}
+
+void OdooDesk::granted(const PeekPtr& peek, const Grant& grant, int64_t asked_us, int64_t due_us) {
+    const auto shared = std::make_shared<const Grant>(grant);
+    for (const Peek::Asker& asker : peek->askers) {
+        if (asker.link)
+            roster_.add(asker.link, peek->subject, shared, asked_us, due_us);
+    }
+    decide(peek, grant);
 }
 
 // A first subscribe is refused, so that the client backs off; a later one is tried again, since the client
 // goes on with what it had.
 void OdooDesk::unanswered(const PeekPtr& peek, const std::string& why) {
     const int64_t now = now_us();
-    if (peek->identity.is_public)
-        public_sessions_.failed(peek->host);
+    if (peek->subject.identity.is_public)
+        public_sessions_.failed(peek->subject.host);
     if (peek->first || now >= peek->give_up_us)
         return decide(peek, Refusal{.close_code = TRY_AGAIN_LATER, .reason = why});
     peek->again_us = now + AGAIN_US;
@@ -261,30 +247,25 @@ void OdooDesk::unanswered(const PeekPtr& peek, const std::string& why) {
 }
 
 void OdooDesk::decide(const PeekPtr& peek, const Decision& decision) {
-    if (const auto it = first_peeks_.find(peek->key); it != first_peeks_.end() && it->second.lock() == peek)
+    if (const auto it = first_peeks_.find(peek->subject.key);
+        it != first_peeks_.end() && it->second.lock() == peek)
         first_peeks_.erase(it);
-    for (const OnDecision& each : std::exchange(peek->on_decision, {}))
-        each(decision);
+    for (const Peek::Asker& asker : std::exchange(peek->askers, {}))
+        asker.decide(decision);
 }
 
-// --- the state of Odoo ---
-
-void OdooDesk::probe() {
-    client_->ask(get_request(HEALTH, prober_), ms(options_.odoo_timeout), {},
-                 [this](const HttpAnswer* answer, const std::string&) {
-                     if (answer && answer->status() < 500)
-                         queue_.recovered(now_us());
-                     else
-                         queue_.failed(now_us());
-                     publish_state();
-                 });
+void OdooDesk::leave(std::shared_ptr<OdooLink> link) {
+    loop_.post([this, link = std::move(link)] {
+        if (const auto subject = roster_.remove(link))
+            presence_.left(*subject, now_us());
+    });
 }
 
-void OdooDesk::publish_state() {
-    auto refusal = queue_.refusal(now_us());
-    const std::lock_guard lock(mutex_);
-    refusal_ = std::move(refusal);
+void OdooDesk::tell_presence(std::shared_ptr<const Requester> who, const UpdatePresence& presence) {
+    loop_.post([this, who = std::move(who), presence] { presence_.update(subject_of(who, {}), presence); });
 }
+
+// --- what other threads ask ---
 
 std::optional<Response> OdooDesk::unavailable(const Requester& who) const {
     std::optional<OdooQueue::Refusal> refusal;
@@ -295,6 +276,10 @@ std::optional<Response> OdooDesk::unavailable(const Requester& who) const {
     if (!refusal || cache_.knows(client_digest(who, identify(who))))
         return std::nullopt;
     return Response::refusal(503, refusal->why).with("Retry-After", std::to_string(refusal->retry_after));
+}
+
+void OdooDesk::renew(Requester& requester) const {
+    rotations_.renew(requester, now_us());
 }
 
 void OdooDesk::set_newest(const std::string& database, Id newest) {

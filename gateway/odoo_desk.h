@@ -1,14 +1,14 @@
-// The one place where Odoo is asked: a thread that owns the queue to it, the cache of what it granted, and
-// its public sessions. Service threads post their questions here.
+// The one place where Odoo is asked: a thread that owns the queue to it, the cache and the roster of what it
+// granted, and its public sessions. Service threads post their questions here.
 #pragma once
 
-#include <atomic>
 #include <functional>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -20,11 +20,14 @@
 #include "notification.h"
 #include "odoo_answer.h"
 #include "odoo_client.h"
+#include "odoo_link.h"
+#include "odoo_presence.h"
 #include "odoo_queue.h"
-#include "odoo_request.h"
+#include "odoo_roster.h"
 #include "options.h"
 #include "public_session.h"
 #include "requester.h"
+#include "session_rotation.h"
 
 namespace odoo_bus {
 
@@ -38,10 +41,11 @@ public:
     void stop();
 
     struct Question {
+        std::shared_ptr<OdooLink> link;
         std::shared_ptr<const Requester> who;
         std::vector<std::string> channels; // as the client names them
-        bool first =
-            true; // nothing was granted to the connection yet: Odoo is told so, and never says "expired"
+        // Nothing was granted to the connection yet: Odoo is told so, and never says "expired".
+        bool first = true;
         bool may_reuse = true; // it is the connection's first question
     };
     using OnDecision = std::function<void(Decision)>; // called on the desk's thread
@@ -49,26 +53,49 @@ public:
     // --- from any thread ---
 
     void ask(Question question, OnDecision on_decision);
+    void tell_presence(std::shared_ptr<const Requester> who, const UpdatePresence& presence);
+    void leave(std::shared_ptr<OdooLink> link);
     void reconfigure(const Options& options);
     // The newest id of a database: Odoo is not to look for older notifications.
     void set_newest(const std::string& database, Id newest);
+    // Something about these users of a database has changed: who may see what is asked anew.
+    void users_changed(const std::string& database, std::set<int64_t> partners);
     // The answer to a handshake that Odoo could not decide in time, or nothing.
     std::optional<Response> unavailable(const Requester& who) const;
+    // Gives a browser whose session id Odoo has changed the new one.
+    void renew(Requester& requester) const;
 
 private:
     struct Peek; // a question on its way
     using PeekPtr = std::shared_ptr<Peek>;
+    using EntryPtr = std::shared_ptr<OdooRoster::Entry>;
 
-    void configure(const Options& options);
     void open();
     void tick();
+
+    // --- questions of clients ---
     void ask_now(Question question, OnDecision on_decision);
     void enqueue(const PeekPtr& peek);
     void send(const PeekPtr& peek);
-    void answered(const PeekPtr& peek, const HttpAnswer* answer, const std::string& problem);
-    void take(const PeekPtr& peek, const HttpAnswer& answer, PeekAnswer result);
+    void take(const PeekPtr& peek, const HttpAnswer& answer);
     void unanswered(const PeekPtr& peek, const std::string& why);
     void decide(const PeekPtr& peek, const Decision& decision);
+    void granted(const PeekPtr& peek, const Grant& grant, int64_t asked_us, int64_t due_us);
+
+    // --- questions of our own ---
+    void recheck_due(int64_t now_us);
+    void recheck(const EntryPtr& entry);
+    void rechecked(const EntryPtr& entry, const HttpAnswer* answer, int64_t asked_us);
+    void recheck_failed(const EntryPtr& entry);
+    void call(const OdooRoster::Subject& subject, const char* path, std::function<std::string()> body);
+
+    // --- any of them ---
+    using OnAnswer = std::function<void(const HttpAnswer*, const std::string& problem)>;
+    void post(const OdooRoster::Subject& subject, const char* path, const std::string& body,
+              OnAnswer on_answer);
+    // True when the session's id was changed, which ends its connections.
+    bool look_for_rotation(const OdooRoster::Subject& subject, const HttpAnswer& answer);
+    void expired(const OdooRoster::Subject& subject);
     void probe();
     void publish_state();
     Id newest_for(const std::string& host) const;
@@ -79,11 +106,16 @@ private:
     std::unique_ptr<OdooClient> client_;
     OdooQueue queue_;
     GrantCache cache_;
+    OdooRoster roster_;
+    OdooPresence presence_;
     PublicSessions public_sessions_;
+    SessionRotations rotations_;
     std::unordered_map<Digest, std::weak_ptr<Peek>, DigestHash> first_peeks_; // that others may join
     std::list<PeekPtr> again_; // later subscribes that had no answer
     std::map<std::string, std::string> database_of_host_;
     Requester prober_;
+    double allowance_ = 0; // re-checks that may be sent now
+    int64_t ticked_us_ = 0;
 
     mutable std::mutex mutex_; // of what follows
     std::map<std::string, Id> newest_;

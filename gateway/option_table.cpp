@@ -76,6 +76,12 @@ std::vector<OptionDefinition> build_table() {
          "Let a client come back within this time without asking Odoo anew. With --state-dir, also after a "
          "restart.",
          RELOADS, seconds_field(&O::grant_ttl, 0, 3'600)},
+        {"recheck-interval", "SECONDS", odoo,
+         "Ask Odoo again after this time whether a client that was sent something may still see what it "
+         "sees.",
+         RELOADS, seconds_field(&O::recheck_interval, 0.1, 86'400)},
+        {"recheck-rate", "N", odoo, "Ask so at most so many times a second in all.", RELOADS,
+         rate_field(&O::recheck_rate, 0.01, 10'000)},
         {"max-unverified", "SECONDS", odoo,
          "Let connected clients go on this long while Odoo cannot be asked about them; then close with 1013.",
          RELOADS, seconds_field(&O::max_unverified, 1, 86'400)},

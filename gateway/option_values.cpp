@@ -188,6 +188,15 @@ Field count_field(unsigned Options::*member, unsigned least, unsigned most) {
     return count(member, least, most);
 }
 
+Field rate_field(double Options::*member, double least, double most) {
+    const std::string range = text_of_seconds(least) + " to " + text_of_seconds(most);
+    const auto parse = [=](const std::string& text) -> std::optional<double> {
+        const auto number = parse_number<double>(text);
+        return number && *number >= least && *number <= most ? number : std::nullopt;
+    };
+    return single(member, range, "is not such a number; give " + range, parse, text_of_seconds);
+}
+
 Field threads_field(unsigned Options::*member, unsigned most) {
     const std::string range = fmt::format("auto, or 1 to {}", most);
     const auto parse = [=](const std::string& text) -> std::optional<unsigned> {

@@ -26,6 +26,7 @@ struct Field {
 Field seconds_field(Milliseconds Options::*member, double least, double most);
 Field bytes_field(uint64_t Options::*member, uint64_t least, uint64_t most); // 1048576, 64KiB, 1MiB, 2GiB
 Field count_field(uint64_t Options::*member, uint64_t least, uint64_t most);
+Field rate_field(double Options::*member, double least, double most);
 Field count_field(unsigned Options::*member, unsigned least, unsigned most);
 Field threads_field(unsigned Options::*member, unsigned most); // or "auto"
 Field switch_field(bool Options::*member);

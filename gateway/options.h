@@ -48,6 +48,8 @@ struct Options {
     Milliseconds odoo_timeout{10'000};
     Milliseconds odoo_wait{20'000};
     Milliseconds grant_ttl{60'000};
+    Milliseconds recheck_interval{300'000};
+    double recheck_rate = 10; // a second
     Milliseconds max_unverified{900'000};
     std::vector<Network> trusted_proxies{*Network::parse("127.0.0.0/8"), *Network::parse("::1")};
     std::vector<std::string> allowed_origins; // as browsers send them

@@ -88,6 +88,7 @@ Requester make_requester(const RequestHead& head, const std::optional<Address>& 
             requester.address = address;
     }
     requester.own_origin = is_own_origin(head.first("origin").value_or(""), requester.host, trust.origins);
+    requester.same_host = is_own_origin(head.first("origin").value_or(""), requester.host, {});
     requester.cookies = cookies_of(head);
     requester.user_agent = one("user-agent");
     requester.accept_language = one("accept-language");

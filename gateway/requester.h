@@ -20,6 +20,8 @@ struct Requester {
     std::string host;
     // The page is of that host, or of an allowed origin. Otherwise it must not be served with cookies.
     bool own_origin = false;
+    // The page is of that host, whatever other origins are allowed.
+    bool same_host = false;
     // The browser's: the last X-Forwarded-For of a trusted proxy, else the connection's. Nothing for a unix
     // socket without that header.
     std::optional<Address> address;
@@ -31,6 +33,9 @@ struct Requester {
     // As a trusted proxy sent them; empty otherwise.
     std::string forwarded_host, forwarded_proto, forwarded_for, real_ip;
     std::string user_agent, accept_language, authorization, protocols;
+
+    std::string worker_version; // of the page's script, as it says itself; empty when it says nothing
+    std::string new_cookie;     // a Set-Cookie header's value for the answer; empty: none
 
     std::optional<std::string_view> cookie(std::string_view name) const;
 };

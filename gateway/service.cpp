@@ -109,6 +109,7 @@ void Service::flush() {
 }
 
 void Service::tick() {
+    authorizer_->tick();
     const int64_t now = now_us();
     int64_t behind_now = 0, bytes_now = 0;
     for (auto it = sessions_.begin(); it != sessions_.end();) {

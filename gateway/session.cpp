@@ -55,6 +55,7 @@ Session::Session(Service& service, Admission admission)
     : service_(service), admission_(std::move(admission)) {
     connections[static_cast<size_t>(admission_.transport)].add();
     connected[static_cast<size_t>(admission_.transport)].add();
+    service_.authorizer().joined(admission_, *this);
 }
 
 Session::~Session() {
@@ -87,6 +88,8 @@ void Session::receive(std::string_view text) {
     ClientEvent event = parse_client_event(text, service_.event_limits());
     if (auto* wanted = std::get_if<Subscribe>(&event)) {
         subscribe(std::move(*wanted));
+    } else if (const auto* presence = std::get_if<UpdatePresence>(&event)) {
+        service_.authorizer().told(admission_, *presence);
     } else if (std::holds_alternative<Ping>(event)) {
         write_internal(pong_frame(here(), shape()));
     } else if (const auto* invalid = std::get_if<InvalidEvent>(&event)) {
@@ -145,6 +148,19 @@ void Session::decided(const Subscribe& subscribe, Decision decision) {
     stream->waiting.push_back(if_alive([this, subscribe, grant] { place(subscribe, grant); }));
 }
 
+void Session::take_back(const Refusal& refusal) {
+    log::debug("closing a connection: {}", refusal.reason);
+    close(refusal.close_code, refusal.reason);
+}
+
+void Session::regrant(const Grant& grant) {
+    if (busy_ || !stream_)
+        return; // a subscribe is being decided anew
+    if (stream_->database != grant.database)
+        return close(TRY_AGAIN_LATER, "another database");
+    stream_->fan_out.subscribe(*this, grant.channels, delivered());
+}
+
 void Session::place(const Subscribe& subscribe, const Grant& grant) {
     stream_ = service_.stream(grant.database);
     knows_internal_ = subscribe.check_outdated || subscribe.confirm;
@@ -171,11 +187,10 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
     if (!counts && !subscribe.check_outdated) {
         // Another gateway may have been told of an id a moment before this one.
         const bool ahead = subscribe.last > stream_->newest && stream_->has_peers;
-        fan_out.subscribe(*this, grant.channels,
-                          fan_out.before(now_us() - (ahead ? OVERLAP_US : FIRST_SIGHT_US)));
+        begin_at(fan_out.before(now_us() - (ahead ? OVERLAP_US : FIRST_SIGHT_US)), grant);
     } else if (const auto known = fan_out.position_of(subscribe.last); counts && known) {
         resumes.add();
-        fan_out.subscribe(*this, grant.channels, overlap(*known));
+        begin_at(overlap(*known), grant);
     } else {
         const bool reset = !counts && (!subscribe.last_is_integer || subscribe.last > stream_->newest);
         if (reset)
@@ -186,6 +201,11 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
         return replay(counts ? subscribe.last : 0, grant, counts && subscribe.check_outdated.value_or(false));
     }
     finish();
+}
+
+void Session::begin_at(Position position, const Grant& grant) {
+    began_ = std::min(position, stream_->fan_out.head());
+    stream_->fan_out.subscribe(*this, grant.channels, position);
 }
 
 // Where to go on for a client that was at `position`, which may have been told so by another gateway.

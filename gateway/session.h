@@ -16,7 +16,7 @@ namespace odoo_bus {
 
 class Service;
 
-class Session : public Subscriber {
+class Session : public Subscriber, public Client {
 public:
     Session(Service& service, Admission admission);
     ~Session() override;
@@ -44,6 +44,11 @@ public:
     Stream* stream() { return stream_; }
     // The client knows elements without an id.
     bool knows_internal() const { return knows_internal_; }
+
+    void take_back(const Refusal& refusal) override;
+    void regrant(const Grant& grant) override;
+    Position received() const override { return delivered() == began_ ? 0 : delivered(); }
+
     // Tells a page that understands it that it has missed notifications for good.
     void tell_outdated();
 
@@ -78,6 +83,7 @@ private:
     void decided(const Subscribe& subscribe, Decision decision);
     void place(const Subscribe& subscribe, const Grant& grant);
     void begin(const Subscribe& subscribe, const Grant& grant);
+    void begin_at(Position position, const Grant& grant);
     void replay(Id last, const Grant& grant, bool check_outdated);
     void go_on_from_another(const Grant& grant);
     void replayed(const ReplayAnswer& answer, const Grant& grant);
@@ -92,6 +98,7 @@ private:
     bool busy_ = false;
     bool subscribed_ = false; // a first subscribe was granted
     bool knows_internal_ = false;
+    Position began_ = 0;               // where; 0 also when it was given rows from the table
     std::optional<int64_t> confirm_;   // of the subscribe that is being worked on
     std::vector<std::string> refused_; // and its names that were not granted
     std::function<void()> next_page_;  // of a replay, when the transport takes it

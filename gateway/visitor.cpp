@@ -15,12 +15,14 @@ namespace {
 // read and thrown away, so much at the most.
 constexpr size_t MAX_DISCARDED = 1 << 20;
 
+uint64_t next_number = 1; // the front thread's
+
 } // namespace
 
 Visitor::Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
                  int64_t deadline_us, std::function<void(Visitor&)> on_event)
     : on_event_(std::move(on_event)), loop_(loop), socket_(socket), peer_(peer), head_(max_head_bytes),
-      deadline_us_(deadline_us) {}
+      deadline_us_(deadline_us), number_(next_number++) {}
 
 bool Visitor::begin() {
     if (read())
@@ -69,11 +71,12 @@ bool Visitor::read() {
     const ssize_t length = recv(socket_, buffer, sizeof buffer, 0);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (length <= 0 || (answered_ && (discarded_ += static_cast<size_t>(length)) > MAX_DISCARDED)) {
+    const bool is_ignored = answered_ || held_;
+    if (length <= 0 || (is_ignored && (discarded_ += static_cast<size_t>(length)) > MAX_DISCARDED)) {
         over_ = true;
         return true;
     }
-    if (answered_)
+    if (is_ignored)
         return false;
     if (body_bytes_) {
         body_.append(buffer, static_cast<size_t>(length));

@@ -42,6 +42,11 @@ public:
     bool awaits_body() const { return body_bytes_ && !has_body() && !timed_out_; }
     const std::string& body() const { return body_; }
 
+    // Its answer comes later.
+    void hold() { held_ = true; }
+    bool is_held() const { return held_ && !answered_; }
+    uint64_t number() const { return number_; } // no other visitor has it
+
     // Nothing more is waited for.
     void time_out();
     bool is_timed_out() const { return timed_out_; }
@@ -68,6 +73,8 @@ private:
     bool answered_ = false;
     bool over_ = false;
     bool timed_out_ = false;
+    bool held_ = false;
+    const uint64_t number_;
     std::optional<size_t> body_bytes_;
     std::string body_;
     size_t discarded_ = 0; // bytes that came after the answer

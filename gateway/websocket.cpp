@@ -109,14 +109,22 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
 // Sets the cookie by which a client tells, when it comes back, which gateway knows its position.
 int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
     auto* const service = static_cast<Service*>(lws_context_user(lws_get_context(wsi)));
-    if (!service->adopting_ || service->adopting_->former_gateway == service->gateway_id())
+    const Admission* const admission = service->adopting_;
+    if (!admission)
         return 0;
-    const std::string cookie =
-        fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax", GATEWAY_COOKIE, service->gateway_id());
-    auto** const end = reinterpret_cast<unsigned char**>(&answer->p);
-    return lws_add_http_header_by_name(wsi, reinterpret_cast<const unsigned char*>("Set-Cookie:"),
-                                       reinterpret_cast<const unsigned char*>(cookie.data()),
-                                       static_cast<int>(cookie.size()), end, *end + answer->max_len);
+    auto** const at = reinterpret_cast<unsigned char**>(&answer->p);
+    unsigned char* const end = *at + answer->max_len;
+    const auto set = [wsi, at, end](const std::string& cookie) {
+        return lws_add_http_header_by_name(wsi, reinterpret_cast<const unsigned char*>("Set-Cookie:"),
+                                           reinterpret_cast<const unsigned char*>(cookie.data()),
+                                           static_cast<int>(cookie.size()), at, end);
+    };
+    if (admission->requester && !admission->requester->new_cookie.empty() &&
+        set(admission->requester->new_cookie))
+        return -1;
+    if (admission->former_gateway == service->gateway_id())
+        return 0;
+    return set(fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax", GATEWAY_COOKIE, service->gateway_id()));
 }
 
 WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
