@@ -36,7 +36,11 @@ Database::Database(uv_loop_t* loop, Settings settings, Audience& audience)
     : settings_(std::move(settings)), audience_(audience),
       connection_(loop, {.on_connected = [this] { connected(); },
                          .on_lost = [this](const std::string& reason) { lose(reason); },
-                         .on_notify = [this](std::string_view, std::string_view) { ring(); }}),
+                         .on_notify =
+                             [this](std::string_view, std::string_view payload) {
+                                 ring();
+                                 settings_.heard(payload);
+                             }}),
       replayer_(loop, settings_.conninfo,
                 [this](Id id) { return ahead_.contains(id) || ledger_.is_decided(id); }),
       history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop), metrics_(settings_.name),

@@ -31,6 +31,7 @@ public:
         uint32_t gateway_key = 0; // another one for each gateway; below 2^31
         History::Bounds history;
         std::atomic<unsigned>* available; // how many databases are being read; counted up and down
+        std::function<void(std::string_view payload)> heard; // what was notified in it
     };
 
     Database(uv_loop_t* loop, Settings settings, Audience& audience);

@@ -331,6 +331,8 @@ Response Front::serve_poll(Visitor& visitor) {
 }
 
 Response Front::serve_peek(Visitor& visitor) {
+    if (relay_)
+        return serve_relay(visitor); // it is Odoo's own
     return serve_http(visitor, HttpRequest::Kind::peek);
 }
 

@@ -16,15 +16,24 @@ namespace {
 const metrics::Family up("odoo_bus_hub_up", "1 while the hub database is listened to, else 0.",
                          metrics::Type::gauge);
 
+const metrics::Counter passed_on("odoo_bus_hub_passed_on_total",
+                                 "Notifications of Odoo databases that were passed on to the hub database.");
+
+constexpr const char* IS_PRELOADED = "SELECT current_setting('odoo_bus.queue_size', true) IS NOT NULL";
+// "imbu", and 1.
+constexpr const char* TAKE_RELAY = "SELECT pg_try_advisory_lock(1768776309, 1)";
+constexpr uint64_t TAKE_AGAIN_MS = 2'000;
+constexpr size_t MAX_PASSING = 1'000;
+
 } // namespace
 
-Hub::Hub(uv_loop_t* loop, std::string conninfo, std::function<void(const std::string&)> ring)
-    : conninfo_(std::move(conninfo)), ring_(std::move(ring)),
+Hub::Hub(uv_loop_t* loop, std::string conninfo, Switch relay, std::function<void(const std::string&)> ring)
+    : conninfo_(std::move(conninfo)), ring_(std::move(ring)), relay_(relay),
       connection_(loop,
                   {.on_connected = [this] { connected(); },
                    .on_lost = [this](const std::string& reason) { lose(reason); },
                    .on_notify = [this](std::string_view, std::string_view payload) { heard(payload); }}),
-      retry_(loop) {
+      retry_(loop), take_(loop) {
     connection_.open(conninfo_);
 }
 
@@ -37,11 +46,53 @@ void Hub::connected() {
         last_problem_.clear();
         retry_ms_ = 0;
         ring_({}); // something may have been missed
+        judge_relay();
     });
+}
+
+// A preloaded odoo_bus notifies here by itself; its settings are known then without the library being loaded.
+void Hub::judge_relay() {
+    if (relay_ == Switch::off)
+        return;
+    if (relay_ == Switch::on)
+        return take_relay();
+    connection_.query(IS_PRELOADED, {}, [this](const PgResult& result) {
+        if (result.ok() && result.rows() == 1 && !result.boolean(0, 0))
+            take_relay();
+    });
+}
+
+// Of several gateways one passes on: nobody is to be told twice.
+void Hub::take_relay() {
+    connection_.query(TAKE_RELAY, {}, [this](const PgResult& result) {
+        relays_ = result.ok() && result.rows() == 1 && result.boolean(0, 0);
+        if (!relays_)
+            return take_.start(TAKE_AGAIN_MS, [this] { take_relay(); });
+        log::info("hub database: passing on what is notified in Odoo databases");
+    });
+}
+
+void Hub::pass_on(std::string_view payload) {
+    if (!relays_ || passing_ >= MAX_PASSING)
+        return;
+    // Anything but an array of channels would stop Odoo's listeners for 50 s.
+    const auto databases = parse_notify_payload(payload);
+    if (!databases || databases->empty())
+        return;
+    ++passing_;
+    connection_.query("SELECT pg_notify('imbus', $1)", {std::string(payload)},
+                      [this](const PgResult& result) {
+                          --passing_;
+                          if (result.ok())
+                              passed_on.add();
+                      });
 }
 
 void Hub::lose(const std::string& reason) {
     connection_.close();
+    relays_ = false;
+    passing_ = 0;
+    take_.stop();
     up.with().set(0);
     if (reason != last_problem_)
         log::warning("hub database: {}; trying again, until then what Odoo sends arrives up to a second late",

@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "options.h"
 #include "pg_connection.h"
 #include "timer.h"
 
@@ -13,17 +14,27 @@ namespace odoo_bus {
 class Hub {
 public:
     // `ring`: called with a database's name, or with an empty one when it may be any.
-    Hub(uv_loop_t* loop, std::string conninfo, std::function<void(const std::string& database)> ring);
+    Hub(uv_loop_t* loop, std::string conninfo, Switch relay,
+        std::function<void(const std::string& database)> ring);
+
+    // What was heard in an Odoo database: Odoo's own servers listen only here.
+    void pass_on(std::string_view payload);
 
 private:
     void connected();
     void lose(const std::string& reason);
     void heard(std::string_view payload);
+    void judge_relay();
+    void take_relay();
 
     const std::string conninfo_;
     const std::function<void(const std::string&)> ring_;
+    const Switch relay_;
     PgConnection connection_;
     Timer retry_;
+    Timer take_;          // tries again to be the one that passes on
+    bool relays_ = false; // it is
+    size_t passing_ = 0;  // payloads that are on their way
     uint64_t retry_ms_ = 0;
     std::string last_problem_; // that was logged
 };

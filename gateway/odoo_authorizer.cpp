@@ -4,7 +4,10 @@
 namespace odoo_bus {
 
 void OdooAuthorizer::joined(const Admission& admission, Client& client) {
-    states_[&admission].link = std::make_shared<OdooLink>(client, post_);
+    const auto link = std::make_shared<OdooLink>(client, post_);
+    states_[&admission].link = link;
+    if (admission.transport == Transport::websocket && !admission.requester->worker_version.empty())
+        desk_.join(link, admission.requester);
 }
 
 void OdooAuthorizer::authorize(const Admission& admission, const Subscribe& subscribe, bool first,

@@ -77,6 +77,9 @@ OdooDesk::OdooDesk(const Options& options, std::vector<std::string> databases)
       cache_(cache_file(options), us(options.grant_ttl)),
       presence_([this](const auto& subject, const char* path, std::function<std::string()> body) {
           call(subject, path, std::move(body));
+      }),
+      worker_version_(options.worker_version, [this](const Requester& who, auto on_page) {
+          read_login_page(who, std::move(on_page));
       }) {
     prober_.sent_host = options.odoo_url.host;
     prober_.user_agent = "odoo-bus-gateway/" ODOO_BUS_VERSION;
@@ -110,6 +113,7 @@ void OdooDesk::reconfigure(const Options& options) {
         options_ = options;
         queue_.set_bounds(queue_bounds(options));
         cache_.set_ttl(us(options.grant_ttl));
+        worker_version_.configure(options.worker_version);
     });
 }
 
@@ -119,6 +123,7 @@ void OdooDesk::tick() {
     cache_.tick(now);
     presence_.tick(now);
     rotations_.tick(now);
+    worker_version_.tick(now);
     std::erase_if(first_peeks_, [](const auto& each) { return each.second.expired(); });
     std::vector<PeekPtr> due;
     std::erase_if(again_, [&due, now](const PeekPtr& peek) {
@@ -252,6 +257,11 @@ void OdooDesk::decide(const PeekPtr& peek, const Decision& decision) {
         first_peeks_.erase(it);
     for (const Peek::Asker& asker : std::exchange(peek->askers, {}))
         asker.decide(decision);
+}
+
+void OdooDesk::join(std::shared_ptr<OdooLink> link, std::shared_ptr<const Requester> who) {
+    loop_.post(
+        [this, link = std::move(link), who = std::move(who)] { worker_version_.check(link, who, now_us()); });
 }
 
 void OdooDesk::leave(std::shared_ptr<OdooLink> link) {

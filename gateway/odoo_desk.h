@@ -28,6 +28,7 @@
 #include "public_session.h"
 #include "requester.h"
 #include "session_rotation.h"
+#include "worker_version.h"
 
 namespace odoo_bus {
 
@@ -54,6 +55,8 @@ public:
 
     void ask(Question question, OnDecision on_decision);
     void tell_presence(std::shared_ptr<const Requester> who, const UpdatePresence& presence);
+    // A page has come, and says which version its script has.
+    void join(std::shared_ptr<OdooLink> link, std::shared_ptr<const Requester> who);
     void leave(std::shared_ptr<OdooLink> link);
     void reconfigure(const Options& options);
     // The newest id of a database: Odoo is not to look for older notifications.
@@ -88,6 +91,7 @@ private:
     void rechecked(const EntryPtr& entry, const HttpAnswer* answer, int64_t asked_us);
     void recheck_failed(const EntryPtr& entry);
     void call(const OdooRoster::Subject& subject, const char* path, std::function<std::string()> body);
+    void read_login_page(const Requester& who, std::function<void(std::optional<std::string>)> on_page);
 
     // --- any of them ---
     using OnAnswer = std::function<void(const HttpAnswer*, const std::string& problem)>;
@@ -110,6 +114,7 @@ private:
     OdooPresence presence_;
     PublicSessions public_sessions_;
     SessionRotations rotations_;
+    WorkerVersion worker_version_;
     std::unordered_map<Digest, std::weak_ptr<Peek>, DigestHash> first_peeks_; // that others may join
     std::list<PeekPtr> again_; // later subscribes that had no answer
     std::map<std::string, std::string> database_of_host_;

@@ -25,6 +25,7 @@ const metrics::Family unchecked("odoo_bus_longest_unchecked_seconds",
                                 metrics::Type::gauge);
 
 constexpr const char* HEALTH = "/websocket/health";
+constexpr const char* LOGIN = "/web/login";
 
 // A grant that Odoo refuses to confirm is asked about again once before it is taken back: it may have been a
 // conflict between transactions.
@@ -139,6 +140,23 @@ void OdooDesk::call(const OdooRoster::Subject& subject, const char* path, std::f
                              });
                     },
                 .drop = [body](const std::string&) { body(); }},
+               now_us());
+}
+
+void OdooDesk::read_login_page(const Requester& who,
+                               std::function<void(std::optional<std::string>)> on_page) {
+    const auto ask = [this, request = get_request(LOGIN, who), on_page] {
+        client_->ask(request, ms(options_.odoo_timeout), {},
+                     [this, on_page, began = now_us()](const HttpAnswer* answer, const std::string&) {
+                         const bool is_page = answer && answer->status() == 200;
+                         on_page(is_page ? std::optional(answer->body()) : std::nullopt);
+                         queue_.done("login page", answer != nullptr, began, now_us());
+                     });
+    };
+    queue_.add({.client = "login page",
+                .priority = OdooQueue::Priority::background,
+                .run = ask,
+                .drop = [on_page](const std::string&) { on_page(std::nullopt); }},
                now_us());
 }
 

@@ -38,6 +38,12 @@ std::vector<OptionDefinition> build_table() {
          "nowhere, "
          "so that only notifications sent in SQL arrive at once.",
          NEEDS_RESTART, hub_field(&O::hub_database)},
+        {"relay", "WHEN", connect,
+         "Pass on what is notified in an Odoo database to the hub database, so that Odoo's own servers hear "
+         "what was "
+         "sent in SQL; of several gateways one does. `auto`: unless odoo_bus is preloaded there and does it "
+         "itself.",
+         NEEDS_RESTART, relay_field(&O::relay)},
         {"auth", "MODE", connect,
          "Who may see what. `odoo`: Odoo is asked, as its own server would decide. `open`, for development: "
          "everyone sees every channel that has a string's name.",
@@ -76,6 +82,12 @@ std::vector<OptionDefinition> build_table() {
          "Let a client come back within this time without asking Odoo anew. With --state-dir, also after a "
          "restart.",
          RELOADS, seconds_field(&O::grant_ttl, 0, 3'600)},
+        {"worker-version", "auto|off|VERSION", odoo,
+         "Tell pages whose script has another version than this to be loaded anew, as Odoo does (close code "
+         "1000, "
+         "OUTDATED_VERSION). `auto`: the version that Odoo's login page names; while it names none, nobody "
+         "is told.",
+         RELOADS, worker_version_field(&O::worker_version)},
         {"recheck-interval", "SECONDS", odoo,
          "Ask Odoo again after this time whether a client that was sent something may still see what it "
          "sees.",

@@ -15,6 +15,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "origin.h"
+#include "worker_version.h"
 
 namespace odoo_bus {
 
@@ -330,6 +331,18 @@ Field hub_field(std::string Options::*member) {
 
 Field auth_field(Auth Options::*member) {
     return choice<Auth>(member, {{"odoo", Auth::odoo}, {"open", Auth::open}});
+}
+
+Field relay_field(Switch Options::*member) {
+    return choice<Switch>(member, {{"auto", Switch::automatic}, {"on", Switch::on}, {"off", Switch::off}});
+}
+
+Field worker_version_field(std::string Options::*member) {
+    const auto parse = [](const std::string& text) {
+        return WorkerVersion::is_version(text) ? std::optional(text) : std::nullopt;
+    };
+    return single(member, "", "is not a version like 19.0-2, auto or off", parse,
+                  [](const std::string& value) { return value; });
 }
 
 Field odoo_url_field(OdooUrl Options::*member) {

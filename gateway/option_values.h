@@ -37,6 +37,8 @@ Field origins_field(std::vector<std::string> Options::*member); // or empty
 Field databases_field(std::vector<std::string> Options::*member);
 Field hub_field(std::string Options::*member);
 Field auth_field(Auth Options::*member);
+Field relay_field(Switch Options::*member);
+Field worker_version_field(std::string Options::*member);
 Field odoo_url_field(OdooUrl Options::*member);
 Field level_field(log::Level Options::*member);
 Field format_field(log::Format Options::*member);

@@ -35,12 +35,14 @@ struct Listener {
     bool operator==(const Listener&) const = default;
 };
 
+enum class Switch { automatic, on, off };
 enum class Auth { open, odoo };
 
 struct Options {
     std::vector<Listener> listen{{"127.0.0.1", 8073, ""}};
     std::vector<std::string> databases; // libpq connection strings
     std::string hub_database;           // empty: `postgres` of the first server; "none": no hub
+    Switch relay = Switch::automatic;   // what is heard in an Odoo database, to the hub
     Auth auth = Auth::open;
     bool allow_open = false;
     OdooUrl odoo_url{"127.0.0.1", 8069};
@@ -48,6 +50,7 @@ struct Options {
     Milliseconds odoo_timeout{10'000};
     Milliseconds odoo_wait{20'000};
     Milliseconds grant_ttl{60'000};
+    std::string worker_version = "auto"; // or "off", or the version
     Milliseconds recheck_interval{300'000};
     double recheck_rate = 10; // a second
     Milliseconds max_unverified{900'000};

@@ -38,7 +38,7 @@ void Reader::open() {
     if (hub != "none")
         hub_ = std::make_unique<Hub>(
             loop_.uv(), hub.empty() ? with_database(options_.databases.front(), "postgres") : hub,
-            [this](const std::string& database) { ring(database); });
+            options_.relay, [this](const std::string& database) { ring(database); });
     const History::Bounds bounds{.age_us = std::chrono::microseconds(options_.history_seconds).count(),
                                  .bytes = options_.history_bytes};
     for (size_t i = 0; i < names_.size(); ++i)
@@ -49,8 +49,21 @@ void Reader::open() {
                                                           .state_dir = options_.state_dir,
                                                           .gateway_key = gateway_key_,
                                                           .history = bounds,
-                                                          .available = &available_},
+                                                          .available = &available_,
+                                                          .heard = hear(names_[i])},
                                        audience_);
+}
+
+// What is notified in a database goes to the hub, unless it is the same one.
+std::function<void(std::string_view)> Reader::hear(const std::string& name) {
+    std::string error;
+    const std::string& hub = options_.hub_database;
+    if (hub == "none" || name == (hub.empty() ? "postgres" : database_of(hub, error)))
+        return [](std::string_view) {};
+    return [this](std::string_view payload) {
+        if (hub_)
+            hub_->pass_on(payload);
+    };
 }
 
 void Reader::ring(const std::string& database) {

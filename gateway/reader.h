@@ -39,6 +39,7 @@ public:
 private:
     void open();
     void ring(const std::string& database);
+    std::function<void(std::string_view payload)> hear(const std::string& name);
 
     const Options options_;
     const std::vector<std::string> names_;

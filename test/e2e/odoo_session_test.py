@@ -8,7 +8,10 @@ import urllib.request
 import pytest
 
 from harness.client import RawClient
+from harness.database import stored_channel
 from harness.gateway import DEADLINE
+from harness.nginx import Nginx
+from harness.system import ROOT
 from standin import Standin, faults
 
 from odoo_auth_test import asked, client, send
@@ -337,3 +340,112 @@ def test_odoo_in_trouble_is_told_as_such(odoo, mydb, start):
     odoo.refuse_connections()
     assert get(gateway, "/bus/websocket_worker_bundle")[0] == 502
     odoo.listen()
+
+
+class OdooNginx(Nginx):
+    """The real nginx with deploy/nginx-odoo.conf."""
+
+    def __init__(self, gateway_port, odoo_port):
+        super().__init__(gateway_port)
+        self.real_odoo_port = odoo_port
+
+    def site(self):
+        text = (ROOT / "deploy" / "nginx-odoo.conf").read_text()
+        for there, here in [("listen 80;", f"listen 127.0.0.1:{self.port};"),
+                            ("server 127.0.0.1:8069;", f"server 127.0.0.1:{self.real_odoo_port};"),
+                            ("server 127.0.0.1:8073;", f"server 127.0.0.1:{self.gateway_port};")]:
+            assert text.count(there) == 1
+            text = text.replace(there, here)
+        return text
+
+
+async def test_odoos_own_nginx_configuration_with_one_line_changed(odoo, mydb, start, database):
+    gateway = start()
+    user = mydb.add_user("anna")
+    session = odoo.login(user, marked=True)
+    with OdooNginx(gateway.port, odoo.port) as nginx:
+        page = client(gateway, session, ["a"], origin=nginx.url(""))
+        page.url = nginx.websocket_url
+        async with page as anna:
+            await asked(odoo, 1, login="anna")
+            send(database, "res.partner", user.partner_id, payload="for anna")
+            await anna.wait_payload("for anna")
+        request, = odoo.log.requests("peek")
+        assert request.host == f"127.0.0.1:{nginx.port}" and request.header("host") == "odoochat"
+        with urllib.request.urlopen(nginx.url("/websocket/health"), timeout=DEADLINE) as answer:
+            assert json.load(answer) == {"status": "pass"}
+        data = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {}, "id": 7}).encode()
+        closed = urllib.request.Request(nginx.url("/websocket/on_closed"), data,
+                                        {"Content-Type": "application/json", "Cookie": session.cookie})
+        urllib.request.urlopen(closed, timeout=DEADLINE).close()
+        request, = odoo.log.requests("closed")
+        assert request.host == f"127.0.0.1:{nginx.port}" and request.login == "anna"
+
+
+# --- the version of the page ---
+
+def page_of(gateway, session, version, **options):
+    page = client(gateway, session, ["a"], headers={"User-Agent": "Firefox"}, **options)
+    page.url += f"?version={version}"
+    return page
+
+
+async def test_a_page_older_than_odoo_is_told_and_a_current_one_never(odoo, mydb, start):
+    gateway = start()
+    session = odoo.login(mydb.add_user("anna"))
+    async with page_of(gateway, session, "19.0-2") as current:
+        await asked(odoo, 1, "login")
+        odoo.worker_version = "19.0-3"  # Odoo is upgraded; what the gateway knows is out of date
+        async with page_of(gateway, session, "19.0-3") as new:
+            await asked(odoo, 2, "login")
+            async with page_of(gateway, session, "19.0-2") as old:
+                assert await old.wait_closed() == (1000, "OUTDATED_VERSION")
+            assert new.closes == [] and current.closes == []
+    assert all(not request.cookies for request in odoo.log.requests("login"))
+
+
+async def test_while_the_version_cannot_be_learnt_nobody_is_told(odoo, mydb, start):
+    gateway = start()
+    odoo.break_with(faults.status(500), ["login"])
+    async with page_of(gateway, odoo.login(mydb.add_user("anna")), "1.0") as page:
+        await asked(odoo, 1, "login")
+        await asked(odoo, 1, "peek", status=200)
+        await page.settle()
+        assert page.closes == []
+
+
+async def test_a_version_that_is_configured_needs_no_question(odoo, mydb, start):
+    gateway = start(worker_version="19.0-2")
+    session = odoo.login(mydb.add_user("anna"))
+    async with page_of(gateway, session, "19.0-2") as current, page_of(gateway, session, "1.0") as old:
+        assert await old.wait_closed() == (1000, "OUTDATED_VERSION")
+        await current.settle()
+        assert current.closes == []
+    gateway = start(worker_version="off")
+    async with page_of(gateway, session, "1.0") as old:
+        await old.subscribed()
+        assert old.closes == []
+    assert odoo.log.count("login") == 0
+
+
+# --- Odoo's own servers beside it ---
+
+def test_what_is_notified_in_an_odoo_database_reaches_the_hub_once(odoo, mydb, start, database, cluster):
+    gateways = [start(relay="on") for _ in range(2)]
+    assert sum(any("passing on what is notified" in line for line in each.lines) for each in gateways) <= 1
+    deadline = time.monotonic() + DEADLINE
+    with cluster.connect("postgres", autocommit=True) as hub:
+        hub.execute("LISTEN imbus")
+        while not any("passing on what is notified" in line for each in gateways for line in each.lines):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        stored = stored_channel(database.name, "a")
+        for payload in (f"[{stored}]", "no json", "[]", '[["x",["nested"]]]', "{}", f'[{stored},["{database.name}","b"]]'):
+            database.execute("SELECT pg_notify('imbus', %s)", (payload,))
+        heard = []
+        for notify in hub.notifies():
+            heard.append(notify.payload)
+            if '"b"' in notify.payload:
+                break
+        assert [each for each in heard if database.name in each] == [
+            f"[{stored}]", f'[{stored},["{database.name}","b"]]']

@@ -160,6 +160,8 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"odoo-wait", "7"},
                                                         {"grant-ttl", "9"},
                                                         {"max-unverified", "120"},
+                                                        {"worker-version", "19.0-2"},
+                                                        {"relay", "on"},
                                                         {"recheck-interval", "12"},
                                                         {"recheck-rate", "2.5"},
                                                         {"trusted-proxy", "192.0.2.0/24"},
