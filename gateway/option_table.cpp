@@ -62,7 +62,7 @@ std::vector<OptionDefinition> build_table() {
          "Answer /metrics (for Prometheus) and /ready (for load balancers) here; `odoo-bus-gateway status` "
          "asks there, "
          "too. Not for the public: it tells the names of databases. May be repeated.",
-         NEEDS_RESTART, listeners_field(&O::metrics_listen)},
+         NEEDS_RESTART, listeners_field(&O::metrics_listen, true)},
         {"threads", "auto|N", connect, "Threads that serve connections. `auto`: one for each CPU.",
          NEEDS_RESTART, threads_field(&O::threads, 256)},
 

@@ -227,12 +227,14 @@ Field path_field(std::string Options::*member) {
                   [](const std::string& value) { return value; });
 }
 
-Field listeners_field(std::vector<Listener> Options::*member) {
+Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none) {
     Field field;
     field.is_repeatable = true;
     field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
         std::vector<Listener> listeners;
         for (const std::string& text : values) {
+            if (text.empty() && may_be_none)
+                continue;
             const auto listener = parse_listener(text);
             if (!listener)
                 return fmt::format(

@@ -31,9 +31,9 @@ Field count_field(unsigned Options::*member, unsigned least, unsigned most);
 Field threads_field(unsigned Options::*member, unsigned most); // or "auto"
 Field switch_field(bool Options::*member);
 Field path_field(std::string Options::*member); // empty, or an absolute path
-Field listeners_field(std::vector<Listener> Options::*member);
-Field networks_field(std::vector<Network> Options::*member);    // or "none"
-Field origins_field(std::vector<std::string> Options::*member); // or empty
+Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none = false); // an empty value
+Field networks_field(std::vector<Network> Options::*member);                             // or "none"
+Field origins_field(std::vector<std::string> Options::*member);                          // or empty
 Field databases_field(std::vector<std::string> Options::*member);
 Field hub_field(std::string Options::*member);
 Field auth_field(Auth Options::*member);
