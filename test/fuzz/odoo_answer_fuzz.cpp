@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "json.h"
+#include "log.h"
 #include "odoo_answer.h"
 
 using namespace odoo_bus;
