@@ -118,9 +118,11 @@ void Database::inspect(const PgResult& row) {
                             before.relation_oid == facts_.relation_oid;
     if (!known_)
         return begin();
-    if (!same_table)
+    outdated_ |= !same_table;
+    uncompared_ |= before.server_started_us != facts_.server_started_us || before.timeline != facts_.timeline;
+    if (outdated_)
         return start_afresh("it is another database or table than before");
-    if (before.server_started_us != facts_.server_started_us || before.timeline != facts_.timeline)
+    if (uncompared_)
         return compare_newest();
     run();
 }

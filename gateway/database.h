@@ -97,6 +97,9 @@ private:
     std::optional<StateFile::Loaded> loaded_; // from state_, until it has been restored
     TableFacts facts_;
     bool known_ = false; // facts_, ledger_ and history_ are of this process or of the state file
+    // What has to be done before the next cycle, by however many connections it takes.
+    bool outdated_ = false;   // to begin with the table as it is, and to tell clients
+    bool uncompared_ = false; // to find out what the server lost when it was restarted
 
     // Ids above the sequence's last value, which somebody chose: dispatched once, and remembered until the
     // sequence has passed them.

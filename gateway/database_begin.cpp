@@ -114,7 +114,8 @@ void Database::restored(std::vector<BatchPtr> kept) {
     log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
               settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
     audience_.begin(settings_.name, std::move(kept), history_.oldest() - 1, newest(), 0, false);
-    if (before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline)
+    uncompared_ = before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline;
+    if (uncompared_)
         return compare_newest();
     run();
 }
@@ -172,6 +173,7 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
         kept.push_back(std::move(batch));
     }
     known_ = true;
+    outdated_ = uncompared_ = false;
     loaded_.reset();
     read_us_ = now_us();
     log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
@@ -219,6 +221,7 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
             known.rows.erase(before);
     }
     ledger_.start(max_seen, std::move(gaps));
+    uncompared_ = false;
     std::vector<Position> lost;
     for (const auto& [id, row] : known.rows) {
         lost.push_back(row.position);
@@ -238,6 +241,7 @@ void Database::start_afresh(const std::string& why) {
                  settings_.name, why);
     if (std::exchange(running_, false))
         settings_.available->fetch_sub(1, std::memory_order_relaxed);
+    outdated_ = true;
     adopt_table(true);
 }
 

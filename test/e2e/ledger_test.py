@@ -227,6 +227,39 @@ async def test_an_id_that_is_drawn_again_after_a_crash_is_new(make_gateway):
         gateway.finish()
 
 
+async def test_the_connection_breaks_while_it_is_found_out_what_a_crash_took(make_gateway):
+    with Cluster(fsync=True, wal_writer_delay="10s", autovacuum=False) as cluster:
+        database = cluster.create_database("odoo").install()
+        database.execute("CREATE ROLE gateway LOGIN")
+        database.execute("GRANT SELECT ON bus_bus, bus_bus_id_seq TO gateway")
+        gateway = make_gateway(cluster.conninfo("odoo", user="gateway"), hub_database="none").start()
+        async with BusClient(gateway.url, ["a"]) as client:
+            await client.subscribed()
+            kept = 0
+            while kept == 0 or database.value("SELECT log_cnt FROM bus_bus_id_seq") != 0:
+                database.sendone("a", payload=kept)
+                kept += 1
+            database.execute("ALTER ROLE gateway NOLOGIN")  # it stays connected until the crash
+            with database.connect() as connection:
+                connection.execute("SET synchronous_commit = off")
+                lost, = send(connection, ["lost"])
+            await client.wait_payload("lost")
+            await asyncio.to_thread(cluster.restart, "immediate")
+            with database.connect(autocommit=False) as connection:
+                again, = send(connection, ["new"])
+                assert again == lost, "the id was not drawn again: this test proves nothing"
+                connection.commit()
+                # The gateway comes back, and cannot read the table.
+                connection.execute("LOCK TABLE bus_bus IN ACCESS EXCLUSIVE MODE")
+                cluster.execute("ALTER ROLE gateway LOGIN")
+                while not cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                          "WHERE usename = 'gateway' AND wait_event_type = 'Lock'"):
+                    await asyncio.sleep(0.01)
+            await client.wait_payload("new")
+            assert client.payloads == [*range(kept), "lost", "new"]
+        gateway.finish()
+
+
 async def test_a_sequence_that_goes_back_is_a_new_beginning(database, gateway):
     database.sendmany([["a", "test", n] for n in range(10)])
     async with BusClient(gateway.url, ["a"], check_outdated=True) as client:
