@@ -1,14 +1,25 @@
-"""Faults, one after the other, counted by kind."""
+"""Faults, one after the other, counted by kind.
+
+What is done at once is one fault, however many connections it breaks; those are counted apart.
+"""
 import asyncio
 import collections
+
+import psycopg
 
 
 class Faults:
     """Breaks what it is given until `run` is cancelled; then everything runs again."""
 
-    def __init__(self, cluster, gateways, clients, choice):
-        self.cluster, self.gateways, self.clients, self.random = cluster, gateways, clients, choice
+    # How long before a crash nobody waits for the disk: what is committed meanwhile is lost, and its ids are drawn again.
+    HURRY_SECONDS = 0.3
+
+    def __init__(self, cluster, database, gateways, clients, choice, hurried):
+        self.cluster, self.database, self.gateways, self.clients = cluster, database, gateways, clients
+        self.random = choice
+        self.hurried = hurried  # set while writers do not wait for the disk
         self.counts = collections.Counter()
+        self.connections = 0  # of clients, that were cut
         self.kinds = {
             self.cut_connections: 10,
             self.move_clients: 4,
@@ -21,32 +32,40 @@ class Faults:
     async def run(self, stopping):
         while not stopping.is_set():
             kind, = self.random.choices(list(self.kinds), weights=self.kinds.values())
-            self.counts[kind.__name__] += await kind()
+            if await kind() is not False:
+                self.counts[kind.__name__] += 1
 
     async def cut_connections(self):
         """Ends TCP connections without a word, in the middle of whatever they carry."""
         victims = [client for client in self.random.sample(self.clients, 5) if client.socket is not None]
         for client in victims:
             client.socket.transport.abort()
+        self.connections += len(victims)
         await asyncio.sleep(self.random.uniform(0, 0.2))  # faults come at any moment
-        return len(victims)
 
     async def move_clients(self):
-        """Lets clients come back to another gateway."""
+        """Lets clients come back to another gateway, when theirs is not far behind: no more is promised."""
         movers = self.random.sample([client for client in self.clients if client.moves], 3)
+        marker = f"move {self.counts['move_clients']}"
+        try:
+            await asyncio.to_thread(self.database.sendone, "broadcast", "chaos", marker)
+            for client in movers:
+                await client.wait_payload(marker, timeout=5)
+        except (psycopg.Error, AssertionError):
+            return False
+        await asyncio.sleep(self.random.uniform(0, 0.2))
         for client in movers:
             client.url = self.random.choice(self.gateways).url
             if client.socket is not None:
                 client.socket.transport.abort()
-        return len(movers)
+                self.connections += 1
 
     async def terminate_backends(self):
         def terminate():
-            return self.cluster.execute("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "
-                                        "WHERE application_name = 'odoo-bus-gateway'")
-        (terminated,), = await asyncio.to_thread(terminate)
+            self.cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                 "WHERE application_name = 'odoo-bus-gateway'")
+        await asyncio.to_thread(terminate)
         await asyncio.sleep(self.random.uniform(0, 0.3))
-        return 1 if terminated else 0
 
     async def kill_gateway(self):
         gateway = self.random.choice(self.gateways)
@@ -55,12 +74,12 @@ class Faults:
             gateway.kill9()
             gateway.start(healthy=False)
         await asyncio.to_thread(kill)
-        return 1
 
     async def restart_server(self):
         await asyncio.to_thread(self.cluster.restart, "fast")
-        return 1
 
     async def crash_server(self):
+        self.hurried.set()
+        await asyncio.sleep(self.HURRY_SECONDS)
         await asyncio.to_thread(self.cluster.restart, "immediate")
-        return 1
+        self.hurried.clear()

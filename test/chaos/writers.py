@@ -17,9 +17,10 @@ CHANNELS = [f"chaos{number}" for number in range(20)]
 class Writer(threading.Thread):
     """One connection, one transaction after the other; reconnects whatever happens to it."""
 
-    def __init__(self, number, database, acknowledged, seed, stopping):
+    def __init__(self, number, database, acknowledged, seed, stopping, hurried=None):
         super().__init__(daemon=True)
         self.number, self.database, self.acknowledged, self.stopping = number, database, acknowledged, stopping
+        self.hurried = hurried or threading.Event()  # set: does not wait for the disk
         self.random = random.Random(f"{seed}/{number}")
         self.transaction = 0
         self.sent = 0
@@ -40,6 +41,8 @@ class Writer(threading.Thread):
     def one_transaction(self, connection):
         self.transaction += 1
         connection.execute("BEGIN")
+        if self.hurried.is_set():
+            connection.execute("SET LOCAL synchronous_commit = off")
         self.send_some(connection)
         if self.random.random() < 0.2:
             connection.execute("ROLLBACK")
@@ -59,7 +62,7 @@ class Writer(threading.Thread):
                 self.stopping.wait(self.random.choice([0.01, 0.3, 2]))
 
     def send(self, connection):
-        batch = [[self.random.choice(CHANNELS), "chaos", self.payload()] for _ in range(self.random.choice([1, 2, 10]))]
+        batch = [[self.random.choice(CHANNELS), "chaos", self.payload()] for _ in range(self.random.choice([1, 2, 10, 40]))]
         connection.execute("SELECT bus_sendmany(%s::jsonb)", (json.dumps(batch),))
 
     def payload(self):
@@ -116,10 +119,10 @@ def finish_prepared(connection, choice, name=None):
         connection.execute(f"{'ROLLBACK' if choice.random() < 0.3 else 'COMMIT'} PREPARED '{found}'")
 
 
-def start_writers(database, seed, stopping):
+def start_writers(database, seed, stopping, hurried):
     acknowledged = {}
     kinds = [Writer] * 6 + [AsynchronousWriter, PreparingWriter, ChoosingWriter]
-    writers = [kind(number, database, acknowledged, seed, stopping) for number, kind in enumerate(kinds)]
+    writers = [kind(number, database, acknowledged, seed, stopping, hurried) for number, kind in enumerate(kinds)]
     for writer in writers:
         writer.start()
     return writers
