@@ -55,16 +55,37 @@ void FanOut::enqueue(BatchPtr batch, Position keep_from) {
         return;
     for (const Notification& notification : *batch) {
         enqueued_bytes_ += notification.element.size();
-        if (const Channel* const target = record(notification))
-            for (const Channel::Entry& entry : target->subscribers)
-                touch(*entry.subscriber, notification);
+        if (Channel* const target = record(notification); target && !target->subscribers.empty())
+            note_news(*target, notification);
     }
     batches_.push_back(std::move(batch));
     if (enqueued_bytes_ > bounds_.enqueued_bytes)
         flush();
 }
 
+void FanOut::note_news(Channel& channel, const Notification& notification) {
+    const size_t bytes = notification.element.size();
+    if (channel.news == UINT32_MAX) {
+        channel.news = static_cast<uint32_t>(news_.size());
+        news_.push_back({&channel, notification.position, bytes, 0, 0});
+    }
+    News& news = news_[channel.news];
+    news.bytes += bytes;
+    ++news.count;
+}
+
+// To be called before anything is decided by what a subscriber is behind with.
+void FanOut::tell_news() {
+    for (const News& news : news_) {
+        news.channel->news = UINT32_MAX;
+        for (const Channel::Entry& entry : news.channel->subscribers)
+            touch(*entry.subscriber, news);
+    }
+    news_.clear();
+}
+
 void FanOut::flush() {
+    tell_news();
     enqueued_bytes_ = 0;
     flushing_.swap(touched_);
     for (Subscriber* const subscriber : flushing_) {
@@ -95,17 +116,20 @@ Channel* FanOut::record(const Notification& notification) {
     return &target;
 }
 
-void FanOut::touch(Subscriber& subscriber, const Notification& notification) {
+void FanOut::touch(Subscriber& subscriber, const News& news) {
+    size_t waits = news.bytes;
     if (!subscriber.behind_) {
-        subscriber.behind_ = subscriber.only_ = subscriber.touched_ = true;
-        subscriber.next_ = notification.position;
+        subscriber.behind_ = subscriber.touched_ = true;
+        subscriber.only_ = news.count == 1;
+        subscriber.next_ = news.first;
         touched_.push_back(&subscriber);
-        return;
+        // A single notification may be larger than the bound: only what waits behind it counts.
+        waits -= news.first_bytes;
+    } else {
+        subscriber.only_ = false;
     }
-    subscriber.only_ = false;
-    // A single notification may be larger than the bound: only what waits behind it counts.
     if (!subscriber.catching_up_)
-        subscriber.queued_ += notification.element.size();
+        subscriber.queued_ += waits;
 }
 
 void FanOut::flush(Subscriber& subscriber) {
@@ -159,6 +183,7 @@ void FanOut::forget(std::span<const Position> positions) {
 // --- what subscribers ask ---
 
 void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> names, Position since) {
+    tell_news();
     if (subscriber.touched_)
         drain(subscriber); // what came on a channel that it leaves now
     const Position settled = subscriber.behind_ ? subscriber.next_ - 1 : head_;
@@ -228,6 +253,7 @@ void FanOut::release(Subscriber& subscriber) {
 }
 
 void FanOut::drain(Subscriber& subscriber) {
+    tell_news();
     subscriber.only_ = false;
     if (!subscriber.behind_ || subscriber.held_)
         return;

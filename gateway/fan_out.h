@@ -100,6 +100,7 @@ struct Channel {
     std::string name; // as stored
     std::vector<Entry> subscribers;
     Positions positions;
+    uint32_t news = UINT32_MAX; // its place among FanOut::news_, if it has any
 };
 
 class FanOut {
@@ -157,13 +158,25 @@ public:
     size_t channels() const { return channels_.size(); }
 
 private:
+    // What was enqueued on a channel and its subscribers do not know yet: each is told once, however much it
+    // is.
+    struct News {
+        Channel* channel;
+        Position first;
+        size_t first_bytes;
+        size_t bytes; // with the first
+        uint32_t count;
+    };
+
     Channel& channel(const std::string& name);
     void release_channel(Channel& channel);
     void add_subscription(Subscriber& subscriber, Channel& channel, Position since);
     void remove_subscription(Subscriber& subscriber, size_t index);
     void evict(Position keep_from);
     Channel* record(const Notification& notification);
-    void touch(Subscriber& subscriber, const Notification& notification);
+    void note_news(Channel& channel, const Notification& notification);
+    void tell_news();
+    void touch(Subscriber& subscriber, const News& news);
     void flush(Subscriber& subscriber);
     void collect(const Subscriber& subscriber, std::vector<Position>& positions) const;
     size_t write(Subscriber& subscriber, std::span<const Position> positions);
@@ -174,7 +187,8 @@ private:
     std::deque<BatchPtr> batches_; // what history_ points into
     std::unordered_map<Id, Position> positions_;
     std::unordered_map<std::string_view, std::unique_ptr<Channel>>
-        channels_; // the key is the channel's own name
+        channels_;           // the key is the channel's own name
+    std::vector<News> news_; // by `first`
     std::vector<Subscriber*> touched_, flushing_;
     Position keep_from_ = 0;    // what flush() is to keep of the history
     size_t enqueued_bytes_ = 0; // since the last flush()
