@@ -64,19 +64,18 @@ std::string facts(const OptionDefinition& definition) {
 } // namespace
 
 std::string options_help() {
-    std::string text =
-        "odoo-bus-gateway: notifications from PostgreSQL's bus_bus to WebSocket clients\n\n"
-        "Usage:\n"
-        "  odoo-bus-gateway [run] [OPTION...]    serve; `run` may be left out\n"
-        "  odoo-bus-gateway tail URL CHANNEL...  print notifications as they come\n"
-        "                                        (see odoo-bus-gateway tail --help)\n"
-        "  odoo-bus-gateway status [OPTION...]   tell how a running gateway is doing; it\n"
-        "                                        asks at its --metrics-listen\n\n" +
-        wrapped("Each option may also be an environment variable (--log-level: "
-                "ODOO_BUS_LOG_LEVEL; several values with \";\" between them) or a line of the "
-                "configuration file (log-level = debug). The command line goes before the "
-                "environment, and the environment before the file. SIGHUP reads them again.",
-                "");
+    std::string text = "odoo-bus-gateway: notifications from PostgreSQL's bus_bus to WebSocket clients\n\n"
+                       "Usage:\n"
+                       "  odoo-bus-gateway [run] [OPTION...]    serve; `run` may be left out\n"
+                       "  odoo-bus-gateway tail URL CHANNEL...  print notifications as they come\n"
+                       "                                        (see odoo-bus-gateway tail --help)\n"
+                       "  odoo-bus-gateway status [OPTION...]   tell how a running gateway is doing; it\n"
+                       "                                        asks at its --metrics-listen\n\n" +
+                       wrapped("Each option may also be an environment variable (--log-level: "
+                               "ODOO_BUS_LOG_LEVEL; several values with \";\" between them) or a line of the "
+                               "configuration file (log-level = debug). The command line goes before the "
+                               "environment, and the environment before the file. SIGHUP reads them again.",
+                               "");
     for_each_option([&](std::string_view section) { text += fmt::format("\n{}:\n", section); },
                     [&](const OptionDefinition& definition) {
                         text += "  " + usage_of(definition.name, definition.value) + "\n";
