@@ -96,6 +96,7 @@ void OdooDesk::start() {
 void OdooDesk::stop() {
     loop_.post([this] {
         client_.reset();
+        session_watch_.reset();
         loop_.stop();
     });
     loop_.join();
@@ -105,6 +106,13 @@ void OdooDesk::open() {
     client_ = std::make_unique<OdooClient>(loop_.uv(), options_.odoo_url);
     cache_.load(now_us());
     ticked_us_ = now_us();
+    if (!options_.odoo_data_dir.empty())
+        session_watch_ =
+            std::make_unique<SessionWatch>(loop_.uv(), options_.odoo_data_dir, [this](const std::string& id) {
+                roster_.hurry(now_us(), [&id](const OdooRoster::Entry& entry) {
+                    return entry.subject.session() == id;
+                });
+            });
     loop_.every(TICK_MS, [this] { tick(); });
 }
 

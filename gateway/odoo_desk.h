@@ -28,6 +28,7 @@
 #include "public_session.h"
 #include "requester.h"
 #include "session_rotation.h"
+#include "session_watch.h"
 #include "worker_version.h"
 
 namespace odoo_bus {
@@ -108,6 +109,7 @@ private:
     const std::vector<std::string> databases_;
     Loop loop_;
     std::unique_ptr<OdooClient> client_;
+    std::unique_ptr<SessionWatch> session_watch_; // where Odoo's session files can be seen
     OdooQueue queue_;
     GrantCache cache_;
     OdooRoster roster_;

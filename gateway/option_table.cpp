@@ -88,6 +88,11 @@ std::vector<OptionDefinition> build_table() {
          "OUTDATED_VERSION). `auto`: the version that Odoo's login page names; while it names none, nobody "
          "is told.",
          RELOADS, worker_version_field(&O::worker_version)},
+        {"odoo-data-dir", "DIR", odoo,
+         "Watch the names of session files in this data_dir of Odoo (their content is never read), so that a "
+         "logout "
+         "is seen at once. Empty: do not.",
+         NEEDS_RESTART, path_field(&O::odoo_data_dir)},
         {"recheck-interval", "SECONDS", odoo,
          "Ask Odoo again after this time whether a client that was sent something may still see what it "
          "sees.",

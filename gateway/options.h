@@ -51,6 +51,7 @@ struct Options {
     Milliseconds odoo_wait{20'000};
     Milliseconds grant_ttl{60'000};
     std::string worker_version = "auto"; // or "off", or the version
+    std::string odoo_data_dir;           // empty: session files are not watched
     Milliseconds recheck_interval{300'000};
     double recheck_rate = 10; // a second
     Milliseconds max_unverified{900'000};

@@ -142,6 +142,28 @@ async def test_while_odoo_cannot_be_asked_clients_go_on_for_max_unverified(odoo,
         odoo.listen()
 
 
+async def test_a_logout_is_seen_by_its_session_file(database, make_gateway, tmp_path):
+    with Standin(data_dir=tmp_path) as odoo:
+        mydb = odoo.add_database(database.name)
+        user = mydb.add_user("anna")
+        early, other = odoo.login(user), odoo.login(user)
+        gateway = make_gateway(database, auth="odoo", odoo_url=odoo.url, recheck_interval=1000,
+                               odoo_data_dir=tmp_path).start()
+        await asyncio.to_thread(gateway.wait_for_line, "watching session files")
+        late = odoo.login(user)  # its directory may be new
+        async with client(gateway, early, ["a"], reconnect=False) as one, \
+                client(gateway, late, ["a"], reconnect=False) as two, client(gateway, other, ["a"]) as stays:
+            await asked(odoo, 3, status=200)
+            for page, session in ((one, early), (two, late)):
+                begin = time.monotonic()
+                odoo.logout(session)
+                assert (await page.wait_closed())[0] == 4001
+                print("closed after", time.monotonic() - begin)
+            send(database, "broadcast", payload="after")
+            await stays.wait_payload("after")
+            assert stays.closes == [] and odoo.log.count("peek", session=other) == 1
+
+
 # --- renewed ---
 
 @pytest.mark.sanitized

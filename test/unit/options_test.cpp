@@ -161,6 +161,7 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"grant-ttl", "9"},
                                                         {"max-unverified", "120"},
                                                         {"worker-version", "19.0-2"},
+                                                        {"odoo-data-dir", "/odoo"},
                                                         {"relay", "on"},
                                                         {"recheck-interval", "12"},
                                                         {"recheck-rate", "2.5"},
