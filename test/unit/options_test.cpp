@@ -54,9 +54,11 @@ private:
 
 Options parse(const Arguments& arguments, const Variables& variables = {}) {
     const Parsed parsed = parse_options(arguments, environment_of(variables));
+    if (const auto* options = std::get_if<Options>(&parsed))
+        return *options;
     const auto* error = std::get_if<OptionsError>(&parsed);
-    EXPECT_EQ(error, nullptr) << error->message;
-    return error ? Options{} : std::get<Options>(parsed);
+    ADD_FAILURE() << (error ? error->message : "a text");
+    return {};
 }
 
 std::string error_of(const Arguments& arguments, const Variables& variables = {}) {
