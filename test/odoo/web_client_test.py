@@ -155,7 +155,6 @@ def test_the_gateway_restarts(room, annas, bens, gateway, how):
 def livechat(site, nginx, anna, annas):
     """A live chat that anna answers, on the website and for other sites to embed; her page tells that she is there."""
     annas.open_discuss()
-    site.presence(0, "session_id=" + annas.page.cookie("session_id")).result
     site.wait_status(anna, "online")
     site.orm("ir.config_parameter", "set_param", "web.base.url", nginx.url("").rstrip("/"))
     channel, = site.orm("im_livechat.channel", "create", [{"name": "Help", "user_ids": [[6, 0, [anna.id]]]}])
