@@ -48,7 +48,7 @@ function channelName(stored) {
 // ---------------------------------------------------------------------------------------------------------------------
 // Transports. Each calls back: opened() once; activity() when anything came; frame(elements); ended({kind, code,
 // reason}) once, where kind is "closed" after it had opened, and before that "blocked" (this transport does not get
-// through), "unavailable" (nobody is there) or "expired" (the session or token is refused).
+// through), "unavailable" (nobody is there), "expired" (the session or token is refused) or "refused" (the channels are).
 // ---------------------------------------------------------------------------------------------------------------------
 
 class Transport {
@@ -70,7 +70,7 @@ class Transport {
       return;
     }
     this.close();
-    this.callbacks.ended({ kind: this.isOpen && kind !== "expired" ? "closed" : kind, code, reason });
+    this.callbacks.ended({ kind: this.isOpen && kind !== "expired" && kind !== "refused" ? "closed" : kind, code, reason });
   }
 
   // Without calling back.
@@ -101,7 +101,8 @@ class Transport {
     if (answer.status === 200) {
       return answer;
     }
-    const kind = answer.status === 401 ? "expired" : answer.status === 429 || answer.status >= 500 ? "unavailable" : "blocked";
+    const refused = answer.status === 403 && answer.headers.get("Odoo-Bus") === "refused";
+    const kind = refused ? "refused" : answer.status === 401 ? "expired" : answer.status === 429 || answer.status >= 500 ? "unavailable" : "blocked";
     this.end({ kind, code: kind === "expired" ? SESSION_EXPIRED : 1006, reason: `HTTP ${answer.status}` });
     return null;
   }
@@ -322,7 +323,7 @@ class PollingTransport extends Transport {
       this.callbacks.activity();
       if (answer.error) {
         const expired = answer.error.code === 100;
-        this.end({ kind: expired ? "expired" : "unavailable", code: expired ? SESSION_EXPIRED : 1006, reason: "refused" });
+        this.end({ kind: expired ? "expired" : "refused", code: expired ? SESSION_EXPIRED : 1006, reason: "refused" });
         return;
       }
       this.open();
@@ -559,6 +560,10 @@ export class Connection {
     }
     if (code === SESSION_EXPIRED) {
       this.listener.event("expired", { code, reason });
+    }
+    if (kind === "refused") {
+      this.confirms = true;
+      this.confirm({ confirm: this.sent, error: "refused" });
     }
     if (kind === "blocked" && index + 1 < this.settings.transports.length) {
       this.connect(index + 1);

@@ -1,51 +1,12 @@
-// The demo's page: a client of /websocket, and what it does with each type of notification.
-
-// Subscribes when the connection opens, with the id of the last element of the last frame, and comes back as
-// Odoo's own worker does: not after 1000, soon after 4002 and 4004, otherwise with a delay that grows.
-class Bus extends EventTarget {
-  constructor(url, channels) {
-    super();
-    this.url = url;
-    this.channels = channels;
-    this.last = 0;
-    this.delay = 1000;
-    this.connect();
-  }
-
-  connect() {
-    this.tell("state", "connecting");
-    const socket = new WebSocket(this.url);
-    socket.onopen = () => {
-      this.delay = 1000;
-      socket.send(JSON.stringify({
-        event_name: "subscribe",
-        data: { channels: this.channels, last: this.last },
-      }));
-      this.tell("state", "connected");
-    };
-    socket.onmessage = ({ data }) => {
-      const notifications = JSON.parse(data);
-      this.last = notifications.at(-1).id;
-      this.tell("notifications", notifications);
-    };
-    socket.onclose = ({ code }) => {
-      if (code === 1000) {
-        this.tell("state", "ended");
-        return;
-      }
-      const soon = code === 4002 || code === 4004;
-      this.delay = soon ? this.delay : Math.min(this.delay * 1.5, 60000);
-      this.tell("state", "disconnected");
-      setTimeout(() => this.connect(), (soon ? 0 : this.delay) + Math.random() * 1000);
-    };
-  }
-
-  tell(type, detail) {
-    this.dispatchEvent(new CustomEvent(type, { detail }));
-  }
-}
+// The demo's page: a user of bus_service.js, and what it does with each type of notification.
+import { BusService } from "/bus/bus_service.js";
 
 const FEED_ROWS = 40;
+const LATENCIES = 300;
+// The upper bounds of the chart's columns, in milliseconds.
+const COLUMNS = [1, 2, 3, 5, 8, 12, 20, 35, 60, 120, 500, Infinity];
+const NAMES = { websocket: "WebSocket", events: "event stream", polling: "long polling" };
+
 const byId = (id) => document.getElementById(id);
 const element = (tag, className, text = "") => Object.assign(document.createElement(tag), { className, textContent: text });
 
@@ -57,31 +18,52 @@ const opened = now();
 const isLive = (payload) => !payload?.sent_at || payload.sent_at * 1000 > opened;
 
 let total = 0;
+let thisSecond = 0;
+let wrong = 0;
 const latencies = [];
-const perSecond = new Array(60).fill(0);
+const seen = new Set();
+const steps = new Map(); // of each export: the last one that came
+
+// Every id comes once, and of each export every step, in its order.
+function account(id, type, payload) {
+  if (seen.has(id)) {
+    wrong += 1;
+  }
+  seen.add(id);
+  if (type === "export_job/progress" && "step" in payload) {
+    const before = steps.get(payload.job);
+    wrong += before !== undefined && payload.step !== 0 && payload.step !== before + 1 ? 1 : 0;
+    steps.set(payload.job, payload.step);
+  }
+}
 
 function count(payload) {
   total += 1;
-  perSecond[perSecond.length - 1] += 1;
+  thisSecond += 1;
   if (payload?.sent_at && isLive(payload)) {
-    latencies.push(now() - payload.sent_at * 1000);
-    latencies.splice(0, latencies.length - 200);
+    latencies.push(Math.max(now() - payload.sent_at * 1000, 0));
+    latencies.splice(0, latencies.length - LATENCIES);
   }
 }
 
 function showFigures() {
   byId("total").textContent = total.toLocaleString("en");
-  byId("rate").textContent = perSecond.at(-1);
+  byId("rate").textContent = thisSecond;
+  byId("missed").textContent = wrong;
+  thisSecond = 0;
   if (latencies.length) {
     const middle = [...latencies].sort((a, b) => a - b)[latencies.length >> 1];
-    byId("latency").textContent = Math.max(middle, 0).toFixed(1);
+    byId("latency").textContent = middle < 100 ? middle.toFixed(1) : Math.round(middle);
   }
-  const most = Math.max(...perSecond, 10);
-  byId("chart").innerHTML = perSecond
-    .map((n, i) => `<rect x="${i * 2 + 0.3}" width="1.4" rx="0.4" y="${36 - (n / most) * 36}" height="${(n / most) * 36}"/>`)
-    .join("");
-  perSecond.shift();
-  perSecond.push(0);
+  const columns = COLUMNS.map((bound, i) => latencies.filter((ms) => ms <= bound && ms > (COLUMNS[i - 1] ?? -1)).length);
+  const most = Math.max(...columns, 1);
+  byId("chart").innerHTML = `<line x1="0" x2="360" y1="52.5" y2="52.5"/>${columns
+    .map((n, i) => {
+      const height = (n / most) * 50;
+      const label = i === COLUMNS.length - 1 ? "more" : COLUMNS[i];
+      return `<rect x="${i * 30 + 3}" width="24" rx="2" y="${52 - height}" height="${height}"/><text x="${i * 30 + 15}" y="62">${label}</text>`;
+    })
+    .join("")}`;
 }
 
 // --- what arrives ---
@@ -98,28 +80,51 @@ async function loadOrders(changed) {
   }));
 }
 
-function toast({ title, message }) {
+function toast({ title, message, link }) {
   const box = element("div", "toast", message);
   box.prepend(element("strong", "", title));
+  if (link) {
+    // Only a path of this page's own host.
+    const anchor = Object.assign(element("a", "", "Open it"), { href: new URL(link, location.href).pathname, target: "_blank", rel: "noopener" });
+    box.append(anchor);
+  }
   byId("toasts").append(box);
+  while (byId("toasts").children.length > 3) {
+    byId("toasts").firstChild.remove();
+  }
   setTimeout(() => box.remove(), 6000);
 }
 
 function progress({ job, done, total: all }) {
-  byId("bar").style.width = `${(100 * done) / all}%`;
-  byId("export").textContent = `job ${job}: ${done} of ${all}`;
+  const percent = Math.round((100 * done) / all);
+  byId("bar").style.width = `${percent}%`;
+  byId("bar").className = "";
+  byId("bar").parentNode.setAttribute("aria-valuenow", percent);
+  byId("export").textContent = `job ${job}: ${done} of ${all}, not committed yet`;
 }
 
-const HANDLERS = {
-  "demo.order_updated": ({ record_id }) => loadOrders(record_id),
-  "export_job/progress": (payload) => "job" in payload && progress(payload),
-  report_ready: ({ name }) => name && (byId("export").textContent = `${name} is ready`),
-  simple_notification: (payload) => isLive(payload) && toast(payload),
-};
+function ready({ name }) {
+  if (name) {
+    byId("bar").className = "done";
+    byId("export").textContent = `${name} is ready: committed`;
+  }
+}
 
-function feed(id, type, payload) {
-  const row = element("li", "");
-  const ms = payload?.sent_at && isLive(payload) ? `${Math.max(now() - payload.sent_at * 1000, 0).toFixed(1)} ms` : "";
+let hideBanner = 0;
+function announce({ title, message }) {
+  const [strong, span] = byId("banner").children;
+  strong.textContent = title ?? "Announcement";
+  span.textContent = message ?? "";
+  byId("banner").hidden = false;
+  clearTimeout(hideBanner);
+  hideBanner = setTimeout(() => (byId("banner").hidden = true), 8000);
+}
+byId("banner").querySelector("button").onclick = () => (byId("banner").hidden = true);
+
+function feed({ id, type, payload }) {
+  const live = isLive(payload);
+  const row = element("li", live ? "" : "again");
+  const ms = payload?.sent_at && live ? `${Math.max(now() - payload.sent_at * 1000, 0).toFixed(1)} ms` : "";
   row.append(element("span", "id", `#${id}`), element("span", "type", type), element("span", "ms", ms));
   row.append(element("span", "payload", JSON.stringify(payload).slice(0, 300)));
   byId("feed").prepend(row);
@@ -128,19 +133,60 @@ function feed(id, type, payload) {
   }
 }
 
-const channels = await (await fetch("demo/channels")).json();
-await loadOrders();
-const bus = new Bus(`${location.origin.replace(/^http/, "ws")}/websocket`, channels);
-bus.addEventListener("state", ({ detail }) => {
-  byId("state").textContent = detail;
-  byId("state").className = `state ${detail}`;
-});
-bus.addEventListener("notifications", ({ detail }) => {
-  for (const { id, message: { type, payload } } of detail) {
-    count(payload);
-    feed(id, type, payload);
-    HANDLERS[type]?.(payload);
+// --- the connection ---
+
+const bus = new BusService();
+// For those who look at it in the console, and for the tests.
+globalThis.bus = bus;
+
+function showState() {
+  const { state, transport } = bus;
+  byId("state").textContent = state === "connected" ? NAMES[transport] : state === "waiting" ? "trying again" : state;
+  byId("state").className = `state ${state}`;
+  byId("state").dataset.state = state;
+}
+
+function choose(button) {
+  for (const each of document.querySelectorAll(".transports button")) {
+    each.setAttribute("aria-checked", each === button);
+  }
+}
+for (const button of document.querySelectorAll(".transports button")) {
+  button.onclick = () => {
+    choose(button);
+    bus.useTransports(button.dataset.transports.split(","));
+  };
+}
+choose(document.querySelector(".transports button"));
+
+byId("offline").onclick = () => {
+  const offline = byId("offline").getAttribute("aria-pressed") !== "true";
+  byId("offline").setAttribute("aria-pressed", offline);
+  byId("offline").textContent = offline ? "Go online" : "Go offline";
+  bus.setOffline(offline);
+};
+
+bus.addEventListener("state", showState);
+bus.addEventListener("outdated", () => loadOrders());
+bus.addEventListener("notification", ({ detail }) => {
+  for (const notification of detail) {
+    account(notification.id, notification.type, notification.payload);
+    count(notification.payload);
+    feed(notification);
   }
 });
+bus.subscribe("simple_notification", (payload) => isLive(payload) && toast(payload));
+bus.subscribe("demo.announcement", (payload) => isLive(payload) && announce(payload));
+
+const channels = await (await fetch("demo/channels")).json();
+await loadOrders();
+for (const name of channels) {
+  const callbacks = {
+    demo_export: ({ type, payload }) => (type === "report_ready" ? ready(payload) : "job" in payload && progress(payload)),
+  };
+  const isOrder = name.startsWith("demo_order_");
+  bus.addChannel(name, { callback: isOrder ? ({ payload }) => loadOrders(payload.record_id) : callbacks[name] });
+}
+showState();
 showFigures();
 setInterval(showFigures, 1000);

@@ -1,6 +1,7 @@
 // Who may see what: the one interface that every kind of authorization implements.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <variant>
@@ -16,8 +17,11 @@ namespace odoo_bus {
 struct Grant {
     std::string database;
     std::vector<std::string> channels;
-    std::vector<std::string> refused =
-        {}; // names of the client that stand for none of them, where that is known
+    // Names of the client that stand for none of these, where that is known.
+    std::vector<std::string> refused = {};
+    // The connection ends at this time with this code, so that the client asks anew; 0: never.
+    int64_t valid_until_us = 0;
+    int end_code = 4001;
 };
 
 // The former grant and the connection are kept, unless close_code says otherwise.

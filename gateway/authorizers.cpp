@@ -4,6 +4,8 @@
 #include "odoo_authorizer.h"
 #include "odoo_desk.h"
 #include "open_authorizer.h"
+#include "sql_authorizer.h"
+#include "token_authorizer.h"
 
 namespace odoo_bus {
 
@@ -52,6 +54,10 @@ private:
 
 std::unique_ptr<Authorizers> make_authorizers(const Options& options, const std::vector<std::string>& names) {
     switch (options.auth) {
+    case Auth::token:
+        return std::make_unique<TokenAuthorizers>(options, names.front());
+    case Auth::sql:
+        return std::make_unique<SqlAuthorizers>(options, names);
     case Auth::open:
         break;
     case Auth::odoo:

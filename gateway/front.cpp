@@ -35,6 +35,9 @@ const metrics::Family answers("odoo_bus_http_answers_total",
                               {"status"});
 const metrics::Counter accepted("odoo_bus_accepted_total", "Connections that were accepted.");
 
+// What browsers want to be agreed on when they send a token among the subprotocols.
+constexpr std::string_view SUBPROTOCOL = "odoo-bus";
+
 // A stream names each of its channels in the query.
 constexpr size_t MAX_QUERY_PAIRS = 2'000;
 
@@ -281,7 +284,8 @@ Response Front::serve_websocket(Visitor& visitor) {
         return Response::refusal(400, "the query is malformed");
     if (const auto refusal = refuse_admission(*admission))
         return *refusal;
-    admission->head = canonical_head(head, "/websocket");
+    admission->head = canonical_head(
+        head, "/websocket", head.has_token("sec-websocket-protocol", SUBPROTOCOL) ? SUBPROTOCOL : "");
     admission->head += head.rest();
     admission->socket = visitor.release();
     surroundings_.admit(std::move(*admission));

@@ -18,6 +18,8 @@ std::vector<OptionDefinition> build_table() {
     using O = Options;
     const char* const connect = "Where to listen and whom to serve";
     const char* const odoo = "Asking Odoo (with --auth odoo)";
+    const char* const token = "Tokens (with --auth token)";
+    const char* const sql = "A function in SQL (with --auth sql)";
     const char* const keep = "What is kept";
     const char* const protocol = "Clients (defaults as Odoo's)";
     const char* const bounds = "Bounds";
@@ -45,8 +47,11 @@ std::vector<OptionDefinition> build_table() {
          "itself.",
          NEEDS_RESTART, relay_field(&O::relay)},
         {"auth", "MODE", connect,
-         "Who may see what. `odoo`: Odoo is asked, as its own server would decide. `open`, for development: "
-         "everyone sees every channel that has a string's name.",
+         "Who may see what. `odoo`: Odoo is asked, as its own server would decide. `token`: a signed token "
+         "(JWT) "
+         "says it. `sql`: a function in the database says it. `open`, for development: everyone sees every "
+         "channel "
+         "that has a string's name.",
          NEEDS_RESTART, auth_field(&O::auth)},
         {"allow-open", "", connect, "Let `open` listen at addresses that other machines can reach.",
          NEEDS_RESTART, switch_field(&O::allow_open)},
@@ -102,6 +107,41 @@ std::vector<OptionDefinition> build_table() {
         {"max-unverified", "SECONDS", odoo,
          "Let connected clients go on this long while Odoo cannot be asked about them; then close with 1013.",
          RELOADS, seconds_field(&O::max_unverified, 1, 86'400)},
+
+        {"token-keys", "FILE", token,
+         "Verify tokens (JWT: HS256, RS256, ES256) with the keys in this file: a JWKS, public keys in PEM, "
+         "or a "
+         "secret of 32 bytes or more. It is read again when it changes.",
+         NEEDS_RESTART, path_field(&O::token_keys)},
+        {"token-audience", "NAME", token,
+         "Accept tokens whose `aud` names this. Empty: those that have none.", RELOADS,
+         text_field(&O::token_audience)},
+        {"token-cookie", "NAME", token,
+         "Find the token in this cookie of one's own pages, when it is neither in Authorization nor among "
+         "the "
+         "WebSocket's subprotocols.",
+         RELOADS, text_field(&O::token_cookie)},
+        {"token-skew", "SECONDS", token, "Bear so much difference between the clocks.", RELOADS,
+         seconds_field(&O::token_skew, 0, 3'600)},
+
+        {"sql-function", "NAME", sql,
+         "Ask this function of the database: (request jsonb, channels text[]) returns text[], the stored "
+         "channels "
+         "that are granted; NULL closes with 4001.",
+         NEEDS_RESTART, function_field(&O::sql_function)},
+        {"sql-pass", "cookie:NAME|HEADER", sql,
+         "Tell the function this cookie (of one's own pages), or this header: authorization, user-agent, "
+         "accept-language, host. May be repeated.",
+         NEEDS_RESTART, passes_field(&O::sql_passes)},
+        {"sql-connections", "N", sql, "Ask with so many connections for each database.", NEEDS_RESTART,
+         count_field(&O::sql_connections, 1u, 100u)},
+        {"sql-timeout", "SECONDS", sql, "Give up a question after this time, and close with 1013.",
+         NEEDS_RESTART, seconds_field(&O::sql_timeout, 0.1, 60)},
+        {"sql-cache", "SECONDS", sql, "Let clients that come back within this time be granted the same.",
+         NEEDS_RESTART, seconds_field(&O::sql_cache, 0, 3'600)},
+        {"sql-grant", "SECONDS", sql,
+         "Ask anew after this time at the latest: what is not granted any more stops by then.", NEEDS_RESTART,
+         seconds_field(&O::sql_grant, 0.1, 86'400)},
 
         {"state-dir", "DIR", keep,
          "Remember the order of notifications in this directory, so that clients resume where they were "

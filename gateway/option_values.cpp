@@ -227,6 +227,70 @@ Field path_field(std::string Options::*member) {
                   [](const std::string& value) { return value; });
 }
 
+Field text_field(std::string Options::*member) {
+    Field field;
+    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+        const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
+        if (!std::ranges::all_of(values.front(), printable))
+            return "is not printable ASCII without spaces";
+        options.*member = values.front();
+        return {};
+    };
+    field.get = [=](const Options& options) { return std::vector<std::string>{options.*member}; };
+    return field;
+}
+
+Field function_field(std::string Options::*member) {
+    Field field = text_field(member);
+    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+        const std::string& name = values.front();
+        bool begins = true; // a part of the name
+        size_t dots = 0;
+        for (const char c : name) {
+            const bool letter = (c >= 'a' && c <= 'z') || c == '_';
+            if (c == '.' && !begins && ++dots == 1)
+                begins = true;
+            else if (!letter && (begins || !((c >= '0' && c <= '9') || c == '$')))
+                return "is not the name of a function, like bus_authorize or app.bus_authorize, in lower "
+                       "case";
+            else
+                begins = false;
+        }
+        if (begins && !name.empty())
+            return "is not the name of a function, like bus_authorize or app.bus_authorize, in lower case";
+        options.*member = name;
+        return {};
+    };
+    return field;
+}
+
+Field passes_field(std::vector<std::string> Options::*member) {
+    Field field;
+    field.is_repeatable = true;
+    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+        static constexpr std::string_view HEADERS[] = {"authorization", "user-agent", "accept-language",
+                                                       "host"};
+        std::vector<std::string> passes;
+        for (const std::string& text : values) {
+            if (text.empty())
+                continue;
+            if (!(text.starts_with("cookie:") && text.size() > 7) &&
+                std::ranges::find(HEADERS, text) == std::end(HEADERS))
+                return fmt::format(
+                    "\"{}\" is neither cookie:NAME nor authorization, user-agent, accept-language or "
+                    "host",
+                    log::printable(text));
+            passes.push_back(text);
+        }
+        options.*member = std::move(passes);
+        return {};
+    };
+    field.get = [=](const Options& options) {
+        return (options.*member).empty() ? std::vector<std::string>{""} : options.*member;
+    };
+    return field;
+}
+
 Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none) {
     Field field;
     field.is_repeatable = true;
@@ -253,7 +317,7 @@ Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none) 
         std::vector<std::string> texts;
         for (const Listener& listener : options.*member)
             texts.push_back(listener.text());
-        return texts;
+        return texts.empty() ? std::vector<std::string>{""} : texts;
     };
     return field;
 }
@@ -332,7 +396,8 @@ Field hub_field(std::string Options::*member) {
 }
 
 Field auth_field(Auth Options::*member) {
-    return choice<Auth>(member, {{"odoo", Auth::odoo}, {"open", Auth::open}});
+    return choice<Auth>(
+        member, {{"odoo", Auth::odoo}, {"token", Auth::token}, {"sql", Auth::sql}, {"open", Auth::open}});
 }
 
 Field relay_field(Switch Options::*member) {

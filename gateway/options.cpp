@@ -147,6 +147,10 @@ std::optional<OptionsError> judge(const Options& options) {
             "--listen: with --auth open everyone who reaches {} could read every channel; listen at "
             "127.0.0.1, or add --allow-open",
             remote->text())};
+    if (options.auth == Auth::token && options.token_keys.empty())
+        return OptionsError{"--token-keys: none is given; --auth token needs the file with the keys"};
+    if (options.auth == Auth::sql && options.sql_function.empty())
+        return OptionsError{"--sql-function: none is given; --auth sql needs the name of a function"};
     return std::nullopt;
 }
 

@@ -36,7 +36,7 @@ struct Listener {
 };
 
 enum class Switch { automatic, on, off };
-enum class Auth { open, odoo };
+enum class Auth { open, odoo, token, sql };
 
 struct Options {
     std::vector<Listener> listen{{"127.0.0.1", 8073, ""}};
@@ -57,7 +57,17 @@ struct Options {
     Milliseconds max_unverified{900'000};
     std::vector<Network> trusted_proxies{*Network::parse("127.0.0.0/8"), *Network::parse("::1")};
     std::vector<std::string> allowed_origins; // as browsers send them
-    std::string state_dir;                    // empty: nothing is kept across a restart
+    std::string token_keys;
+    std::string token_audience;
+    std::string token_cookie = "odoo_bus_token";
+    Milliseconds token_skew{30'000};
+    std::string sql_function;
+    std::vector<std::string> sql_passes;
+    unsigned sql_connections = 4;
+    Milliseconds sql_timeout{2'000};
+    Milliseconds sql_cache{5'000};
+    Milliseconds sql_grant{900'000};
+    std::string state_dir; // empty: nothing is kept across a restart
     std::vector<Listener> metrics_listen;
     unsigned threads = 0; // 0: one for each CPU
     Milliseconds history_seconds{600'000};

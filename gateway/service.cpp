@@ -45,6 +45,9 @@ Service::~Service() {
     lws_context_destroy(context_);
     loop_.run_pending();
     lws_context_destroy(context_);
+    // The WebSockets went with it.
+    while (!sessions_.empty())
+        delete *sessions_.begin();
 }
 
 void Service::configure(const Options& options) {
@@ -117,6 +120,7 @@ void Service::tick() {
         ++it; // before the session may end
         behind_now += session->is_behind();
         bytes_now += static_cast<int64_t>(session->queued_bytes());
+        session->check_grant(now);
         session->tick(now);
     }
     behind.add(behind_now - std::exchange(behind_, behind_now));

@@ -167,6 +167,8 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
     if (format_ != FrameFormat::events)
         format_ = subscribe.name_channels ? FrameFormat::named : FrameFormat::plain;
     confirm_ = subscribe.confirm;
+    valid_until_us_ = grant.valid_until_us;
+    end_code_ = grant.end_code;
     on_granted(grant);
     refused_ = grant.refused;
     FanOut& fan_out = stream_->fan_out;
@@ -248,6 +250,11 @@ void Session::replayed(const ReplayAnswer& answer, const Grant& grant) {
     }
     stream_->fan_out.release(*this);
     finish();
+}
+
+void Session::check_grant(int64_t now_us) {
+    if (valid_until_us_ && now_us > valid_until_us_)
+        close(end_code_, "the grant has expired");
 }
 
 // A subscribe has been worked off.

@@ -44,6 +44,8 @@ public:
     Stream* stream() { return stream_; }
     // The client knows elements without an id.
     bool knows_internal() const { return knows_internal_; }
+    // Ends the connection when what it was granted is not valid any more.
+    void check_grant(int64_t now_us);
 
     void take_back(const Refusal& refusal) override;
     void regrant(const Grant& grant) override;
@@ -98,7 +100,9 @@ private:
     bool busy_ = false;
     bool subscribed_ = false; // a first subscribe was granted
     bool knows_internal_ = false;
-    Position began_ = 0;               // where; 0 also when it was given rows from the table
+    Position began_ = 0;         // where; 0 also when it was given rows from the table
+    int64_t valid_until_us_ = 0; // the grant; 0: for ever
+    int end_code_ = 0;
     std::optional<int64_t> confirm_;   // of the subscribe that is being worked on
     std::vector<std::string> refused_; // and its names that were not granted
     std::function<void()> next_page_;  // of a replay, when the transport takes it

@@ -1,57 +1,12 @@
 """Headless Chromium behind the shipped nginx configuration: what SQL sends arrives in a page."""
 import json
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 
-from harness.demo_scenario import Orders, export
+from chromium import HERE, Browser
 from harness.gateway import BINARY
 from harness.nginx import Nginx
-from harness.system import ROOT
-
-HERE = Path(__file__).resolve().parent
-PAYLOADS = "received.map((n) => n.message.payload)"
-
-
-class Browser:
-    def __init__(self):
-        environment = {**os.environ, "NODE_PATH": str(ROOT / "build" / "browser" / "node_modules")}
-        self.process = subprocess.Popen(["node", HERE / "driver.js"], env=environment, stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True)
-
-    def order(self, name, argument=None):
-        self.process.stdin.write(json.dumps([name, argument]) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        assert line, "Chromium or its driver ended"
-        answer = json.loads(line)
-        assert "error" not in answer, f"{name} {argument}: {answer['error']}"
-        return answer.get("value")
-
-    def goto(self, url):
-        return self.order("goto", url)
-
-    def evaluate(self, expression):
-        return self.order("evaluate", expression)
-
-    def wait(self, expression):
-        return self.order("wait", expression)
-
-    def wait_payload(self, payload):
-        text = json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
-        self.wait(f"{PAYLOADS}.some((p) => JSON.stringify(p) === {json.dumps(text)})")
-
-    def payloads(self):
-        return self.evaluate(PAYLOADS)
-
-    def errors(self):
-        return self.order("errors")
-
-    def close(self):
-        self.process.stdin.close()
-        assert self.process.wait(30) == 0
 
 
 @pytest.fixture(scope="module")
@@ -135,30 +90,3 @@ def test_a_page_and_tail_receive_the_same(page, nginx, database):
     page.wait_payload("second")
     assert [line["message"]["payload"] for line in printed] == page.payloads() == ["first", "second"]
     assert [line["id"] for line in printed] == page.evaluate("received.map((n) => n.id)")
-
-
-@pytest.mark.parametrize("width, height", [(1280, 800), (390, 844)])
-def test_the_page_of_the_demo(browser, gateway, database, width, height):
-    class Once:
-        """Lets one export run to its end."""
-
-        @staticmethod
-        def wait(seconds):
-            return seconds == 2
-
-    orders = Orders(database)
-    try:
-        with Nginx(gateway.port, files=[ROOT / "client"], demo_port=orders.port) as nginx:
-            browser.order("viewport", [width, height])
-            browser.goto(nginx.url("/demo.html"))
-            browser.wait("document.getElementById('state').textContent === 'connected'")
-            database.execute("UPDATE demo_order SET state = 'done', amount = 12.5 WHERE id = 2")
-            browser.wait("document.querySelector('tr.changed')?.textContent.includes('12.50')")
-            export(database, Once, 1)
-            browser.wait("document.querySelector('.toast')?.textContent.includes('sales-1.xlsx')")
-            assert browser.evaluate("document.getElementById('bar').style.width") == "100%"
-            assert browser.evaluate("document.getElementById('feed').children.length") > 20
-            assert browser.evaluate("document.documentElement.scrollWidth") <= width
-            assert browser.errors() == []
-    finally:
-        orders.stop()

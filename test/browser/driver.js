@@ -1,4 +1,5 @@
-// A Chromium that takes its orders from standard input, one JSON object a line, and answers each with one.
+// A Chromium that takes its orders from standard input, one JSON object a line, and answers each with one. Its pages
+// are tabs of one browser: they share cookies and workers.
 const readline = require("node:readline");
 const { chromium } = require("playwright-core");
 
@@ -10,18 +11,52 @@ async function main() {
     // Chromium's sandbox does not work for root.
     args: process.getuid() === 0 ? ["--no-sandbox"] : [],
   });
-  const page = await browser.newPage();
+  const context = await browser.newContext();
   const errors = [];
-  page.on("pageerror", (error) => errors.push(String(error)));
-  page.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+  const pages = new Map();
+  let page = null;
+
+  async function open(name) {
+    const opened = await context.newPage();
+    opened.on("pageerror", (error) => errors.push(String(error)));
+    opened.on("console", (message) => message.type() === "error" && errors.push(message.text()));
+    pages.set(name, opened);
+    return opened;
+  }
+  // What a page that is not seen does, and one that the browser has frozen.
+  async function setLifecycle(state) {
+    const session = await context.newCDPSession(page);
+    await session.send("Page.setWebLifecycleState", { state });
+    await session.detach();
+    return true;
+  }
+
+  page = await open("main");
   const orders = {
     goto: (url) => {
       errors.length = 0;
       return page.goto(url).then(() => true);
     },
+    // Another tab becomes the one that orders are for; it is opened when there is none of that name.
+    tab: async (name) => {
+      page = pages.get(name) ?? (await open(name));
+      return true;
+    },
+    close: async (name) => {
+      await pages.get(name).close();
+      pages.delete(name);
+      page = pages.get("main");
+      return true;
+    },
+    reload: () => page.reload().then(() => true),
+    offline: (offline) => context.setOffline(offline).then(() => true),
+    lifecycle: setLifecycle,
     evaluate: (expression) => page.evaluate(expression),
     wait: (expression) => page.waitForFunction(expression, null, { timeout: DEADLINE }).then(() => true),
     viewport: ([width, height]) => page.setViewportSize({ width, height }).then(() => true),
+    dark: (dark) => page.emulateMedia({ colorScheme: dark ? "dark" : "light" }).then(() => true),
+    click: (selector) => page.click(selector, { timeout: DEADLINE }).then(() => true),
+    screenshot: ([path, fullPage]) => page.screenshot({ path, fullPage }).then(() => true),
     errors: () => errors,
   };
   for await (const line of readline.createInterface({ input: process.stdin })) {

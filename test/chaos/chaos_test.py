@@ -11,9 +11,9 @@ import threading
 
 import pytest
 
-from harness.client import BusClient
 from harness.cluster import Cluster
 from harness.gateway import Gateway
+from harness.http_clients import TRANSPORTS
 
 from faults import Faults
 from writers import CHANNELS, finish_prepared, start_writers
@@ -24,13 +24,13 @@ CLIENTS = 50
 MARKER = "everything has been sent"
 
 
-class ChaosClient(BusClient):
-    """Subscribed to some channels; every third one is moved between gateways."""
-
-    def __init__(self, number, gateways, choice):
-        gateway = gateways[number % len(gateways)]
-        super().__init__(gateway.url, choice.sample(CHANNELS, 4), delay_scale=0.02)
-        self.moves = number % 3 == 0
+def make_client(number, gateways, choice):
+    """Subscribed to some channels, over one of the three transports; every third of each is moved between gateways."""
+    gateway = gateways[number % len(gateways)]
+    make = list(TRANSPORTS.values())[number // 6 % len(TRANSPORTS)]
+    client = make(gateway.url, choice.sample(CHANNELS, 4), delay_scale=0.02)
+    client.moves = number % 3 == 0
+    return client
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ async def test_chaos(cluster, make_database, tmp_path):
     try:
         for gateway in gateways:
             gateway.start()
-        clients = [ChaosClient(number, gateways, choice).start() for number in range(CLIENTS)]
+        clients = [make_client(number, gateways, choice).start() for number in range(CLIENTS)]
         for client in clients:
             await client.subscribed()
         hurried = threading.Event()
@@ -105,6 +105,10 @@ def judge(clients, expected, faults, cut=0):
             twice += repeated
         out_of_order += effects_before_causes(got, wanted)
     committed = sum(map(len, expected.values()))
+    for transport in TRANSPORTS.values():
+        group = [client for client in clients if type(client) is transport]
+        print(f"{transport.__name__}: {len(group)} clients, {sum(len(c.notifications) for c in group)} deliveries, "
+              f"{sum(c.connections for c in group)} connections")
     print(f"faults: {sum(faults.values())} {dict(faults)}; they cut {cut} connections of clients\n"
           f"{committed} notifications committed, {delivered} deliveries to {len(clients)} clients, "
           f"{sum(client.connections for client in clients)} connections\n"

@@ -37,9 +37,9 @@ class Faults:
 
     async def cut_connections(self):
         """Ends TCP connections without a word, in the middle of whatever they carry."""
-        victims = [client for client in self.random.sample(self.clients, 5) if client.socket is not None]
+        victims = self.random.sample(self.clients, 5)
         for client in victims:
-            client.socket.transport.abort()
+            client.drop()
         self.connections += len(victims)
         await asyncio.sleep(self.random.uniform(0, 0.2))  # faults come at any moment
 
@@ -56,9 +56,8 @@ class Faults:
         await asyncio.sleep(self.random.uniform(0, 0.2))
         for client in movers:
             client.url = self.random.choice(self.gateways).url
-            if client.socket is not None:
-                client.socket.transport.abort()
-                self.connections += 1
+            client.drop()
+            self.connections += 1
 
     async def terminate_backends(self):
         def terminate():

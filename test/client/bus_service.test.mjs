@@ -288,6 +288,23 @@ test("a refused token is an expired session, whatever the transport", async () =
   }
 });
 
+test("refused channels are told, and are no blocked transport", async () => {
+  for (const [transports, refuse] of [
+    [["events", "polling"], (request) => request.answer(403, "", { "Odoo-Bus": "refused" })],
+    [["polling"], (request) => request.answer(200, { jsonrpc: "2.0", id: 1, error: { code: 200, message: "refused" } })],
+  ]) {
+    const { network, bus, told } = connection(transports);
+    bus.setChannels(["x"]);
+    bus.start();
+    await network.pass();
+    refuse(network.request);
+    await network.pass();
+    assert.deepEqual(told.confirmed, [[1, { refused: [], error: "refused" }]]);
+    assert.equal(network.requests.length, 1);
+    assert.equal(bus.state, "waiting");
+  }
+});
+
 test("a token goes where it is not logged", async () => {
   const network = new FakeNetwork();
   const quiet = { event() {}, batch() {}, confirmed() {} };

@@ -114,9 +114,9 @@ export class FakeNetwork {
         reject(new DOMException("aborted", "AbortError"));
       });
       request.fail = () => reject(new TypeError("Failed to fetch"));
-      request.answer = (status, answer = {}) => {
+      request.answer = (status, answer = {}, more = {}) => {
         const text = typeof answer === "string" ? answer : JSON.stringify(answer);
-        resolve(new Response(text, { status, headers: { "Content-Type": "application/json" } }));
+        resolve(new Response(text, { status, headers: { "Content-Type": "application/json", ...more } }));
       };
       request.result = (...elements) => request.answer(200, { jsonrpc: "2.0", id: 1, result: elements });
       request.stream = () => {

@@ -462,7 +462,10 @@ async def test_what_is_committed_after_the_confirmation_arrives(make_gateway, da
 
 async def test_last_of_a_confirmation_is_a_position(gateway, database):
     """A client that has received nothing comes back to where it was, not to 50 seconds ago."""
-    database.sendone("other", payload=0)
+    async with BusClient(gateway.url, ["other"]) as other:
+        await other.subscribed()
+        database.sendone("other", payload=0)
+        await other.wait_payload(0)
     async with BusClient(gateway.url, ["a"], extensions={"confirm": 1}) as client:
         await client.until(lambda: client.internal, "a confirmation")
         client.last = client.internal[0]["payload"]["last"]

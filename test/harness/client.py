@@ -31,7 +31,8 @@ class BusClient:
         self.channels = list(channels)
         self.last = last
         self.headers = dict(headers or {})
-        self.cookies = {}  # that the gateway has set
+        # Those that it begins with, and that the gateway has set.
+        self.cookies = dict(pair.split("=", 1) for pair in self.headers.get("Cookie", "").split("; ") if "=" in pair)
         self.reconnect = reconnect
         self.delay_scale = delay_scale
         self.check_outdated = check_outdated
@@ -67,6 +68,11 @@ class BusClient:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
+
+    def drop(self):
+        """As if the network had gone."""
+        if self.socket is not None:
+            self.socket.transport.abort()
 
     async def send(self, event_name, data):
         await self.socket.send(json.dumps({"event_name": event_name, "data": data}))

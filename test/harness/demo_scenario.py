@@ -35,12 +35,13 @@ CHANNELS = [*TRACE_CHANNELS, "demo_export", "demo_toast", *(f"demo_order_{n}" fo
 STAMPED = """CASE jsonb_typeof({0}) WHEN 'object' THEN jsonb_build_object('sent_at', extract(epoch FROM clock_timestamp()))
              || {0} ELSE {0} END"""
 SEND_ONE = f"SELECT bus_sendone(%(channel)s, %(type)s, {STAMPED.format('%(payload)s::jsonb')})"
+SEND_NOW = SEND_ONE.replace("bus_sendone", "bus_sendnow")
 SEND_MANY = f"""SELECT bus_sendmany(jsonb_agg(jsonb_build_array(n->0, n->1, {STAMPED.format('(n->2)')}) ORDER BY at))
                 FROM jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS rows (n, at)"""
 
 
-def send(connection, channel, notification_type, payload):
-    connection.execute(SEND_ONE, {"channel": channel, "type": notification_type, "payload": json.dumps(payload)})
+def send(connection, channel, notification_type, payload, statement=SEND_ONE):
+    connection.execute(statement, {"channel": channel, "type": notification_type, "payload": json.dumps(payload)})
 
 
 def replay_trace(database, stop, speed):
@@ -73,21 +74,33 @@ def update_orders(database, stop, speed):
 
 
 def export(database, stop, speed):
-    """A background task with a progress bar, one short transaction for each step, and a toast at its end."""
-    with database.connect() as connection:
+    """One transaction that tells how far it is while it is still open; its result is seen when it commits."""
+    with database.connect(autocommit=False) as connection:
         for job in itertools.count(1):
-            for done in range(0, 101, 4):
-                send(connection, "demo_export", "export_job/progress", {"job": job, "done": done, "total": 100})
+            for step, done in enumerate(range(0, 101, 4)):
+                send(connection, "demo_export", "export_job/progress", {"job": job, "step": step, "done": done, "total": 100},
+                     SEND_NOW)
                 if stop.wait(0.2 / speed):
                     return
-            send(connection, "demo_export", "report_ready", {"job": job, "name": f"sales-{job}.xlsx"})
+            send(connection, "demo_export", "report_ready", {"job": job, "name": f"sales-{job}.csv"})
             send(connection, "demo_toast", "simple_notification",
-                 {"type": "success", "title": "Export finished", "message": f"sales-{job}.xlsx is ready."})
+                 {"type": "success", "title": "Report ready", "message": f"sales-{job}.csv is there.",
+                  "link": f"/demo/report/sales-{job}.csv"})
+            connection.commit()
             if stop.wait(2 / speed):
                 return
 
 
-TASKS = (update_orders, export)
+def announce(database, stop, speed):
+    """To everybody who is connected."""
+    texts = itertools.cycle(["The warehouse closes at 18:00 today.", "New price list from Monday on.",
+                             "Backup tonight at 02:00: two minutes without writing."])
+    with database.connect() as connection:
+        while not stop.wait(12 / speed):
+            send(connection, "broadcast", "demo.announcement", {"title": "To everybody", "message": next(texts)})
+
+
+TASKS = (update_orders, export, announce)
 
 
 class Orders:
@@ -107,9 +120,9 @@ class Orders:
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
-                body = json.dumps(orders.answer(self.path)).encode()
+                body, content_type = orders.answer(self.path)
                 self.send_response(200)
-                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Type", content_type)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -127,6 +140,10 @@ class Orders:
 
     def answer(self, path):
         if path == "/demo/channels":
-            return CHANNELS
+            return json.dumps(CHANNELS).encode(), "application/json"
         rows = self.database.execute("SELECT id, name, customer, state, amount FROM demo_order ORDER BY id")
-        return [{"id": i, "name": n, "customer": c, "state": s, "amount": float(a)} for i, n, c, s, a in rows]
+        if path.startswith("/demo/report/"):
+            lines = ["order,customer,state,amount", *(f"{n},{c},{s},{a}" for _, n, c, s, a in rows)]
+            return "\n".join([*lines, ""]).encode(), "text/csv; charset=utf-8"
+        return json.dumps([{"id": i, "name": n, "customer": c, "state": s, "amount": float(a)}
+                           for i, n, c, s, a in rows]).encode(), "application/json"

@@ -103,6 +103,12 @@ class Gateway:
         except (ConnectionError, urllib.error.URLError):
             return None, None
 
+    def established(self):
+        """How many connections of clients it has open, as the kernel knows it."""
+        wanted = f"{self.port:04X}"
+        lines = Path("/proc/net/tcp").read_text().splitlines()[1:]
+        return sum(1 for line in lines if line.split()[1].endswith(":" + wanted) and line.split()[3] == "01")
+
     def wait_healthy(self, healthy=True):
         """Health is looked at again with every line that the gateway logs, and ten times a second."""
         deadline = time.monotonic() + DEADLINE

@@ -11,8 +11,6 @@ class HttpBusClient(BusClient):
 
     def __init__(self, url, channels, **options):
         super().__init__(url, channels, **options)
-        parts = urllib.parse.urlsplit(url)
-        self.host, self.port = parts.hostname, parts.port
         self.writer = None
         self.statuses = []
 
@@ -25,8 +23,15 @@ class HttpBusClient(BusClient):
     async def subscribed(self):
         await self.until(lambda: self.is_subscribed, "the subscription")
 
+    @property
+    def host(self):
+        return urllib.parse.urlsplit(self.url).hostname
+
+    @property
+    def port(self):
+        return urllib.parse.urlsplit(self.url).port
+
     def drop(self):
-        """As if the network had gone."""
         if self.writer is not None:
             self.writer.transport.abort()
 

@@ -1,9 +1,11 @@
 """A private nginx that runs deploy/nginx.conf, with nothing changed but its ports."""
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
+import time
 from pathlib import Path
 
 from .system import ROOT, clean_environment, free_port
@@ -43,18 +45,24 @@ http {{
 """
 
 
+BLOCKABLE = [("location = /websocket {", "/websocket"),
+             ("location ~ ^/(bus/events|longpolling/poll)$ {", "/bus/events"),
+             ("location ~ ^/(bus/events|longpolling/poll)$ {", "/longpolling/poll")]
+
+
 class Nginx:
     """with Nginx(gateway_port, files=[ROOT / "client"]) as nginx: nginx.url("/demo.html")
 
-    `demo_port`: where the demo answers what is below /demo/.
+    `demo_port`: where the demo answers what is below /demo/. `blocked`: paths that this network does not let through.
     """
 
-    def __init__(self, gateway_port, files=(), port=None, demo_port=9):
+    def __init__(self, gateway_port, files=(), port=None, demo_port=9, blocked=()):
         self.port = port or free_port()
         self.demo_port = demo_port
         self.odoo_port = free_port()
         self.gateway_port = gateway_port
         self.files = files
+        self.blocked = blocked
         self.directory = Path(tempfile.mkdtemp(prefix="odoo_bus_nginx."))
         self.process = None
         self.lines = []
@@ -81,7 +89,22 @@ class Nginx:
         ]:
             assert text.count(there) == 1, f"deploy/nginx.conf must say {there!r} once"
             text = text.replace(there, here)
+        for location, path in BLOCKABLE:
+            assert text.count(location) == 1
+            if path in self.blocked:
+                text = text.replace(location, f"{location}\n        if ($uri = {path}) {{ return 403; }}")
         return text
+
+    def block(self, *blocked):
+        """Lets other paths through from now on. Connections that are open go on."""
+        self.blocked = blocked
+        mark = len(self.lines)
+        (self.directory / "site.conf").write_text(self.site())
+        self.process.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + 30
+        while not any("start worker process" in line for line in self.lines[mark:]):
+            assert time.monotonic() < deadline, "nginx did not reload"
+            time.sleep(0.01)
 
     def start(self):
         self.directory.chmod(0o755)

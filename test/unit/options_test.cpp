@@ -194,7 +194,25 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"max-queue-bytes", "9KiB"},
                                                         {"max-queue-seconds", "6"},
                                                         {"log-level", "error"},
-                                                        {"log-format", "json"}};
+                                                        {"log-format", "json"},
+                                                        {"metrics-listen", "127.0.0.1:2"},
+                                                        {"token-keys", "/keys"},
+                                                        {"token-audience", "bus"},
+                                                        {"token-cookie", "jwt"},
+                                                        {"token-skew", "12"},
+                                                        {"sql-function", "app.authorize"},
+                                                        {"sql-pass", "cookie:sid"},
+                                                        {"sql-connections", "2"},
+                                                        {"sql-timeout", "1.25"},
+                                                        {"sql-cache", "6"},
+                                                        {"sql-grant", "60"},
+                                                        {"heartbeat", "14"},
+                                                        {"poll-hold", "25"},
+                                                        {"max-connections-per-address", "11"},
+                                                        {"max-handshakes-per-address", "12"},
+                                                        {"max-memory", "5MiB"},
+                                                        {"max-receive-rate", "6KiB"},
+                                                        {"message-timeout", "13"}};
     ASSERT_EQ(samples.size(), option_table().size());
     for (const OptionDefinition& definition : option_table()) {
         const std::string& value = samples.at(definition.name);
@@ -232,7 +250,9 @@ TEST(Options, BadValuesAreNamedWithTheirPlace) {
         {"--max-connections", {"0", "1e3", "10000001"}},
         {"--log-level", {"INFO", "trace"}},
         {"--log-format", {"xml"}},
-        {"--auth", {"nobody", "Odoo", "sql"}},
+        {"--auth", {"nobody", "Odoo"}},
+        {"--sql-function", {"a b", "1a", "a.", ".a", "a.b.c", "A", "a;b"}},
+        {"--sql-pass", {"cookie:", "x-forwarded-for", "Cookie:a"}},
         {"--state-dir", {"relative"}},
         {"--database", {"mydb", "nonsense=1", "host"}},
         {"--hub-database", {"postgres"}}};

@@ -1,0 +1,216 @@
+"""bus_service.js in tabs of a real browser, through the shipped nginx site."""
+import json
+import threading
+import time
+
+import pytest
+
+from chromium import HERE, Browser
+from harness.nginx import Nginx
+from harness.tokens import Secret, claims
+
+RECEIVED = "received.map((n) => n.payload)"
+
+
+@pytest.fixture(scope="module")
+def browser():
+    browser = Browser()
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def gateway(make_gateway, database, tmp_path):
+    return make_gateway(database, state_dir=tmp_path).start()
+
+
+@pytest.fixture
+def make_nginx(gateway):
+    started = []
+
+    def make(**options):
+        started.append(Nginx(gateway.port, files=[HERE / "site"], **options).start())
+        return started[-1]
+    yield make
+    for nginx in started:
+        nginx.stop()
+
+
+@pytest.fixture
+def nginx(make_nginx):
+    return make_nginx()
+
+
+def open_page(browser, nginx, channels=("a",), tab="main", **options):
+    browser.tab(tab)
+    browser.goto(nginx.url("/bus.html"))
+    browser.wait("window.ready")
+    return browser.evaluate(f"start({json.dumps(list(channels))}, {json.dumps(options)})")
+
+
+def wait_received(browser, payloads):
+    browser.wait(f"{RECEIVED}.length >= {len(payloads)}")
+    assert browser.evaluate(RECEIVED) == payloads
+
+
+def test_two_tabs_share_one_connection(browser, nginx, gateway, database):
+    open_page(browser, nginx, ["a", "b"])
+    open_page(browser, nginx, ["b", "c"], tab="second")
+    established = gateway.established()
+    for channel in ("a", "b", "c", "broadcast"):
+        database.sendone(channel, payload=channel)
+    wait_received(browser.tab("second"), ["b", "c", "broadcast"])
+    wait_received(browser.tab("main"), ["a", "b", "broadcast"])
+    assert len(browser.evaluate("perChannel")) == 2
+    assert established == 1
+    browser.order("close", "second")
+
+
+def test_a_reload_misses_nothing_and_doubles_nothing(browser, nginx, database):
+    open_page(browser, nginx)
+    database.sendone("a", payload=1)
+    wait_received(browser, [1])
+    database.sendone("a", payload=2)
+    wait_received(browser, [1, 2])
+    browser.goto("about:blank")
+    database.sendone("a", payload=3)
+    open_page(browser, nginx)
+    database.sendone("a", payload=4)
+    wait_received(browser, [3, 4])
+
+
+def test_one_of_two_tabs_is_reloaded(browser, nginx, database):
+    open_page(browser, nginx)
+    open_page(browser, nginx, tab="second")
+    database.sendone("a", payload=1)
+    wait_received(browser, [1])
+    browser.goto("about:blank")
+    database.sendone("a", payload=2)
+    wait_received(browser.tab("main"), [1, 2])
+    open_page(browser, nginx, tab="second")
+    database.sendone("a", payload=3)
+    wait_received(browser, [2, 3])
+    wait_received(browser.tab("main"), [1, 2, 3])
+    browser.order("close", "second")
+
+
+def test_a_page_is_closed_in_the_middle_of_everything(browser, nginx, database):
+    open_page(browser, nginx)
+    open_page(browser, nginx, tab="second")
+    stop = threading.Event()
+    sent = []
+
+    def send():
+        while not stop.is_set():
+            database.sendone("a", payload=len(sent))
+            sent.append(len(sent))
+    thread = threading.Thread(target=send)
+    thread.start()
+    try:
+        browser.wait("received.length > 20")
+        browser.order("close", "second")
+        browser.tab("main").wait("received.length > 60")
+    finally:
+        stop.set()
+        thread.join()
+    wait_received(browser, sent)
+
+
+def test_a_tab_that_sleeps(browser, nginx, database):
+    open_page(browser, nginx)
+    browser.order("lifecycle", "frozen")
+    for n in range(50):
+        database.sendone("a", payload=n)
+    browser.order("lifecycle", "active")
+    wait_received(browser, list(range(50)))
+
+
+def test_offline(browser, nginx, database):
+    open_page(browser, nginx)
+    database.sendone("a", payload=1)
+    wait_received(browser, [1])
+    browser.order("offline", True)
+    browser.wait("bus.state === 'offline'")
+    database.sendone("a", payload=2)
+    browser.order("offline", False)
+    wait_received(browser, [1, 2])
+
+
+def test_a_gateway_that_is_killed(browser, nginx, gateway, database):
+    open_page(browser, nginx)
+    database.sendone("a", payload=1)
+    wait_received(browser, [1])
+    gateway.kill9()
+    database.sendone("a", payload=2)
+    browser.wait("events.some(([name]) => name === 'reconnecting')")
+    gateway.start()
+    database.sendone("a", payload=3)
+    wait_received(browser, [1, 2, 3])
+    assert browser.evaluate("events.filter(([name]) => name === 'reconnect').length") >= 1
+
+
+@pytest.mark.parametrize("worker", [True, False])
+def test_what_is_blocked_is_gone_round(browser, make_nginx, database, worker):
+    nginx = make_nginx(blocked=("/websocket", "/bus/events"))
+    assert open_page(browser, nginx, worker=worker) == "polling"
+    database.sendone("a", payload=1)
+    wait_received(browser, [1])
+    nginx.block("/websocket")
+    browser.wait("bus.transport === 'events'")
+    database.sendone("a", payload=2)
+    wait_received(browser, [1, 2])
+    nginx.block()
+    browser.wait("bus.transport === 'websocket'")
+    database.sendone("a", payload=3)
+    wait_received(browser, [1, 2, 3])
+    names = browser.evaluate("events.map(([name]) => name)")
+    assert names.count("upgrade") == 2 and "disconnect" not in names
+
+
+@pytest.mark.parametrize("transport", ["websocket", "events", "polling"])
+def test_each_transport(browser, nginx, database, transport):
+    assert open_page(browser, nginx, ["a", "b"], transports=[transport], worker=False) == transport
+    for n in range(10):
+        database.sendone("ab"[n % 2], payload=n)
+        browser.wait(f"received.length === {n + 1}")
+    assert browser.evaluate(RECEIVED) == list(range(10))
+    browser.evaluate("bus.deleteChannel('b'), bus.addChannel('c')")
+    browser.evaluate("bus.addChannel('d')")
+    for channel in "abcd":
+        database.sendone(channel, payload=channel)
+    browser.wait("received.length === 13")
+    assert browser.evaluate(RECEIVED)[10:] == ["a", "c", "d"]
+
+
+def test_an_expired_token_is_replaced(browser, make_gateway, database, tmp_path):
+    secret = Secret()
+    gateway = make_gateway(database, auth="token", token_keys=secret.write(tmp_path / "keys"), token_skew=0,
+                           state_dir=tmp_path / "state").start()
+    with Nginx(gateway.port, files=[HERE / "site"]) as nginx:
+        browser.tab("main").goto(nginx.url("/bus.html"))
+        browser.wait("window.ready")
+        browser.evaluate(f"token = {json.dumps(secret.token(claims(['a'], seconds=4)))}")
+        browser.evaluate("start(['a'])")
+        database.sendone("a", payload=1)
+        wait_received(browser, [1])
+        browser.evaluate(f"token = {json.dumps(secret.token(claims(['a'], seconds=600)))}; 0")
+        browser.wait("events.some(([name]) => name === 'expired')")
+        database.sendone("a", payload=2)
+        wait_received(browser, [1, 2])
+        refused = browser.evaluate("bus.addChannel('b').then(() => 'granted', (error) => error.message)")
+        assert "refused" in refused
+
+
+def test_event_source(browser, nginx, database):
+    browser.tab("main").goto(nginx.url("/bus.html"))
+    browser.evaluate("""new Promise((opened) => {
+        window.source = new EventSource("/bus/events?channels=a");
+        source.onopen = opened;
+        source.onmessage = ({ data, lastEventId }) => received.push(...JSON.parse(data).map((n) => ({ ...n, lastEventId })));
+    }).then(() => true)""")
+    for n in range(5):
+        database.sendone("a", payload=n)
+    browser.wait("received.length === 5")
+    assert browser.evaluate("received.map((n) => n.message.payload)") == list(range(5))
+    assert browser.evaluate("received.every((n) => String(n.id) === n.lastEventId)")
+    browser.evaluate("source.close()")
