@@ -135,18 +135,18 @@ std::optional<std::vector<Dispatched>> OrderRing::entries() const {
     return entries;
 }
 
-// The stores before an atomic_thread_fence are made before the ones after it: a process that is killed leaves
-// what it had stored.
+// The compiler moves no store across an atomic_signal_fence. Nothing more is needed: nobody reads while the
+// process runs, and when it is killed the memory holds what it had stored, in that order.
 
 void OrderRing::publish_first(Position first) {
     first_ = first;
     std::atomic_ref(header_->first).store(guard(first), std::memory_order_relaxed);
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
 }
 
 void OrderRing::publish_next(Position next) {
     next_ = next;
-    std::atomic_thread_fence(std::memory_order_seq_cst);
+    std::atomic_signal_fence(std::memory_order_seq_cst);
     std::atomic_ref(header_->next).store(guard(next), std::memory_order_relaxed);
 }
 
