@@ -275,8 +275,9 @@ async def test_who_has_really_gone_is_offline(odoo, mydb, start):
     session = odoo.login(user)
     async with page(session):
         await asked(odoo, 1, status=200)
-        async with page(odoo.login(leaving)):
+        async with page(odoo.login(leaving)) as bert:
             await asked(odoo, 2, status=200)
+            await bert.settle()
     async with page(session) as anna:  # a page that is loaded anew
         await asked(odoo, 1, "closed")
         await anna.settle()

@@ -69,10 +69,12 @@ class RequestLog:
     def count(self, *arguments, **attributes):
         return len(self.requests(*arguments, **attributes))
 
-    def peeks_per_session(self):
-        """{session id: number of peeks}."""
+    def peeks_per_session(self, first=None):
+        """{session id: number of peeks}; `first`: of those with that is_first_poll."""
         counts = {}
         for request in self.requests("peek"):
+            if first is not None and request.params.get("is_first_poll") != first:
+                continue
             counts[request.sid] = counts.get(request.sid, 0) + 1
         return counts
 
