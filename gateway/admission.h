@@ -4,14 +4,11 @@
 #include <memory>
 #include <string>
 
+#include "gateway_cookie.h"
 #include "http_request.h"
 #include "requester.h"
 
 namespace odoo_bus {
-
-// Names the gateway that served a client last: two gateways can see concurrent transactions in different
-// orders, so a position is exact only where it was given.
-inline constexpr const char* GATEWAY_COOKIE = "odoo_bus_gateway";
 
 // How notifications travel to the client.
 enum class Transport : uint8_t { websocket, events, poll };
@@ -19,9 +16,9 @@ enum class Transport : uint8_t { websocket, events, poll };
 struct Admission {
     int socket = -1; // owned by whoever holds the admission
     Transport transport = Transport::websocket;
-    std::string head;           // what libwebsockets is to read: the canonical head, and what followed it
-    std::string database;       // that the client named, or empty
-    std::string former_gateway; // the value of that cookie, or empty
+    std::string head;      // what libwebsockets is to read: the canonical head, and what followed it
+    std::string database;  // that the client named, or empty
+    Provenance provenance; // which gateway served it last
     std::shared_ptr<const HttpRequest> request; // null for a WebSocket
     std::shared_ptr<const void> seat;           // among the connections of its address (address_limits.h)
     std::shared_ptr<const Requester> requester; // who asks; null when the authorizer needs it not

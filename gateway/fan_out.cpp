@@ -105,6 +105,8 @@ void FanOut::adopt(BatchPtr batch) {
 // Null for a position whose row is gone.
 Channel* FanOut::record(const Notification& notification) {
     history_.push_back(&notification);
+    reached_.push_back(
+        std::max(reached_.empty() ? 0 : reached_.back(), notification.ahead ? 0 : notification.id));
     head_ = notification.position;
     // Whoever was given it may name it, though its row is gone. Of an id that was drawn again the first
     // position counts: nothing after it is lost.
@@ -156,6 +158,7 @@ void FanOut::evict(Position keep_from) {
             release_channel(target);
         }
         history_.pop_front();
+        reached_.pop_front();
         while (!batches_.empty() && batches_.front()->back().position < oldest())
             batches_.pop_front();
     }
@@ -300,6 +303,11 @@ Position FanOut::before(int64_t time_us) const {
         return notification->dispatched_us < time_us;
     });
     return oldest() - 1 + static_cast<Position>(later - history_.begin());
+}
+
+Position FanOut::before_ids_above(Id id) const {
+    const auto above = std::ranges::upper_bound(reached_, id);
+    return oldest() - 1 + static_cast<Position>(above - reached_.begin());
 }
 
 // Merges the channels' positions, oldest first, until the frame is long enough.

@@ -153,6 +153,9 @@ public:
     std::optional<Position> position_of(Id id) const;
     // The newest position that was dispatched before `time_us`, or the one before oldest().
     Position before(int64_t time_us) const;
+    // The newest position before which no id above `id` was dispatched, or the one before oldest(). Ids that
+    // somebody chose do not count.
+    Position before_ids_above(Id id) const;
     const Notification& at(Position position) const { return *history_[position - oldest()]; }
 
     size_t channels() const { return channels_.size(); }
@@ -184,6 +187,7 @@ private:
     Bounds bounds_;
     Position head_ = 0;
     std::deque<const Notification*> history_;
+    std::deque<Id> reached_;       // the greatest id that was dispatched up to each position of history_
     std::deque<BatchPtr> batches_; // what history_ points into
     std::unordered_map<Id, Position> positions_;
     std::unordered_map<std::string_view, std::unique_ptr<Channel>>

@@ -258,7 +258,7 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
     admission.transport = transport;
     admission.seat = visitor.seat;
     admission.database = query_value(*query, "db").value_or("");
-    admission.former_gateway = head.cookie(GATEWAY_COOKIE).value_or("");
+    admission.provenance = provenance_of(head.cookie(GATEWAY_COOKIE).value_or(""), surroundings_.gateway_id);
     if (surroundings_.authorizers.needs_requester()) {
         auto requester = std::make_shared<Requester>(make_requester(head, visitor.peer(), trust_));
         // A GET of one's own page has no Origin, and none that has none can be read by a foreign page.

@@ -24,6 +24,7 @@ namespace odoo_bus {
 class Front {
 public:
     struct Surroundings {
+        std::string gateway_id;
         std::function<void(Admission)> admit; // takes over the socket
         std::function<size_t()> connections;  // that are admitted now
         std::function<void()> watch_memory;   // called ten times a second

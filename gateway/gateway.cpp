@@ -53,6 +53,7 @@ std::string Gateway::start() {
     if (std::string problem = make_state_dir(options_.state_dir); !problem.empty())
         return problem;
     const std::string id = gateway_id(options_.state_dir);
+    const auto movers = std::make_shared<Movers>();
     authorizers_ = make_authorizers(options_, names);
 
     const unsigned threads =
@@ -69,14 +70,16 @@ std::string Gateway::start() {
                                      std::function<void(ReplayAnswer)> answer) {
                                   reader_->replay(database, last, std::move(channels), std::move(answer));
                               },
-                          .gateway_id = id});
+                          .gateway_id = id,
+                          .movers = movers});
         if (!service->start())
             return "the service threads cannot be started";
         services_.push_back(std::move(service));
     }
     reader_ = std::make_unique<Reader>(options_, std::move(names), id, *this);
     front_ = std::make_unique<Front>(
-        options_, Front::Surroundings{.admit = [this](Admission admission) { admit(std::move(admission)); },
+        options_, Front::Surroundings{.gateway_id = id,
+                                      .admit = [this](Admission admission) { admit(std::move(admission)); },
                                       .connections = [this] { return connections(); },
                                       .watch_memory = [this] { memory_.check(now_us()); },
                                       .memory_is_full = [this] { return memory_.is_reached(); },

@@ -51,9 +51,8 @@ void HttpSession::forget_request() {
 }
 
 Response HttpSession::with_common_headers(Response response) const {
-    if (!names_this_gateway())
-        response.headers.emplace_back("Set-Cookie", fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax",
-                                                                GATEWAY_COOKIE, service_.gateway_id()));
+    if (std::string cookie = new_gateway_cookie(); !cookie.empty())
+        response.headers.emplace_back("Set-Cookie", std::move(cookie));
     if (request_ && !request_->reader.empty()) {
         response.headers.emplace_back("Access-Control-Allow-Origin", request_->reader);
         response.headers.emplace_back("Access-Control-Allow-Credentials", "true");

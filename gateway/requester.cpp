@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "admission.h"
+#include "gateway_cookie.h"
 #include "origin.h"
 #include "request_head.h"
 

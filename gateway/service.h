@@ -18,6 +18,7 @@
 #include "authorizer.h"
 #include "client_event.h"
 #include "loop.h"
+#include "movers.h"
 #include "options.h"
 #include "stream.h"
 
@@ -41,6 +42,7 @@ public:
         std::function<std::unique_ptr<Authorizer>(std::function<void(Loop::Task)> post)> make_authorizer;
         Replay replay;
         std::string gateway_id;
+        std::shared_ptr<Movers> movers; // of the whole gateway
     };
 
     Service(const Options& options, Surroundings surroundings);
@@ -80,6 +82,7 @@ public:
     void enter(Session& session);
     void leave(Session& session);
     const std::string& gateway_id() const { return surroundings_.gateway_id; }
+    Movers& movers() const { return *surroundings_.movers; }
     const ClientEventLimits& event_limits() const { return event_limits_; }
     void replay(const std::string& database, Id last, std::vector<std::string> channels,
                 std::function<void(const ReplayAnswer&)> answer);

@@ -7,6 +7,7 @@
 #include "frame.h"
 #include "log.h"
 #include "metrics.h"
+#include "movers.h"
 #include "service.h"
 
 namespace odoo_bus {
@@ -70,8 +71,8 @@ void Session::unsubscribe() {
         stream_->fan_out.unsubscribe(*this);
 }
 
-bool Session::names_this_gateway() const {
-    return admission_.former_gateway == service_.gateway_id();
+std::string Session::new_gateway_cookie() const {
+    return set_gateway_cookie(admission_.provenance, service_.gateway_id());
 }
 
 // Wraps a callback that may come when this session is gone.
@@ -185,6 +186,7 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
 // The first subscribe of the connection: everything after `last`, on the channels that are granted now.
 void Session::begin(const Subscribe& subscribe, const Grant& grant) {
     FanOut& fan_out = stream_->fan_out;
+    const bool given_here = is_given_here(subscribe.last);
     const bool counts = subscribe.last_is_integer && subscribe.last > 0 && subscribe.last <= stream_->newest;
     if (!counts && !subscribe.check_outdated) {
         // Another gateway may have been told of an id a moment before this one.
@@ -192,7 +194,7 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
         begin_at(fan_out.before(now_us() - (ahead ? OVERLAP_US : FIRST_SIGHT_US)), grant);
     } else if (const auto known = fan_out.position_of(subscribe.last); counts && known) {
         resumes.add();
-        begin_at(overlap(*known), grant);
+        begin_at(given_here ? *known : overlap(*known), grant);
     } else {
         const bool reset = !counts && (!subscribe.last_is_integer || subscribe.last > stream_->newest);
         if (reset)
@@ -210,22 +212,35 @@ void Session::begin_at(Position position, const Grant& grant) {
     stream_->fan_out.subscribe(*this, grant.channels, position);
 }
 
-// Where to go on for a client that was at `position`, which may have been told so by another gateway.
+// Whether it was this gateway that gave `last` to the client, in the order that it knows.
+bool Session::is_given_here(Id last) const {
+    const auto [named, mover] = admission_.provenance;
+    const bool here = mover ? service_.movers().has_gone_on(mover, last) : named;
+    const auto position = stream_->fan_out.position_of(last);
+    return (here || !stream_->has_peers) && position && *position > stream_->adopted_until;
+}
+
+// Where to go on for a client to which another gateway gave what is at `position` here.
 Position Session::overlap(Position position) const {
-    const bool own = position > stream_->adopted_until && (!stream_->has_peers || names_this_gateway());
-    if (own)
-        return position;
+    const Notification& last = stream_->fan_out.at(position);
+    return std::min(position, before_both(last.id, last.dispatched_us));
+}
+
+// Where to go on for a client to which another gateway dispatched `last` last, seen here at `time_us`. What
+// it may lack was dispatched here since shortly before that, or has a greater id: a gateway that could not
+// read for long dispatches what it has missed in the order of ids.
+Position Session::before_both(Id last, int64_t time_us) const {
     const FanOut& fan_out = stream_->fan_out;
-    return std::min(position, fan_out.before(fan_out.at(position).dispatched_us - OVERLAP_US));
+    return std::min(fan_out.before(time_us - OVERLAP_US), fan_out.before_ids_above(last));
 }
 
 void Session::replay(Id last, const Grant& grant, bool check_outdated) {
     service_.replay(grant.database, last, grant.channels,
-                    if_alive([this, grant, check_outdated](const ReplayAnswer& answer) {
+                    if_alive([this, last, grant, check_outdated](const ReplayAnswer& answer) {
                         if (answer.failed)
                             return close(TRY_AGAIN_LATER, "the database cannot be asked");
                         if (answer.pending && answer.last_exists)
-                            return go_on_from_another(grant);
+                            return go_on_from_another(last, grant);
                         if (check_outdated && !answer.last_exists)
                             tell_outdated();
                         write_elements(answer);
@@ -233,11 +248,11 @@ void Session::replay(Id last, const Grant& grant, bool check_outdated) {
                     }));
 }
 
-// The client knows more than this gateway has dispatched: nothing that it lacks was dispatched long ago.
-void Session::go_on_from_another(const Grant& grant) {
+// The client knows more than this gateway has dispatched.
+void Session::go_on_from_another(Id last, const Grant& grant) {
     FanOut& fan_out = stream_->fan_out;
     fan_out.unsubscribe(*this);
-    fan_out.subscribe(*this, grant.channels, fan_out.before(now_us() - OVERLAP_US));
+    fan_out.subscribe(*this, grant.channels, before_both(last, now_us()));
     fan_out.release(*this);
     finish();
 }

@@ -63,8 +63,8 @@ protected:
     // The id up to which the client has everything; 0 when there is none.
     Id here() const;
 
-    // The client was last served by this gateway, and knows it.
-    bool names_this_gateway() const;
+    // What Set-Cookie is to say of this gateway; empty when the client knows it.
+    std::string new_gateway_cookie() const;
     // From now on nothing is written.
     void unsubscribe();
 
@@ -87,10 +87,12 @@ private:
     void begin(const Subscribe& subscribe, const Grant& grant);
     void begin_at(Position position, const Grant& grant);
     void replay(Id last, const Grant& grant, bool check_outdated);
-    void go_on_from_another(const Grant& grant);
+    void go_on_from_another(Id last, const Grant& grant);
     void replayed(const ReplayAnswer& answer, const Grant& grant);
     void write_elements(const ReplayAnswer& answer);
+    bool is_given_here(Id last) const;
     Position overlap(Position position) const;
+    Position before_both(Id last, int64_t time_us) const;
     template <class Function>
     auto if_alive(Function function);
 

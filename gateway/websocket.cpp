@@ -122,9 +122,8 @@ int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
     if (admission->requester && !admission->requester->new_cookie.empty() &&
         set(admission->requester->new_cookie))
         return -1;
-    if (admission->former_gateway == service->gateway_id())
-        return 0;
-    return set(fmt::format("{}={}; Path=/; HttpOnly; SameSite=Lax", GATEWAY_COOKIE, service->gateway_id()));
+    const std::string cookie = set_gateway_cookie(admission->provenance, service->gateway_id());
+    return cookie.empty() ? 0 : set(cookie);
 }
 
 WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)

@@ -30,9 +30,10 @@ class BusClient:
         self.url = url
         self.channels = list(channels)
         self.last = last
+        self.resumed_from = set()  # every `last` that it came back with
         self.headers = dict(headers or {})
         # Those that it begins with, and that the gateway has set.
-        self.cookies = dict(pair.split("=", 1) for pair in self.headers.get("Cookie", "").split("; ") if "=" in pair)
+        self.cookies = {}  # that the gateway has set
         self.reconnect = reconnect
         self.delay_scale = delay_scale
         self.check_outdated = check_outdated
@@ -83,11 +84,16 @@ class BusClient:
             self.channels = list(channels)
         if self.socket is None or not self.socket.open:
             return
-        data = {"channels": self.channels, "last": self.last if last is None else last}
+        data = {"channels": self.channels, "last": self.resume() if last is None else last}
         if self.check_outdated is not None:
             data["check_outdated"] = self.check_outdated
         data |= self.extensions
         await self.send("subscribe", data)
+
+    def resume(self):
+        """The `last` to come back with."""
+        self.resumed_from.add(self.last)
+        return self.last
 
     async def subscribed(self):
         """Until the connection is open, the subscription is sent, and the gateway has read it."""
@@ -162,7 +168,7 @@ class BusClient:
         except (OSError, asyncio.TimeoutError, websockets.InvalidHandshake, websockets.ConnectionClosed, EOFError):
             return 1006
         self.connections += 1
-        self._keep_cookies(self.socket.response_headers)
+        self._keep_cookies(self.socket.response_headers.get_all("Set-Cookie"))
         try:
             await self.subscribe()
             self._delay = 1.0
@@ -174,10 +180,10 @@ class BusClient:
         self.closes.append((self.socket.close_code, self.socket.close_reason))
         return self.socket.close_code
 
-    def _keep_cookies(self, headers):
+    def _keep_cookies(self, set_cookies):
         """As a browser does: by one of them the gateway tells its own clients from those of another."""
-        for header in headers.get_all("Set-Cookie"):
-            name, _, value = header.partition(";")[0].partition("=")
+        for cookie in set_cookies:
+            name, _, value = cookie.partition(";")[0].partition("=")
             self.cookies[name] = value
         if self.cookies:
             shown = dict(pair.strip().partition("=")[::2] for pair in self.headers.get("Cookie", "").split(";") if pair)

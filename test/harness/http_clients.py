@@ -49,16 +49,14 @@ class HttpBusClient(BusClient):
         for line in head[1:]:
             name, _, value = line.partition(": ")
             if name.lower() == "set-cookie":
-                cookie, _, content = value.partition(";")[0].partition("=")
-                self.cookies[cookie] = content
-                self.headers["Cookie"] = "; ".join(f"{a}={b}" for a, b in self.cookies.items())
+                self._keep_cookies([value])
             received[name.lower()] = value
         status = int(head[0].split()[1])
         self.statuses.append(status)
         return status, received, reader
 
     def _data(self):
-        data = {"channels": self.channels, "last": self.last}
+        data = {"channels": self.channels, "last": self.resume()}
         if self.check_outdated is not None and self.last:
             data["check_outdated"] = self.check_outdated
         return data | self.extensions
@@ -89,7 +87,7 @@ class EventsClient(HttpBusClient):
             status, _, reader = await self._request("POST", "/bus/events", self._data())
         else:
             query = urllib.parse.urlencode({"channels": ",".join(self.channels)})
-            headers = {"Last-Event-ID": str(self.last)} if self.last else {}
+            headers = {"Last-Event-ID": str(self.resume())} if self.last else {}
             status, _, reader = await self._request("GET", "/bus/events?" + query, headers=headers)
         if status != 200:
             self.refusals.append(status)

@@ -352,6 +352,19 @@ TEST_F(FanOutTest, BeforeFindsTheFirstNotificationOfATime) {
 
 // Random subscribes, blocked sockets and batches: each client gets exactly what was dispatched on each
 // channel while it was subscribed, in dispatch order.
+TEST_F(FanOutTest, BeforeIdsAboveFindsTheFirstGreaterId) {
+    EXPECT_EQ(fan_out.before_ids_above(0), 0u);
+    publish({{10, "x"}, {30, "x"}, {20, "x"}, {40, "x"}});
+    EXPECT_EQ(fan_out.before_ids_above(5), 0u);
+    EXPECT_EQ(fan_out.before_ids_above(10), 1u);
+    EXPECT_EQ(fan_out.before_ids_above(20), 1u) << "30 came before 20";
+    EXPECT_EQ(fan_out.before_ids_above(30), 3u);
+    EXPECT_EQ(fan_out.before_ids_above(40), 4u);
+    publish({{50, "x"}}, 3); // forgets the first two
+    EXPECT_EQ(fan_out.before_ids_above(20), 2u) << "30 was before everything that is known";
+    EXPECT_EQ(fan_out.before_ids_above(40), 4u);
+}
+
 TEST_F(FanOutTest, RandomSchedulesDeliverExactlyOnce) {
     const uint64_t seed = test_seed();
     SCOPED_TRACE(again(seed));

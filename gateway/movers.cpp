@@ -1,0 +1,19 @@
+// Clients that have come from another gateway.
+#include "movers.h"
+
+namespace odoo_bus {
+
+bool Movers::has_gone_on(uint64_t mover, Id last) {
+    const std::lock_guard lock(mutex_);
+    const auto [known, first] = lasts_.try_emplace(mover, last);
+    if (!first)
+        return known->second != last;
+    order_.push_back(mover);
+    if (order_.size() > MAX_MOVERS) {
+        lasts_.erase(order_.front());
+        order_.pop_front();
+    }
+    return false;
+}
+
+} // namespace odoo_bus

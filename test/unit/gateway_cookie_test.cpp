@@ -1,0 +1,47 @@
+// Which gateway a client comes from, and whether its position is ours.
+#include <gtest/gtest.h>
+
+#include "gateway_cookie.h"
+#include "movers.h"
+
+using namespace odoo_bus;
+
+TEST(GatewayCookie, OfAClientThatStays) {
+    const Provenance fresh = provenance_of("", "aa");
+    EXPECT_FALSE(fresh.named);
+    EXPECT_EQ(fresh.mover, 0u);
+    EXPECT_EQ(set_gateway_cookie(fresh, "aa"), "odoo_bus_gateway=aa; Path=/; HttpOnly; SameSite=Lax");
+    EXPECT_TRUE(provenance_of("aa", "aa").named);
+    EXPECT_EQ(set_gateway_cookie(provenance_of("aa", "aa"), "aa"), "");
+}
+
+TEST(GatewayCookie, OfAClientThatMovesHasANumberThatItKeeps) {
+    const Provenance moved = provenance_of("aa", "bb");
+    EXPECT_FALSE(moved.named);
+    ASSERT_NE(moved.mover, 0u);
+    const std::string cookie = "bb." + std::to_string(moved.mover);
+    EXPECT_EQ(set_gateway_cookie(moved, "bb"),
+              "odoo_bus_gateway=" + cookie + "; Path=/; HttpOnly; SameSite=Lax");
+    EXPECT_TRUE(provenance_of(cookie, "bb").named);
+    EXPECT_EQ(provenance_of(cookie, "bb").mover, moved.mover);
+    EXPECT_NE(provenance_of(cookie, "aa").mover, moved.mover) << "back again is a move of its own";
+}
+
+TEST(GatewayCookie, ForeignValuesAreThoseOfAnotherGateway) {
+    for (const char* const cookie :
+         {"b", "bb.", "bb.x", "bb.7x", "bb.-7", "bb7", "bb.0", "bb.99999999999999999999"}) {
+        EXPECT_FALSE(provenance_of(cookie, "bb").named) << cookie;
+        EXPECT_NE(provenance_of(cookie, "bb").mover, 0u) << cookie;
+    }
+}
+
+TEST(Movers, AMoversLastIsTheOthersUntilItChanges) {
+    Movers movers;
+    EXPECT_FALSE(movers.has_gone_on(7, 100));
+    EXPECT_FALSE(movers.has_gone_on(7, 100)) << "cut before anything was given to it";
+    EXPECT_TRUE(movers.has_gone_on(7, 90));
+    EXPECT_FALSE(movers.has_gone_on(8, 90)) << "somebody else";
+    for (uint64_t other = 1000; other < 101'000; ++other)
+        movers.has_gone_on(other, 1);
+    EXPECT_FALSE(movers.has_gone_on(7, 80)) << "forgotten: gets some again rather than loses any";
+}
