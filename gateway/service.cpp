@@ -56,13 +56,8 @@ void Service::configure(const Options& options) {
 }
 
 bool Service::create_context() {
-    lws_set_log_level(LLL_ERR, [](int, const char* line) {
-        static log::Limited lines("lines of libwebsockets", 5);
-        std::string_view text = line;
-        while (text.ends_with('\n'))
-            text.remove_suffix(1);
-        lines.write(log::Level::debug, "libwebsockets: {}", text);
-    });
+    // It logs from all threads into one buffer, and each adoption as an error.
+    [[maybe_unused]] static const bool silenced = (lws_set_log_level(0, nullptr), true);
     // Our own ping timer: libwebsockets' takes a sorted list of all connections.
     static constexpr lws_retry_bo_t no_validity_timer = {};
     void* loops[] = {loop_.uv()};
