@@ -125,7 +125,8 @@ PeekAnswer read_channels(const json_t* channels, size_t max_channels) {
         const json_t* parts = json_array_get(channels, i);
         const json_t* database = json_array_get(parts, 0);
         const size_t count = json_array_size(parts);
-        if (count < 2 || count > MAX_CHANNEL_PARTS || !json_is_string(database)) {
+        if (count < 2 || count > MAX_CHANNEL_PARTS || !json_is_string(database) ||
+            json_string_length(database) == 0) {
             ++dropped;
             continue;
         }

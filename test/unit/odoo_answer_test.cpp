@@ -46,6 +46,7 @@ TEST(OdooAnswer, OneDatabaseAndKnownShapesOnly) {
         granted(R"([["mydb","a"],["other","b"],["MYDB","c"],["mydb"],"mydb",["mydb",["x"]],["mydb",{}],
                             ["mydb",1.5],[1,"x"],[],null,["mydb","d"]])"),
         ElementsAre(R"(["mydb","a"])", R"(["mydb","d"])"));
+    EXPECT_THAT(granted(R"([["","a"],["mydb","b"],["","c"]])"), ElementsAre(R"(["mydb","b"])"));
 }
 
 TEST(OdooAnswer, NotificationsAreSteppedOver) {
