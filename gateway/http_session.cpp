@@ -1,7 +1,6 @@
 // A conversation over plain HTTP: its socket, its headers and its end.
 #include "http_session.h"
 
-#include <spdlog/fmt/fmt.h>
 
 #include "clock.h"
 #include "service.h"

@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include <libwebsockets.h>
-#include <spdlog/fmt/fmt.h>
 #include <sys/socket.h>
 
 #include "bytes_received.h"

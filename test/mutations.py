@@ -16,7 +16,8 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ["gateway/id_set.cpp", "gateway/ledger.cpp", "gateway/order_ring.cpp", "gateway/checkpoint.cpp",
            "gateway/state_file.cpp", "gateway/fan_out.cpp", "gateway/metrics.cpp", "gateway/frame_cache.cpp", "gateway/frame.cpp",
-           "gateway/json.cpp", "test/unit/fan_out_test.cpp", "test/unit/id_set_test.cpp", "test/unit/ledger_test.cpp",
+           "gateway/json.cpp", "gateway/gateway_cookie.cpp", "gateway/movers.cpp", "test/unit/gateway_cookie_test.cpp",
+           "test/unit/fan_out_test.cpp", "test/unit/id_set_test.cpp", "test/unit/ledger_test.cpp",
            "test/unit/ledger_simulation_test.cpp", "test/unit/state_file_test.cpp"]
 CYCLE = "test/unit/simulated_gateway.h"  # the cycle as database.cpp runs it
 
@@ -120,6 +121,20 @@ MUTATIONS = [
        "    const", "    const")]),
     ("rows that the server lost are replayed", "gateway/fan_out.cpp",
      "        target.positions.remove(position);\n", ""),
+    # clients that move between gateways
+    ("what has a greater id than a moving client's last is taken for given", "gateway/fan_out.cpp",
+     "std::max(reached_.empty() ? 0 : reached_.back(), notification.ahead ? 0 : notification.id)",
+     "notification.ahead ? 0 : notification.id"),
+    ("a chosen id far ahead sends moving clients far back", "gateway/fan_out.cpp",
+     "notification.ahead ? 0 : notification.id", "notification.id"),
+    ("a moving client's last counts as above itself", "gateway/fan_out.cpp",
+     "std::ranges::upper_bound(reached_, id)", "std::ranges::lower_bound(reached_, id)"),
+    ("the gateway to which a client moves counts as the one that gave it its last", "gateway/movers.cpp",
+     "    }\n    return false;\n", "    }\n    return true;\n"),
+    ("a client that was cut before anything was given to it counts as at home", "gateway/movers.cpp",
+     "return known->second != last;", "return true;"),
+    ("moving clients are remembered without bound", "gateway/movers.cpp",
+     "order_.size() > MAX_MOVERS", "false"),
     # the set of ids
     ("two neighbouring ranges are not joined", "gateway/id_set.cpp",
      "next != complete_.end() && next->first == last + 1", "false"),
@@ -212,6 +227,8 @@ def tests_of(path):
     """Which tests are there to catch a mutation of this file."""
     if "id_set" in path:
         return "IdSet*"
+    if "movers" in path:
+        return "Movers*"
     if "fan_out" in path:
         return "FanOut*"
     return "Ledger*" if "ledger" in path or "simulated" in path else "StateFile*"

@@ -350,8 +350,6 @@ TEST_F(FanOutTest, BeforeFindsTheFirstNotificationOfATime) {
     EXPECT_EQ(fan_out.before(1000), 5u);
 }
 
-// Random subscribes, blocked sockets and batches: each client gets exactly what was dispatched on each
-// channel while it was subscribed, in dispatch order.
 TEST_F(FanOutTest, BeforeIdsAboveFindsTheFirstGreaterId) {
     EXPECT_EQ(fan_out.before_ids_above(0), 0u);
     publish({{10, "x"}, {30, "x"}, {20, "x"}, {40, "x"}});
@@ -365,6 +363,18 @@ TEST_F(FanOutTest, BeforeIdsAboveFindsTheFirstGreaterId) {
     EXPECT_EQ(fan_out.before_ids_above(40), 4u);
 }
 
+TEST_F(FanOutTest, AnIdThatSomebodyChoseIsAboveNoOther) {
+    auto batch = std::make_shared<Batch>();
+    batch->push_back({10, 1, 0, 0, false, "x", "{}"});
+    batch->push_back({1'000'000, 2, 0, 0, true, "x", "{}"});
+    batch->push_back({20, 3, 0, 0, false, "x", "{}"});
+    fan_out.adopt(batch);
+    EXPECT_EQ(fan_out.before_ids_above(10), 2u);
+    EXPECT_EQ(fan_out.before_ids_above(20), 3u);
+}
+
+// Random subscribes, blocked sockets and batches: each client gets exactly what was dispatched on each
+// channel while it was subscribed, in dispatch order.
 TEST_F(FanOutTest, RandomSchedulesDeliverExactlyOnce) {
     const uint64_t seed = test_seed();
     SCOPED_TRACE(again(seed));
