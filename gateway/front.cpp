@@ -64,14 +64,11 @@ Front::~Front() {
     stop();
 }
 
-std::string Front::listen() {
-    for (const Listener& where : options_.listen) {
-        ListeningSocket socket;
-        if (std::string problem = socket.open(where); !problem.empty())
-            return problem;
+std::string Front::listen(GivenSockets& given) {
+    if (std::string problem = given.open(options_.listen, "--listen", false, sockets_); !problem.empty())
+        return problem;
+    for (const ListeningSocket& socket : sockets_)
         log::info("listening on {}", socket.where().text());
-        sockets_.push_back(std::move(socket));
-    }
     return {};
 }
 

@@ -36,12 +36,14 @@ public:
     Front(const Options& options, Surroundings surroundings);
     ~Front();
 
-    // Opens every listener. Empty, or one sentence why that is not possible.
-    std::string listen();
+    // Opens every listener, or takes it from `given`. Empty, or one sentence why that is not possible.
+    std::string listen(GivenSockets& given);
     void start();
     // Accepts no more, and ends the thread; waits for it.
     void stop();
     void reconfigure(const Options& options);
+    // Runs a task on its thread.
+    void post(Loop::Task task) { loop_.post(std::move(task)); }
     uint64_t max_connections() const { return max_connections_.load(std::memory_order_relaxed); }
 
 private:

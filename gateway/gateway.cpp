@@ -28,6 +28,19 @@ std::string make_state_dir(const std::string& path) {
     return fmt::format("--state-dir {}: {}", path, strerror(errno));
 }
 
+// What --listen must not say, the service manager must not give.
+std::string judge_given(const Options& options, const GivenSockets& sockets) {
+    if (options.auth != Auth::open || options.allow_open)
+        return {};
+    for (const Listener& given : sockets.given())
+        if (!given.is_local())
+            return fmt::format(
+                "LISTEN_FDS: with --auth open everyone who reaches {} could read every channel; "
+                "give a socket at 127.0.0.1, or add --allow-open",
+                given.text());
+    return {};
+}
+
 } // namespace
 
 Gateway::Gateway(const Options& options)
@@ -40,7 +53,7 @@ Gateway::~Gateway() {
     stop();
 }
 
-std::string Gateway::start() {
+std::string Gateway::start(GivenSockets sockets) {
     std::vector<std::string> names;
     for (const std::string& conninfo : options_.databases) {
         std::string error;
@@ -50,6 +63,8 @@ std::string Gateway::start() {
     }
     if (names.empty())
         return "--database is needed: it tells which Odoo database to read, e.g. --database dbname=odoo";
+    if (std::string problem = judge_given(options_, sockets); !problem.empty())
+        return problem;
     if (std::string problem = make_state_dir(options_.state_dir); !problem.empty())
         return problem;
     const std::string id = gateway_id(options_.state_dir);
@@ -85,11 +100,11 @@ std::string Gateway::start() {
                                       .memory_is_full = [this] { return memory_.is_reached(); },
                                       .unavailable = [this] { return reader_->unavailable(); },
                                       .authorizers = *authorizers_});
-    if (std::string problem = front_->listen(); !problem.empty())
+    if (std::string problem = front_->listen(sockets); !problem.empty())
         return problem;
     metrics_server_ =
         std::make_unique<MetricsServer>(options_.metrics_listen, [this] { return not_ready(); });
-    if (std::string problem = metrics_server_->listen(); !problem.empty())
+    if (std::string problem = metrics_server_->listen(sockets); !problem.empty())
         return problem;
     if (std::string problem = authorizers_->start(); !problem.empty())
         return problem;
@@ -120,6 +135,18 @@ void Gateway::reconfigure(const Options& options) {
     authorizers_->reconfigure(options);
     for (const auto& service : services_)
         service->reconfigure(options);
+}
+
+bool Gateway::is_alive() {
+    if (unanswered_ != 0)
+        return false;
+    const auto answer = [this] { --unanswered_; };
+    unanswered_ = static_cast<unsigned>(services_.size()) + 2;
+    for (const auto& service : services_)
+        service->post(answer);
+    reader_->post(answer);
+    front_->post(answer);
+    return true;
 }
 
 // --- what databases tell ---

@@ -22,11 +22,14 @@ public:
     explicit Gateway(const Options& options);
     ~Gateway() override;
 
-    // Empty, or one sentence why it cannot start.
-    std::string start();
+    // Empty, or one sentence why it cannot start. `sockets`: that listen already.
+    std::string start(GivenSockets sockets);
     // Closes every connection with 1001 and ends all threads.
     void stop();
     void reconfigure(const Options& options);
+
+    // True when every thread has done, since the last call, what was asked of it then.
+    bool is_alive();
 
     // --- what databases tell: to every service thread, in the same order ---
 
@@ -53,6 +56,7 @@ private:
     std::unique_ptr<Front> front_;
     std::unique_ptr<MetricsServer> metrics_server_;
     std::atomic<bool> stopping_ = false;
+    std::atomic<unsigned> unanswered_ = 0; // of what is_alive() asked
 };
 
 } // namespace odoo_bus

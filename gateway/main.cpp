@@ -1,6 +1,9 @@
 // odoo-bus-gateway: from the command line to a running gateway, and what signals do to it.
+#include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -10,6 +13,7 @@
 #include "gateway.h"
 #include "log.h"
 #include "options.h"
+#include "service_manager.h"
 #include "status.h"
 #include "tail.h"
 
@@ -31,11 +35,35 @@ sigset_t block_signals() {
     return signals;
 }
 
-int wait_for_signal(const sigset_t& signals) {
-    int signal = 0;
-    while (sigwait(&signals, &signal) != 0)
-        ;
-    return signal;
+// 0 when none came within this time; without one, it waits.
+int wait_for_signal(const sigset_t& signals, std::optional<std::chrono::milliseconds> within) {
+    for (;;) {
+        int signal;
+        if (within) {
+            const timespec time = {.tv_sec = within->count() / 1000,
+                                   .tv_nsec = within->count() % 1000 * 1'000'000};
+            signal = sigtimedwait(&signals, nullptr, &time);
+        } else {
+            signal = sigwaitinfo(&signals, nullptr);
+        }
+        if (signal > 0)
+            return signal;
+        if (errno == EAGAIN)
+            return 0;
+    }
+}
+
+// Sockets that the service manager has opened; one that is named "metrics" is for --metrics-listen.
+std::string adopt(const ServiceManager& manager, GivenSockets& sockets) {
+    for (const auto& [descriptor, name] : manager.sockets()) {
+        ListeningSocket socket;
+        const std::string giver = "LISTEN_FDS: descriptor " + std::to_string(descriptor) +
+                                  (name.empty() ? "" : " \"" + log::printable(name) + "\"");
+        if (std::string problem = socket.adopt(descriptor, giver); !problem.empty())
+            return problem;
+        sockets.add(std::move(socket), name == "metrics");
+    }
+    return manager.problem();
 }
 
 void reload(Gateway& gateway, Options& running, const std::vector<std::string>& arguments) {
@@ -55,21 +83,34 @@ void reload(Gateway& gateway, Options& running, const std::vector<std::string>& 
 
 int run(Options options, const std::vector<std::string>& arguments) {
     const sigset_t signals = block_signals();
+    const ServiceManager manager = ServiceManager::from_environment(false);
+    GivenSockets sockets;
+    std::string problem = adopt(manager, sockets);
     Gateway gateway(options);
-    if (const std::string problem = gateway.start(); !problem.empty()) {
+    if (problem.empty())
+        problem = gateway.start(std::move(sockets));
+    if (!problem.empty()) {
         log::error("{}", problem);
         return CANNOT_START;
     }
     log::info("ready");
+    manager.tell_ready();
     for (;;) {
-        const int signal = wait_for_signal(signals);
-        if (signal != SIGHUP) {
+        const int signal = wait_for_signal(signals, manager.watchdog());
+        if (signal == 0) {
+            if (gateway.is_alive())
+                manager.tell("WATCHDOG=1");
+        } else if (signal == SIGHUP) {
+            manager.tell_reloading();
+            reload(gateway, options, arguments);
+            manager.tell_ready();
+        } else {
             log::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+            manager.tell("STOPPING=1");
             gateway.stop();
             log::info("stopped");
             return 0;
         }
-        reload(gateway, options, arguments);
     }
 }
 

@@ -29,14 +29,11 @@ MetricsServer::~MetricsServer() {
     stop();
 }
 
-std::string MetricsServer::listen() {
-    for (const Listener& where : listeners_) {
-        ListeningSocket socket;
-        if (std::string problem = socket.open(where, "--metrics-listen"); !problem.empty())
-            return problem;
+std::string MetricsServer::listen(GivenSockets& given) {
+    if (std::string problem = given.open(listeners_, "--metrics-listen", true, sockets_); !problem.empty())
+        return problem;
+    for (const ListeningSocket& socket : sockets_)
         log::info("metrics at {}", socket.where().text());
-        sockets_.push_back(std::move(socket));
-    }
     return {};
 }
 

@@ -23,8 +23,8 @@ public:
     MetricsServer(std::vector<Listener> listeners, NotReady not_ready);
     ~MetricsServer();
 
-    // Opens the listeners. Empty, or one sentence why that is not possible.
-    std::string listen();
+    // Opens the listeners, or takes them from `given`. Empty, or one sentence why that is not possible.
+    std::string listen(GivenSockets& given);
     void start();
     void stop();
 

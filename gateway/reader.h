@@ -29,6 +29,8 @@ public:
 
     // --- from any thread ---
 
+    // Runs a task on its thread.
+    void post(Loop::Task task) { loop_.post(std::move(task)); }
     void replay(const std::string& database, Id last, std::vector<std::string> channels,
                 std::function<void(ReplayAnswer)> answer);
     // Empty when at least one database is being read, else why not.

@@ -58,6 +58,8 @@ public:
     // --- from any thread ---
 
     void adopt(Admission admission);
+    // Runs a task on its thread.
+    void post(Loop::Task task) { loop_.post(std::move(task)); }
     // Runs `tell` with the stream of a database, which is created when it is first named.
     void tell(const std::string& database, std::function<void(Stream&)> tell);
     void reconfigure(const Options& options);

@@ -22,15 +22,16 @@ class Gateway:
     """Listens on a free port of 127.0.0.1 and speaks for `databases` (Database objects or conninfo strings).
 
     Options are given as keywords: state_dir="/x" is --state-dir /x, allow_open=True is --allow-open, and a list
-    repeats the option. `listen` and `hub_database` replace the defaults.
+    repeats the option. `listen` and `hub_database` replace the defaults. The process inherits `descriptors`.
     """
 
-    def __init__(self, *databases, port=None, environment=None, wrapper=(), **options):
+    def __init__(self, *databases, port=None, environment=None, wrapper=(), descriptors=(), **options):
         self.port = port or free_port()
         self.databases = [getattr(database, "conninfo", database) for database in databases]
         self.options = {"listen": f"127.0.0.1:{self.port}", "auth": "open", "log_level": "debug"} | options
         self.environment = environment or {}
         self.wrapper = list(wrapper)
+        self.descriptors = list(descriptors)
         self.lines = []
         self.process = None
         self.expected_exit = 0
@@ -63,7 +64,8 @@ class Gateway:
             UBSAN_OPTIONS="print_stacktrace=1", TSAN_OPTIONS="exitcode=99:halt_on_error=0",
         ) | self.environment
         self.process = subprocess.Popen([*self.wrapper, BINARY, *self.arguments], env=environment,
-                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                                        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        pass_fds=self.descriptors)
         self._reader = threading.Thread(target=self._read, args=(self.process,), daemon=True)
         self._reader.start()
         return self
