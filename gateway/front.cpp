@@ -262,6 +262,7 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
         if (transport != Transport::websocket && head.count("origin") == 0) {
             const auto site = head.first("sec-fetch-site").value_or("none");
             requester->own_origin = site == "same-origin" || site == "none";
+            requester->same_host = requester->own_origin;
         }
         requester->worker_version = query_value(*query, "version").value_or("");
         surroundings_.authorizers.renew(*requester);

@@ -1,7 +1,6 @@
 // A conversation over plain HTTP: its socket, its headers and its end.
 #include "http_session.h"
 
-
 #include "clock.h"
 #include "service.h"
 
@@ -50,6 +49,8 @@ void HttpSession::forget_request() {
 }
 
 Response HttpSession::with_common_headers(Response response) const {
+    if (const std::string_view cookie = new_session_cookie(); !cookie.empty())
+        response.headers.emplace_back("Set-Cookie", cookie);
     if (std::string cookie = new_gateway_cookie(); !cookie.empty())
         response.headers.emplace_back("Set-Cookie", std::move(cookie));
     if (request_ && !request_->reader.empty()) {

@@ -75,6 +75,10 @@ std::string Session::new_gateway_cookie() const {
     return set_gateway_cookie(admission_.provenance, service_.gateway_id());
 }
 
+std::string_view Session::new_session_cookie() const {
+    return admission_.requester ? std::string_view(admission_.requester->new_cookie) : "";
+}
+
 // Wraps a callback that may come when this session is gone.
 template <class Function>
 auto Session::if_alive(Function function) {
@@ -135,18 +139,32 @@ void Session::decided(const Subscribe& subscribe, Decision decision) {
     }
     const Grant grant = std::get<Grant>(std::move(decision));
     Stream* const stream = service_.stream(grant.database);
-    if (!stream || (stream_ && stream_ != stream)) {
-        static log::Limited lines("subscribes to a database that is not served", 1);
-        lines.write(
-            log::Level::warning,
-            "a client was granted channels of database \"{}\", which this gateway does not serve: name it "
-            "with --database",
-            grant.database);
-        return close(TRY_AGAIN_LATER, "database not served");
-    }
+    if (!stream || (stream_ && stream_ != stream))
+        return refuse_database(grant.database);
     if (stream->ready)
         return place(subscribe, grant);
     stream->waiting.push_back(if_alive([this, subscribe, grant] { place(subscribe, grant); }));
+}
+
+void Session::refuse_database(const std::string& database) {
+    static log::Limited lines("subscribes to a database that is not served", 1);
+    lines.write(
+        log::Level::warning,
+        "a client was granted channels of database \"{}\", which this gateway does not serve: name it "
+        "with --database, or see that --database-match finds it",
+        database);
+    close(TRY_AGAIN_LATER, "database not served");
+}
+
+void Session::forget_database() {
+    unsubscribe();
+    stream_ = nullptr;
+    next_page_ = nullptr;
+    // What was asked is answered to nobody, and nothing more is asked.
+    *alive_ = false;
+    alive_ = std::make_shared<bool>(true);
+    busy_ = true;
+    close(TRY_AGAIN_LATER, "the database is not served any more");
 }
 
 void Session::take_back(const Refusal& refusal) {
@@ -164,6 +182,8 @@ void Session::regrant(const Grant& grant) {
 
 void Session::place(const Subscribe& subscribe, const Grant& grant) {
     stream_ = service_.stream(grant.database);
+    if (!stream_)
+        return refuse_database(grant.database); // it was forgotten meanwhile
     knows_internal_ = subscribe.check_outdated || subscribe.confirm;
     if (format_ != FrameFormat::events)
         format_ = subscribe.name_channels ? FrameFormat::named : FrameFormat::plain;

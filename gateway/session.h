@@ -42,6 +42,8 @@ public:
     virtual void tick(int64_t now_us) = 0;
 
     Stream* stream() { return stream_; }
+    // Its database is not served any more: ends the connection.
+    void forget_database();
     // The client knows elements without an id.
     bool knows_internal() const { return knows_internal_; }
     // Ends the connection when what it was granted is not valid any more.
@@ -65,6 +67,8 @@ protected:
 
     // What Set-Cookie is to say of this gateway; empty when the client knows it.
     std::string new_gateway_cookie() const;
+    // And what it is to say of the session, whose id Odoo has changed; empty most of the time.
+    std::string_view new_session_cookie() const;
     // From now on nothing is written.
     void unsubscribe();
 
@@ -83,6 +87,7 @@ private:
     void next_subscribe();
     void finish();
     void decided(const Subscribe& subscribe, Decision decision);
+    void refuse_database(const std::string& database);
     void place(const Subscribe& subscribe, const Grant& grant);
     void begin(const Subscribe& subscribe, const Grant& grant);
     void begin_at(Position position, const Grant& grant);

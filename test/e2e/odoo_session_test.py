@@ -10,6 +10,7 @@ import pytest
 from harness.client import RawClient
 from harness.database import stored_channel
 from harness.gateway import DEADLINE
+from harness.http_clients import TRANSPORTS
 from harness.nginx import Nginx
 from harness.system import ROOT
 from standin import Standin, faults
@@ -196,6 +197,30 @@ async def test_a_check_that_renews_a_session_logs_nobody_out(odoo, mydb, start, 
         odoo.clock.advance(hours=1)
         send(database, "res.partner", user.partner_id, payload="still anna")
         await anna.wait_payload("still anna")
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "http://127.0.0.1"}, {"Sec-Fetch-Site": "same-origin"}],
+                         ids=["origin", "same origin"])
+@pytest.mark.parametrize("transport", ["events", "poll"])
+async def test_a_renewed_session_is_handed_to_pages_without_a_websocket(odoo, mydb, start, database, transport, headers):
+    gateway = start(heartbeat=0.5)
+    user = mydb.add_user("anna")
+    session = odoo.login(user, age=4 * HOUR)
+    async with TRANSPORTS[transport](gateway.url, ["a"], headers={"Cookie": session.cookie} | headers) as anna:
+        await anna.until(lambda: "session_id" in anna.cookies, "the new cookie comes")
+        assert anna.cookies["session_id"] != session.sid and anna.cookies["session_id"][:42] == session.sid[:42]
+        odoo.clock.advance(hours=1)  # the old one has ended
+        send(database, "res.partner", user.partner_id, payload="still anna")
+        await anna.wait_payload("still anna")
+    # Who shows the old one from elsewhere is given nothing.
+    session = odoo.login(user, age=4 * HOUR)
+    foreign = {"Origin": "http://elsewhere.example"} if "Origin" in headers else {"Sec-Fetch-Site": "cross-site"}
+    async with TRANSPORTS[transport](gateway.url, ["a"], headers={"Cookie": session.cookie} | headers) as anna, \
+            TRANSPORTS[transport](gateway.url, ["a"], headers={"Cookie": session.cookie} | foreign) as page:
+        await anna.until(lambda: "session_id" in anna.cookies, "the new cookie comes")
+        page.drop()
+        await page.subscribed()
+        assert "session_id" not in page.cookies
 
 
 async def test_a_page_of_another_host_is_given_no_session(odoo, mydb, start):
