@@ -13,7 +13,8 @@ class Audience {
 public:
     virtual ~Audience() = default;
 
-    // The database is known by name; clients may subscribe and wait.
+    // The database is known by name; clients may subscribe and wait. Said again when it can be read after
+    // let_go().
     virtual void expect(const std::string& database) = 0;
     // It has been read for the first time, or again from the start. `kept`: what can be replayed, in order;
     // positions up to `adopted_until` were read from the table, not dispatched in this order. `missed`:
@@ -25,6 +26,10 @@ public:
     virtual void lost(const std::string& database, std::vector<Position> positions, Id newest) = 0;
     // Users of these partners have changed.
     virtual void users_changed(const std::string& database, const std::set<int64_t>& partners) = 0;
+    // It is to be copied, renamed or dropped: no connection to it may stay.
+    virtual void let_go(const std::string& database) = 0;
+    // It is not served any more: its clients are closed.
+    virtual void forget(const std::string& database) = 0;
     virtual void peers(const std::string& database, bool has_peers) = 0;
 };
 

@@ -45,6 +45,7 @@ public:
         desk_.users_changed(database, partners);
     }
     void set_newest(const std::string& database, Id newest) override { desk_.set_newest(database, newest); }
+    void forget(const std::string& database) override { desk_.forget_newest(database); }
 
 private:
     OdooDesk desk_;

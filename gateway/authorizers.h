@@ -40,6 +40,10 @@ public:
     virtual void renew(Requester&) const {}
     // Users of these partners have changed.
     virtual void users_changed(const std::string&, const std::set<int64_t>&) {}
+    // A database is served from now on; no connection to it may stay; it is not served any more.
+    virtual void expect(const std::string&) {}
+    virtual void let_go(const std::string&) {}
+    virtual void forget(const std::string&) {}
     // The newest id of a database has changed.
     virtual void set_newest(const std::string&, Id) {}
 };

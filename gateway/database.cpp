@@ -27,6 +27,13 @@ constexpr uint64_t SAFETY_MS = 1000;
 // while nothing happens: a holder may have let go of its lock a moment ago, and does so after it has rung.
 constexpr uint64_t FIRST_RECHECK_MS = 10;
 
+// Who ends connections is about to copy or drop the database: long enough for that to begin.
+constexpr uint64_t TERMINATED_MS = 1000;
+
+// A copy of a large database takes its time; the server lets the connection wait until it is made.
+constexpr uint64_t LET_GO_MS = 200;
+constexpr uint64_t LET_GO_PATIENCE_MS = 3'600'000;
+
 // Of a table that was not followed before the newest rows are kept, for clients that come back.
 constexpr int ADOPTED_ROWS = 10'000;
 
@@ -50,7 +57,19 @@ Database::Database(uv_loop_t* loop, Settings settings, Audience& audience)
     connect();
 }
 
-Database::~Database() = default;
+Database::~Database() {
+    replayer_.let_go();
+    if (running_)
+        settings_.available->fetch_sub(1, std::memory_order_relaxed);
+    if (has_run_)
+        settings_.known->fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Database::remove_state() {
+    if (state_)
+        state_->remove();
+    state_.reset();
+}
 
 // --- the connection ---
 
@@ -58,21 +77,47 @@ void Database::connect() {
     connection_.open(settings_.conninfo);
 }
 
-void Database::lose(const std::string& reason) {
+void Database::disconnect() {
     connection_.close();
     metrics_.up.set(0);
-    if (running_)
+    if (std::exchange(running_, false))
         settings_.available->fetch_sub(1, std::memory_order_relaxed);
-    running_ = false;
     ledger_.abandon();
     incoming_ = {};
     safety_.stop();
     recheck_.stop();
+}
+
+void Database::lose(const std::string& reason) {
+    disconnect();
+    if (!has_run_ && settings_.refused)
+        return settings_.refused(reason);
     if (reason != last_problem_)
         log::warning("database \"{}\": {}; trying again", settings_.name, reason);
     last_problem_ = reason;
     retry_ms_ = next_retry(retry_ms_);
+    if (connection_.was_terminated()) {
+        stay_away();
+        retry_ms_ = std::max(retry_ms_, TERMINATED_MS);
+    }
     retry_.start(with_jitter(retry_ms_), [this] { connect(); });
+}
+
+// Until it is being read again.
+void Database::stay_away() {
+    away_ = true;
+    replayer_.let_go();
+    audience_.let_go(settings_.name);
+}
+
+// Whoever copies, renames or drops a database waits five seconds for others to leave it. The next connection
+// waits until that is done, and is not in its way.
+void Database::let_go() {
+    log::info("database \"{}\": it is to be copied, renamed or dropped; letting go of it until that is done",
+              settings_.name);
+    disconnect();
+    stay_away();
+    retry_.start(LET_GO_MS, [this] { connection_.open(settings_.conninfo, LET_GO_PATIENCE_MS); });
 }
 
 bool Database::failed(const PgResult& result, const char* what) {
@@ -143,6 +188,12 @@ void Database::run() {
     retry_ms_ = 0;
     settings_.available->fetch_add(1, std::memory_order_relaxed);
     running_ = true;
+    if (std::exchange(away_, false))
+        audience_.expect(settings_.name);
+    if (!std::exchange(has_run_, true)) {
+        settings_.known->fetch_add(1, std::memory_order_relaxed);
+        settings_.began();
+    }
     metrics_.up.set(1);
     user_watch_.start();
     reading_ = again_ = false;
@@ -285,7 +336,7 @@ void Database::finish() {
         connection_.script("COMMIT", [this](const PgResult& result) { failed(result, "end of a read"); });
     dispatch_read();
     read_us_ = now_us();
-    if (state_ && state_->room() < STATE_ENTRIES / 2)
+    if (state_ && state_->room() < settings_.state_entries / 2)
         checkpoint();
     if (!std::exchange(ticked_, false))
         return rest();
@@ -350,6 +401,8 @@ void Database::checkpoint() {
 void Database::check(const PgResult& result) {
     if (result.number(0, 1) != facts_.relation_oid)
         return lose("bus_bus was replaced by another table");
+    if (result.number(0, 3) > 0)
+        return let_go();
     if (result.number(0, 0) < ledger_.max_seen())
         return start_afresh("the sequence of bus_bus went back");
     note_peers(result.number(0, 2) > 0);
@@ -367,6 +420,11 @@ void Database::note_peers(bool seen) {
 }
 
 void Database::replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer) {
+    if (away_) {
+        ReplayAnswer away;
+        away.failed = true;
+        return answer(std::move(away));
+    }
     replayer_.ask(facts_.table, last, std::move(channels), std::move(answer));
 }
 

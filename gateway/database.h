@@ -28,10 +28,16 @@ public:
         std::string conninfo;
         std::string name;         // of the database
         std::string state_dir;    // empty: nothing is kept
+        size_t state_entries = 0; // how many dispatched ids it remembers
         uint32_t gateway_key = 0; // another one for each gateway; below 2^31
         History::Bounds history;
         std::atomic<unsigned>* available; // how many databases are being read; counted up and down
+        std::atomic<unsigned>* known;     // how many have been read at least once
         std::function<void(std::string_view payload)> heard; // what was notified in it
+        // Called once when it cannot be read at the first try; then it does nothing any more. Empty: it goes
+        // on trying.
+        std::function<void(const std::string& why)> refused;
+        std::function<void()> began; // it is being read, for the first time
     };
 
     Database(uv_loop_t* loop, Settings settings, Audience& audience);
@@ -41,12 +47,12 @@ public:
     // Something may be new: reads, at once or after the read that is under way.
     void ring();
     void replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer);
+    // What it has kept is for nobody any more.
+    void remove_state();
 
 private:
     // Ids of a table that was not followed before: so many of the newest are looked at for gaps.
     static constexpr int ADOPTED_IDS = 100'000;
-    // How many dispatched ids the state file remembers (64 MB at the most).
-    static constexpr size_t STATE_ENTRIES = size_t{1} << 21;
 
     // --- the connection ---
     void connect();
@@ -54,6 +60,9 @@ private:
     void inspect(const PgResult& row);
     void prepare_statements();
     void lose(const std::string& reason);
+    void disconnect();
+    void let_go();
+    void stay_away();
     bool failed(const PgResult& result, const char* what);
 
     // --- where to begin ---
@@ -113,6 +122,8 @@ private:
     };
     Incoming incoming_;
     bool running_ = false;     // cycles may run
+    bool has_run_ = false;     // or did so
+    bool away_ = false;        // somebody wants the database to himself: no connection until the next one
     bool reading_ = false;     // a cycle is under way
     bool again_ = false;       // and another one is to follow
     bool in_snapshot_ = false; // it is inside a transaction, so that all its statements have one snapshot

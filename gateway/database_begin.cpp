@@ -23,8 +23,9 @@ constexpr size_t RESTORED_ROWS = 1000; // at a time
 
 void Database::begin() {
     if (!settings_.state_dir.empty() && !state_) {
-        StateFile::Opened opened = StateFile::open(
-            std::filesystem::path(settings_.state_dir) / StateFile::name_of(settings_.name), STATE_ENTRIES);
+        StateFile::Opened opened =
+            StateFile::open(std::filesystem::path(settings_.state_dir) / StateFile::name_of(settings_.name),
+                            settings_.state_entries);
         state_ = std::move(opened.file);
         loaded_ = std::move(opened.loaded);
         if (!opened.message.empty())

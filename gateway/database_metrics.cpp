@@ -36,10 +36,17 @@ const Family history_bytes("odoo_bus_history_bytes", "Memory of the notification
 DatabaseMetrics::DatabaseMetrics(const std::string& database)
     : up(odoo_bus::up.with({database})), doorbells(odoo_bus::doorbells.with({database})),
       reads(odoo_bus::reads.with({database})), notifications(odoo_bus::notifications.with({database})),
-      gaps_(gaps.with({database})), open_seconds_(open_seconds.with({database})),
+      database_(database), gaps_(gaps.with({database})), open_seconds_(open_seconds.with({database})),
       dead_(dead.with({database})), filled_(filled.with({database})),
       ledger_bytes_(ledger_bytes.with({database})), positions_(positions.with({database})),
       history_bytes_(history_bytes.with({database})) {}
+
+DatabaseMetrics::~DatabaseMetrics() {
+    for (const Family* const family :
+         {&odoo_bus::up, &odoo_bus::doorbells, &odoo_bus::reads, &odoo_bus::notifications, &gaps,
+          &open_seconds, &dead, &filled, &ledger_bytes, &positions, &history_bytes})
+        family->remove({database_});
+}
 
 void DatabaseMetrics::update(const Ledger& ledger, const History& history, int64_t now_us) {
     const Ledger::Stats stats = ledger.stats();

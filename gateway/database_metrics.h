@@ -12,6 +12,9 @@ namespace odoo_bus {
 class DatabaseMetrics {
 public:
     explicit DatabaseMetrics(const std::string& database);
+    ~DatabaseMetrics();
+    DatabaseMetrics(const DatabaseMetrics&) = delete;
+    DatabaseMetrics& operator=(const DatabaseMetrics&) = delete;
 
     // About once a second.
     void update(const Ledger& ledger, const History& history, int64_t now_us);
@@ -22,6 +25,7 @@ public:
     metrics::Value& notifications;
 
 private:
+    const std::string database_;
     metrics::Value& gaps_;
     metrics::Value& open_seconds_;
     metrics::Value& dead_;

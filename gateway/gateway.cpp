@@ -157,7 +157,18 @@ void Gateway::tell(const std::string& database, const Tell& tell) {
 }
 
 void Gateway::expect(const std::string& database) {
+    authorizers_->expect(database);
     tell(database, [](Service&, Stream&) {});
+}
+
+void Gateway::let_go(const std::string& database) {
+    authorizers_->let_go(database);
+}
+
+void Gateway::forget(const std::string& database) {
+    authorizers_->forget(database);
+    for (const auto& service : services_)
+        service->forget(database);
 }
 
 void Gateway::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,

@@ -39,6 +39,8 @@ public:
     void publish(const std::string& database, BatchPtr batch, Position keep_from) override;
     void lost(const std::string& database, std::vector<Position> positions, Id newest) override;
     void users_changed(const std::string& database, const std::set<int64_t>& partners) override;
+    void let_go(const std::string& database) override;
+    void forget(const std::string& database) override;
     void peers(const std::string& database, bool has_peers) override;
 
 private:

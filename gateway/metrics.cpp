@@ -171,6 +171,11 @@ Value& Family::with(const std::vector<std::string>& values) const {
     return *value;
 }
 
+void Family::remove(const std::vector<std::string>& values) const {
+    const std::lock_guard lock(registry().mutex);
+    registry().definitions[family_]->values.erase(values);
+}
+
 // --- the text ---
 
 namespace {

@@ -104,9 +104,11 @@ enum class Type { counter, gauge, histogram };
 class Family {
 public:
     Family(std::string_view name, std::string_view help, Type type, std::vector<std::string> labels = {});
-    // The same one each time; it stays for good. Looked up under a lock: keep the reference where that
-    // matters.
+    // The same one each time; it stays until it is removed. Looked up under a lock: keep the reference where
+    // that matters.
     Value& with(const std::vector<std::string>& values = {}) const;
+    // What these label values stand for is gone, and so is every reference to it.
+    void remove(const std::vector<std::string>& values) const;
 
 private:
     size_t family_;

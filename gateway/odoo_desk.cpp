@@ -305,6 +305,11 @@ void OdooDesk::set_newest(const std::string& database, Id newest) {
     newest_[database] = newest;
 }
 
+void OdooDesk::forget_newest(const std::string& database) {
+    const std::lock_guard lock(mutex_);
+    newest_.erase(database);
+}
+
 Id OdooDesk::newest_for(const std::string& host) const {
     const auto known = database_of_host_.find(host);
     const std::string& database = known == database_of_host_.end() ? databases_.front() : known->second;

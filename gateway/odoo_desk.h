@@ -61,6 +61,7 @@ public:
     void leave(std::shared_ptr<OdooLink> link);
     void reconfigure(const Options& options);
     // The newest id of a database: Odoo is not to look for older notifications.
+    void forget_newest(const std::string& database);
     void set_newest(const std::string& database, Id newest);
     // Something about these users of a database has changed: who may see what is asked anew.
     void users_changed(const std::string& database, std::set<int64_t> partners);

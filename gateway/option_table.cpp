@@ -35,6 +35,14 @@ std::vector<OptionDefinition> build_table() {
          "name is "
          "what channels carry. May be repeated; at least one is needed.",
          NEEDS_RESTART, databases_field(&O::databases)},
+        {"database-match", "REGEX", connect,
+         "Serve all databases of --database's server whose name this matches from its beginning, as Odoo's "
+         "dbfilter does, instead of the one that --database names; they are found while the gateway runs, "
+         "and "
+         "forgotten when they are dropped or renamed. Empty: the named ones.",
+         NEEDS_RESTART, match_field(&O::database_match)},
+        {"max-databases", "N", connect, "Serve at most so many that --database-match finds.", NEEDS_RESTART,
+         count_field(&O::max_databases, 1u, 1'000u)},
         {"hub-database", "CONNINFO|none", connect,
          "Where Odoo notifies. Empty: the database `postgres` of the first database's server. `none`: "
          "nowhere, "

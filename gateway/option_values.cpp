@@ -14,6 +14,7 @@
 #include <libpq-fe.h>
 #include <spdlog/fmt/fmt.h>
 
+#include "database_pattern.h"
 #include "origin.h"
 #include "worker_version.h"
 
@@ -382,6 +383,18 @@ Field databases_field(std::vector<std::string> Options::*member) {
         return {};
     };
     field.get = [=](const Options& options) { return options.*member; };
+    return field;
+}
+
+Field match_field(std::string Options::*member) {
+    Field field;
+    field.set = [=](Options& options, const std::vector<std::string>& values) {
+        std::string wrong;
+        if (values.front().empty() || DatabasePattern::parse(values.front(), wrong))
+            options.*member = values.front();
+        return wrong;
+    };
+    field.get = [=](const Options& options) { return std::vector<std::string>{options.*member}; };
     return field;
 }
 

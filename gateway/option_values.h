@@ -38,6 +38,7 @@ Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none =
 Field networks_field(std::vector<Network> Options::*member);                             // or "none"
 Field origins_field(std::vector<std::string> Options::*member);                          // or empty
 Field databases_field(std::vector<std::string> Options::*member);
+Field match_field(std::string Options::*member);
 Field hub_field(std::string Options::*member);
 Field auth_field(Auth Options::*member);
 Field relay_field(Switch Options::*member);

@@ -140,6 +140,8 @@ std::optional<OptionsError> apply(const OptionDefinition& definition, const Give
 std::optional<OptionsError> judge(const Options& options) {
     if (options.databases.empty())
         return OptionsError{"--database: none is given; give at least one, like --database dbname=mydb"};
+    if (!options.database_match.empty() && options.databases.size() > 1)
+        return OptionsError{"--database-match: it looks for databases on one server; give --database once"};
     const auto remote = std::find_if(options.listen.begin(), options.listen.end(),
                                      [](const Listener& listener) { return !listener.is_local(); });
     if (options.auth == Auth::open && !options.allow_open && remote != options.listen.end())

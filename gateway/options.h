@@ -41,8 +41,10 @@ enum class Auth { open, odoo, token, sql };
 struct Options {
     std::vector<Listener> listen{{"127.0.0.1", 8073, ""}};
     std::vector<std::string> databases; // libpq connection strings
-    std::string hub_database;           // empty: `postgres` of the first server; "none": no hub
-    Switch relay = Switch::automatic;   // what is heard in an Odoo database, to the hub
+    std::string database_match;         // a regular expression; empty: the databases that are named
+    unsigned max_databases = 100;
+    std::string hub_database;         // empty: `postgres` of the first server; "none": no hub
+    Switch relay = Switch::automatic; // what is heard in an Odoo database, to the hub
     Auth auth = Auth::open;
     bool allow_open = false;
     OdooUrl odoo_url{"127.0.0.1", 8069};

@@ -9,7 +9,7 @@ namespace odoo_bus {
 
 namespace {
 
-constexpr uint64_t CONNECT_TIMEOUT_MS = 10'000;
+constexpr std::string_view ADMIN_SHUTDOWN = "57P01";
 
 // Libpq's messages span lines and end with one.
 std::string one_line(const char* message) {
@@ -65,8 +65,9 @@ PgConnection::~PgConnection() {
     close_handle(deadline_);
 }
 
-void PgConnection::open(const std::string& conninfo, const std::string& database) {
+void PgConnection::open(const std::string& conninfo, uint64_t patience_ms) {
     close();
+    terminated_ = false;
     std::vector<const char*> keywords = {"dbname"}, values = {conninfo.c_str()};
     auto set = [&](const char* keyword, const char* value) {
         keywords.push_back(keyword);
@@ -79,8 +80,6 @@ void PgConnection::open(const std::string& conninfo, const std::string& database
     std::vector<const char*> first_values = {"10", "5", "3", "20000", "odoo-bus-gateway"};
     keywords.insert(keywords.begin(), first_keywords.begin(), first_keywords.end());
     values.insert(values.begin(), first_values.begin(), first_values.end());
-    if (!database.empty())
-        set("dbname", database.c_str());
     set("client_encoding", "UTF8");
     keywords.push_back(nullptr);
     values.push_back(nullptr);
@@ -88,16 +87,20 @@ void PgConnection::open(const std::string& conninfo, const std::string& database
     connection_ = PQconnectStartParams(keywords.data(), values.data(), 1);
     uv_timer_start(
         deadline_,
-        [](uv_timer_t* timer) {
-            static_cast<PgConnection*>(timer->data)->lose("no connection within 10 seconds");
-        },
-        CONNECT_TIMEOUT_MS, 0);
+        [](uv_timer_t* timer) { static_cast<PgConnection*>(timer->data)->lose("no connection in time"); },
+        patience_ms, 0);
     if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
         return lose_soon();
     }
     PQsetnonblocking(connection_, 1);
-    PQsetNoticeProcessor(
-        connection_, [](void*, const char*) {}, nullptr);
+    // What ends a connection that asks nothing comes as a notice, too.
+    PQsetNoticeReceiver(
+        connection_,
+        [](void* self, const PGresult* notice) {
+            const char* const state = PQresultErrorField(notice, PG_DIAG_SQLSTATE);
+            static_cast<PgConnection*>(self)->terminated_ |= state && state == ADMIN_SHUTDOWN;
+        },
+        this);
     watch(UV_WRITABLE);
 }
 
@@ -168,6 +171,7 @@ void PgConnection::advance() {
         }
         asking_ = false;
         const PgResult result(std::exchange(last_result_, nullptr));
+        terminated_ |= result.sqlstate() == ADMIN_SHUTDOWN;
         const OnResult on_result = std::move(requests_.front().on_result);
         requests_.pop_front();
         PGconn* const before = connection_;

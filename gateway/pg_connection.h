@@ -52,9 +52,12 @@ public:
     PgConnection(const PgConnection&) = delete;
     PgConnection& operator=(const PgConnection&) = delete;
 
-    // `conninfo`: libpq's string or URI. `database`: overrides the database that it names, unless empty.
-    void open(const std::string& conninfo, const std::string& database = {});
+    // `conninfo`: libpq's string or URI.
+    // It is given up when there is no connection within `patience_ms`.
+    void open(const std::string& conninfo, uint64_t patience_ms = 10'000);
     void close();
+    // The last connection was ended by an administrator: pg_terminate_backend(), or a server that stops.
+    bool was_terminated() const { return terminated_; }
     bool is_open() const { return connected_; }
 
     // Parameters are text; std::nullopt is not needed by any query of ours.
@@ -91,6 +94,7 @@ private:
     uv_timer_t* deadline_;
     bool connected_ = false;
     bool asking_ = false;
+    bool terminated_ = false;
     std::deque<Request> requests_; // the first one is being asked when asking_
     PGresult* last_result_ = nullptr;
 };

@@ -9,6 +9,7 @@
 
 #include "audience.h"
 #include "database.h"
+#include "found_databases.h"
 #include "hub.h"
 #include "loop.h"
 #include "options.h"
@@ -18,7 +19,7 @@ namespace odoo_bus {
 
 class Reader {
 public:
-    // `names`: of the databases, in the order of options.databases.
+    // `names`: of the databases, in the order of options.databases; unless --database-match finds them.
     Reader(const Options& options, std::vector<std::string> names, const std::string& gateway_id,
            Audience& audience);
     ~Reader();
@@ -40,6 +41,11 @@ public:
 
 private:
     void open();
+    void serve(const std::string& name, const std::string& conninfo);
+    void forget(const std::string& name);
+    void refused(const std::string& name, const std::string& why);
+    std::string hub_name() const;
+    bool finds() const { return !options_.database_match.empty(); }
     void ring(const std::string& database);
     std::function<void(std::string_view payload)> hear(const std::string& name);
 
@@ -50,7 +56,11 @@ private:
     Loop loop_;
     std::map<std::string, std::unique_ptr<Database>> databases_;
     std::unique_ptr<Hub> hub_;
+    FoundDatabases found_; // with --database-match
+    std::unique_ptr<DatabaseWatch> watch_;
+    std::atomic<bool> listed_ = false;    // what watch_ said last is true now
     std::atomic<unsigned> available_ = 0; // databases that are being read
+    std::atomic<unsigned> known_ = 0;     // and that were, at least once
 };
 
 } // namespace odoo_bus

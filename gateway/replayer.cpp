@@ -61,9 +61,7 @@ void Replayer::next() {
 void Replayer::answer(const PgResult& result) {
     asking_ = false;
     if (!result.ok()) {
-        const std::string reason = result.error();
-        connection_.close();
-        return fail(reason);
+        return fail(result.error());
     }
     ReplayAnswer answer;
     int rows = 0;
@@ -89,9 +87,15 @@ void Replayer::answer(const PgResult& result) {
 }
 
 void Replayer::fail(const std::string& reason) {
-    connecting_ = asking_ = false;
     static log::Limited lines("failed replays", 1);
     lines.write(log::Level::warning, "what clients have missed cannot be read from the table: {}", reason);
+    let_go();
+}
+
+void Replayer::let_go() {
+    connection_.close();
+    idle_.stop();
+    connecting_ = asking_ = false;
     std::deque<Request> failed;
     failed.swap(requests_);
     for (const Request& request : failed) {

@@ -25,6 +25,9 @@ public:
     void ask(const std::string& table, Id last, std::vector<std::string> channels,
              std::function<void(ReplayAnswer)> answer);
 
+    // Closes its connection; what is being asked has failed.
+    void let_go();
+
 private:
     struct Request {
         std::string table;

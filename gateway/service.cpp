@@ -166,6 +166,24 @@ void Service::tell(const std::string& database, std::function<void(Stream&)> tel
     });
 }
 
+void Service::forget(const std::string& database) {
+    loop_.post([this, database] {
+        const auto it = streams_.find(database);
+        if (it == streams_.end())
+            return;
+        const std::unique_ptr<Stream> stream = std::move(it->second);
+        streams_.erase(it);
+        std::erase(to_flush_, stream.get());
+        std::vector<Session*> served;
+        std::ranges::copy_if(sessions_, std::back_inserter(served),
+                             [&stream](Session* session) { return session->stream() == stream.get(); });
+        for (Session* const session : served)
+            session->forget_database();
+        for (const auto& subscribe : std::exchange(stream->waiting, {}))
+            subscribe(); // it finds no stream
+    });
+}
+
 void Service::shed(uint64_t bytes) {
     loop_.post([this, bytes] {
         std::vector<std::pair<size_t, Session*>> held;

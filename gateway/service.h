@@ -62,6 +62,8 @@ public:
     void post(Loop::Task task) { loop_.post(std::move(task)); }
     // Runs `tell` with the stream of a database, which is created when it is first named.
     void tell(const std::string& database, std::function<void(Stream&)> tell);
+    // The database is not served any more.
+    void forget(const std::string& database);
     void reconfigure(const Options& options);
     // Closes those who hold the most memory, until it is about so many bytes.
     void shed(uint64_t bytes);

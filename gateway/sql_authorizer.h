@@ -18,6 +18,9 @@ public:
     std::string start() override;
     void stop() override { desk_.stop(); }
     std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override;
+    void expect(const std::string& database) override { desk_.expect(database); }
+    void let_go(const std::string& database) override { desk_.let_go(database); }
+    void forget(const std::string& database) override { desk_.forget(database); }
 
 private:
     const std::vector<std::string> passes_;

@@ -7,6 +7,7 @@
 
 #include "ascii_json.h"
 #include "clock.h"
+#include "conninfo.h"
 #include "json.h"
 #include "log.h"
 #include "pg_array.h"
@@ -20,6 +21,8 @@ constexpr int ASKED_ANEW = 4002; // the client comes back within a second
 constexpr int SESSION_EXPIRED = 4001;
 constexpr size_t MAX_WAITING = 10'000;
 constexpr size_t MAX_KNOWN = 10'000;
+constexpr uint64_t IDLE_MS = 60'000;
+constexpr const char* AWAY = "somebody wants the database to himself";
 
 std::string key_of(const SqlDesk::Question& question) {
     std::string key = question.request;
@@ -39,11 +42,13 @@ SqlDesk::Seat::Seat(Pool& of, uv_loop_t* loop)
       connection(loop, {.on_connected = [this] { pool.desk.settle(*this); },
                         .on_lost = [this](const std::string& reason) { pool.desk.fail(*this, reason); },
                         .on_notify = [](std::string_view, std::string_view) {}}),
-      patience(loop) {}
+      patience(loop), idle(loop) {}
 
 SqlDesk::SqlDesk(const Options& options, const std::vector<std::string>& names) : options_(options) {
     for (size_t i = 0; i < names.size(); ++i)
-        pools_.emplace(names[i], new Pool{*this, names[i], options.databases[i], {}, {}, {}});
+        pools_.emplace(names[i], new Pool{*this, names[i], options.databases[i]});
+    if (!options.database_match.empty())
+        pools_.clear(); // they are found
 }
 
 SqlDesk::~SqlDesk() {
@@ -53,9 +58,62 @@ SqlDesk::~SqlDesk() {
 void SqlDesk::start() {
     loop_.start("sql desk", [this] {
         for (const auto& [name, pool] : pools_)
-            for (unsigned i = 0; i < options_.sql_connections; ++i)
-                pool->seats.push_back(std::make_unique<Seat>(*pool, loop_.uv()));
+            add_seats(*pool);
     });
+}
+
+void SqlDesk::add_seats(Pool& pool) {
+    for (unsigned i = 0; i < options_.sql_connections; ++i)
+        pool.seats.push_back(std::make_unique<Seat>(pool, loop_.uv()));
+}
+
+void SqlDesk::expect(const std::string& database) {
+    loop_.post([this, database] {
+        if (stopping_)
+            return;
+        auto& pool = pools_[database];
+        if (!pool) {
+            pool.reset(new Pool{*this, database, with_database(options_.databases.front(), database)});
+            add_seats(*pool);
+        }
+        pool->away = false;
+    });
+}
+
+void SqlDesk::let_go(const std::string& database) {
+    loop_.post([this, database] {
+        const auto found = pools_.find(database);
+        if (found == pools_.end())
+            return;
+        Pool& pool = *found->second;
+        pool.away = true;
+        for (const Question& question : std::exchange(pool.waiting, {}))
+            question.answer(Refusal{TRY_AGAIN_LATER, AWAY});
+        for (const auto& seat : pool.seats)
+            close(*seat, AWAY);
+    });
+}
+
+void SqlDesk::forget(const std::string& database) {
+    loop_.post([this, database] {
+        const auto found = pools_.find(database);
+        if (found == pools_.end())
+            return;
+        const std::unique_ptr<Pool> pool = std::move(found->second);
+        pools_.erase(found);
+        std::deque<Question> questions = std::exchange(pool->waiting, {});
+        for (const auto& seat : pool->seats)
+            if (seat->question)
+                questions.push_back(std::move(*seat->question));
+        for (const Question& question : questions)
+            question.answer(Refusal{TRY_AGAIN_LATER, "the database is not served any more"});
+    });
+}
+
+void SqlDesk::close(Seat& seat, const std::string& why) {
+    seat.connection.close();
+    seat.idle.stop();
+    fail(seat, why);
 }
 
 void SqlDesk::stop() {
@@ -77,6 +135,8 @@ void SqlDesk::take(Question question) {
     if (found == pools_.end())
         return question.answer(Refusal{SESSION_EXPIRED, "the database is not served"});
     Pool& pool = *found->second;
+    if (pool.away)
+        return question.answer(Refusal{TRY_AGAIN_LATER, AWAY});
     if (pool.waiting.size() >= MAX_WAITING)
         return question.answer(Refusal{TRY_AGAIN_LATER, "too many clients wait to be authorized"});
     pool.waiting.push_back(std::move(question));
@@ -108,10 +168,8 @@ void SqlDesk::next(Pool& pool) {
         pool.waiting.pop_front();
         // The server gives up a statement itself; this is for a server that does not answer at all.
         seat->patience.start(static_cast<uint64_t>(options_.sql_timeout.count()) * 2,
-                             [this, each = seat.get()] {
-                                 each->connection.close();
-                                 fail(*each, "no answer in time");
-                             });
+                             [this, each = seat.get()] { close(*each, "no answer in time"); });
+        seat->idle.stop();
         if (seat->ready) {
             put(*seat);
         } else if (!seat->connecting) {
@@ -193,6 +251,8 @@ void SqlDesk::give(Seat& seat, Decision decision) {
     const auto question = std::move(seat.question);
     question->answer(std::move(decision));
     next(seat.pool);
+    if (!seat.question)
+        seat.idle.start(IDLE_MS, [this, &seat] { close(seat, "it is idle"); });
 }
 
 } // namespace odoo_bus

@@ -34,7 +34,14 @@ public:
 
     void start();
     void stop();
-    // From any thread.
+
+    // --- from any thread ---
+
+    // A database that is known by name, or may be connected to again.
+    void expect(const std::string& database);
+    // Closes its connections.
+    void let_go(const std::string& database);
+    void forget(const std::string& database);
     void ask(Question question);
 
 private:
@@ -46,6 +53,7 @@ private:
         Pool& pool;
         PgConnection connection;
         Timer patience;
+        Timer idle;
         bool connecting = false;
         bool ready = false; // the connection has its settings
         std::unique_ptr<Question> question;
@@ -58,11 +66,14 @@ private:
         SqlDesk& desk;
         std::string database;
         std::string conninfo;
-        std::vector<std::unique_ptr<Seat>> seats;
-        std::deque<Question> waiting;
-        std::unordered_map<std::string, Known> known;
+        std::vector<std::unique_ptr<Seat>> seats = {};
+        std::deque<Question> waiting = {};
+        bool away = false; // no connection to it may be opened
+        std::unordered_map<std::string, Known> known = {};
     };
 
+    void add_seats(Pool& pool);
+    void close(Seat& seat, const std::string& why);
     void take(Question question);
     bool answer_known(Pool& pool, const Question& question);
     void next(Pool& pool);

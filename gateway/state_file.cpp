@@ -233,6 +233,12 @@ public:
         covered_.reset();
     }
 
+    // The lock last: whoever takes it finds nothing.
+    void remove() {
+        for (const Path& path : {ledger_, order_, lock_path_})
+            unlink(path.c_str());
+    }
+
     OrderRing& ring() { return *ring_; }
     std::optional<Position> covered() const { return covered_; }
 
@@ -311,6 +317,10 @@ bool StateFile::checkpoint(Checkpoint ledger) {
     ledger.next = files_->ring().next();
     message_ = files_->write_ledger(ledger);
     return message_.empty();
+}
+
+void StateFile::remove() {
+    files_->remove();
 }
 
 void StateFile::clear(Position next) {

@@ -63,6 +63,9 @@ public:
     bool checkpoint(Checkpoint ledger);
     const std::string& message() const { return message_; }
 
+    // Removes the files. Nothing but its end may follow.
+    void remove();
+
     // Forgets everything, until the next checkpoint(). The next append() is at `next`.
     void clear(Position next);
 

@@ -43,11 +43,15 @@ SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS 
      ORDER BY bus.id LIMIT $3::int8) AS found
 ORDER BY 1 LIMIT $3::int8)";
 
+// Who copies a database, renames or drops it locks it as a whole and waits some seconds for others to leave.
 constexpr const char* CHECK = R"(
-SELECT last_value, {quoted_table}::regclass::oid::int8,
-       (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database = {database} AND granted
-        AND classid::int8 = {peer_lock} AND objid::int8 <> {gateway_key})
-FROM {sequence})";
+SELECT last_value, {quoted_table}::regclass::oid::int8, peers, asked
+FROM {sequence}, (SELECT
+    count(*) FILTER (WHERE locktype = 'advisory' AND database = {database} AND classid::int8 = {peer_lock}
+                     AND objid::int8 <> {gateway_key}) AS peers,
+    count(*) FILTER (WHERE locktype = 'object' AND database = 0 AND classid = 'pg_database'::regclass
+                     AND objid = {database} AND mode IN ('ShareLock', 'AccessExclusiveLock')) AS asked
+    FROM pg_locks WHERE granted) AS locks)";
 
 constexpr const char* ADOPT = R"(
 WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence}),

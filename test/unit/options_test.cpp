@@ -153,6 +153,8 @@ TEST(Options, CommandLineOverEnvironmentOverFile) {
 TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
     const std::map<std::string, std::string> samples = {{"listen", "127.0.0.1:1"},
                                                         {"database", "dbname=x"},
+                                                        {"database-match", "^shop_"},
+                                                        {"max-databases", "20"},
                                                         {"hub-database", "dbname=hub"},
                                                         {"auth", "open"},
                                                         {"allow-open", "true"},
@@ -320,6 +322,15 @@ TEST(Options, TextsAreAskedFor) {
     std::istringstream lines(help);
     for (std::string line; std::getline(lines, line);)
         EXPECT_LE(line.size(), 79u) << line;
+}
+
+TEST(Options, APatternOfDatabasesIsForOneServer) {
+    EXPECT_EQ(parse({DATABASE, "--database-match", "^shop_"}).database_match, "^shop_");
+    EXPECT_THAT(error_of({DATABASE, "--database", "dbname=other", "--database-match=."}),
+                HasSubstr("give --database once"));
+    EXPECT_THAT(error_of({DATABASE, "--database-match", "^%d$"}), HasSubstr("request's host"));
+    EXPECT_THAT(error_of({DATABASE, "--database-match", "(shop"}),
+                HasSubstr("--database-match: \"(shop\" is not a regular expression"));
 }
 
 TEST(Options, SampleAndManualAreThePrintedOnes) {
