@@ -101,6 +101,11 @@ CREATE FUNCTION @extschema@.bus_create_table(bigint_ids boolean DEFAULT false) R
 COMMENT ON FUNCTION @extschema@.bus_create_table(boolean) IS
     'creates the table bus_bus as Odoo does, and an index for bus_gc, in a database without Odoo; old rows are deleted, see odoo_bus.retention';
 
+CREATE FUNCTION @extschema@.bus_create_presence_table() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_create_presence_table';
+COMMENT ON FUNCTION @extschema@.bus_create_presence_table() IS
+    'creates the tables in which gateways with --presence keep who is on which channel, and the view bus_online on them';
+
 CREATE FUNCTION @extschema@.bus_record_changed() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_record_changed';
 COMMENT ON FUNCTION @extschema@.bus_record_changed() IS
