@@ -19,6 +19,8 @@ struct Grant {
     std::vector<std::string> channels;
     // Names of the client that stand for none of these, where that is known.
     std::vector<std::string> refused = {};
+    // Who it is to those who see the channels (presence.h); empty: nobody.
+    std::string member = {};
     // The connection ends at this time with this code, so that the client asks anew; 0: never.
     int64_t valid_until_us = 0;
     int end_code = 4001;

@@ -70,6 +70,8 @@ std::string Gateway::start(GivenSockets sockets) {
     const std::string id = gateway_id(options_.state_dir);
     const auto movers = std::make_shared<Movers>();
     authorizers_ = make_authorizers(options_, names);
+    if (!options_.presence.empty())
+        presence_ = std::make_unique<Presence>(options_, names, id);
 
     const unsigned threads =
         options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
@@ -86,7 +88,8 @@ std::string Gateway::start(GivenSockets sockets) {
                                   reader_->replay(database, last, std::move(channels), std::move(answer));
                               },
                           .gateway_id = id,
-                          .movers = movers});
+                          .movers = movers,
+                          .presence = presence_.get()});
         if (!service->start())
             return "the service threads cannot be started";
         services_.push_back(std::move(service));
@@ -108,6 +111,8 @@ std::string Gateway::start(GivenSockets sockets) {
         return problem;
     if (std::string problem = authorizers_->start(); !problem.empty())
         return problem;
+    if (presence_)
+        presence_->start();
     reader_->start();
     front_->start();
     metrics_server_->start();
@@ -124,6 +129,8 @@ void Gateway::stop() {
         service->join();
     if (authorizers_)
         authorizers_->stop();
+    if (presence_)
+        presence_->stop();
     if (reader_)
         reader_->stop();
     metrics_server_.reset(); // the last one: until here it says that the gateway stops
@@ -158,15 +165,21 @@ void Gateway::tell(const std::string& database, const Tell& tell) {
 
 void Gateway::expect(const std::string& database) {
     authorizers_->expect(database);
+    if (presence_)
+        presence_->expect(database);
     tell(database, [](Service&, Stream&) {});
 }
 
 void Gateway::let_go(const std::string& database) {
     authorizers_->let_go(database);
+    if (presence_)
+        presence_->let_go(database);
 }
 
 void Gateway::forget(const std::string& database) {
     authorizers_->forget(database);
+    if (presence_)
+        presence_->forget(database);
     for (const auto& service : services_)
         service->forget(database);
 }

@@ -12,6 +12,7 @@
 #include "memory_ceiling.h"
 #include "metrics_server.h"
 #include "options.h"
+#include "presence.h"
 #include "reader.h"
 #include "service.h"
 
@@ -53,6 +54,7 @@ private:
     const Options options_;
     MemoryCeiling memory_;
     std::unique_ptr<Authorizers> authorizers_;
+    std::unique_ptr<Presence> presence_; // null when it is not kept
     std::vector<std::unique_ptr<Service>> services_;
     std::unique_ptr<Reader> reader_;
     std::unique_ptr<Front> front_;

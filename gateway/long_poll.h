@@ -20,6 +20,7 @@ private:
     std::string farewell(int, std::string_view) const override { return {}; }
     void on_tick(int64_t now_us) override;
     void write_internal(const std::string& frame) override;
+    bool is_present() const override { return !peeks_; }
     void on_granted(const Grant& grant) override;
     void on_subscribed() override;
     void on_refused(const Subscribe& subscribe) override;

@@ -20,6 +20,7 @@ std::vector<OptionDefinition> build_table() {
     const char* const odoo = "Asking Odoo (with --auth odoo)";
     const char* const token = "Tokens (with --auth token)";
     const char* const sql = "A function in SQL (with --auth sql)";
+    const char* const presence = "Who is present (with --auth token or sql)";
     const char* const keep = "What is kept";
     const char* const protocol = "Clients (defaults as Odoo's)";
     const char* const bounds = "Bounds";
@@ -150,6 +151,34 @@ std::vector<OptionDefinition> build_table() {
         {"sql-grant", "SECONDS", sql,
          "Ask anew after this time at the latest: what is not granted any more stops by then.", NEEDS_RESTART,
          seconds_field(&O::sql_grant, 0.1, 86'400)},
+
+        {"presence", "CHANNEL|PREFIX*", presence,
+         "Keep who is on this channel, or on those that begin so (`*`: on any), in the table bus_presence of "
+         "the "
+         "database, which SELECT bus_create_presence_table() makes. A member is the token's `sub`, or what "
+         "the "
+         "function of --sql-function returns in its column `member`. May be repeated; empty: do not.",
+         NEEDS_RESTART, patterns_field(&O::presence)},
+        {"presence-notifications", "", presence,
+         "Tell the channel when a member joins or leaves, by a notification of the type `presence`.",
+         NEEDS_RESTART, switch_field(&O::presence_notifications)},
+        {"presence-heartbeat", "SECONDS", presence,
+         "Say in the database this often that this gateway lives; the members of one that was not heard of "
+         "for "
+         "three times as long have left.",
+         NEEDS_RESTART, seconds_field(&O::presence_heartbeat, 0.1, 3'600)},
+        {"presence-grace", "SECONDS", presence,
+         "A member whose last connection has ended leaves after this time, unless another one comes: a page "
+         "that "
+         "is loaded anew is not seen to leave.",
+         NEEDS_RESTART, seconds_field(&O::presence_grace, 0, 3'600)},
+        {"presence-rate", "N", presence, "Write at most so many rows a second, in five transactions.",
+         NEEDS_RESTART, count_field(&O::presence_rate, 5u, 100'000u)},
+        {"presence-max-rows", "N", presence,
+         "Keep at most so many members on channels; further ones are served, and not shown as present.",
+         NEEDS_RESTART, count_field(&O::presence_max_rows, uint64_t{1}, uint64_t{10'000'000})},
+        {"presence-max-members", "N", presence, "The same, for each channel.", NEEDS_RESTART,
+         count_field(&O::presence_max_members, uint64_t{1}, uint64_t{1'000'000})},
 
         {"state-dir", "DIR", keep,
          "Remember the order of notifications in this directory, so that clients resume where they were "

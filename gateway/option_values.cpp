@@ -292,6 +292,28 @@ Field passes_field(std::vector<std::string> Options::*member) {
     return field;
 }
 
+Field patterns_field(std::vector<std::string> Options::*member) {
+    Field field;
+    field.is_repeatable = true;
+    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+        std::vector<std::string> patterns;
+        for (const std::string& text : values) {
+            if (text.empty())
+                continue;
+            if (text.find('*') < text.size() - 1)
+                return fmt::format("\"{}\" is not a name or a prefix and *; give * only at the end",
+                                   log::printable(text));
+            patterns.push_back(text);
+        }
+        options.*member = std::move(patterns);
+        return {};
+    };
+    field.get = [=](const Options& options) {
+        return (options.*member).empty() ? std::vector<std::string>{""} : options.*member;
+    };
+    return field;
+}
+
 Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none) {
     Field field;
     field.is_repeatable = true;

@@ -32,8 +32,9 @@ Field threads_field(unsigned Options::*member, unsigned most); // or "auto"
 Field switch_field(bool Options::*member);
 Field text_field(std::string Options::*member);     // printable ASCII
 Field function_field(std::string Options::*member); // empty, or a name in SQL, with or without its schema
-Field passes_field(std::vector<std::string> Options::*member); // cookie:NAME or a header's name
-Field path_field(std::string Options::*member);                // empty, or an absolute path
+Field passes_field(std::vector<std::string> Options::*member);   // cookie:NAME or a header's name
+Field patterns_field(std::vector<std::string> Options::*member); // or empty
+Field path_field(std::string Options::*member);                  // empty, or an absolute path
 Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none = false); // an empty value
 Field networks_field(std::vector<Network> Options::*member);                             // or "none"
 Field origins_field(std::vector<std::string> Options::*member);                          // or empty

@@ -69,7 +69,14 @@ struct Options {
     Milliseconds sql_timeout{2'000};
     Milliseconds sql_cache{5'000};
     Milliseconds sql_grant{900'000};
-    std::string state_dir; // empty: nothing is kept across a restart
+    std::vector<std::string> presence; // channels by name or `prefix*`; none: presence is not kept
+    bool presence_notifications = false;
+    Milliseconds presence_heartbeat{10'000};
+    Milliseconds presence_grace{10'000};
+    unsigned presence_rate = 1'000; // rows a second
+    uint64_t presence_max_rows = 100'000;
+    uint64_t presence_max_members = 1'000; // of one channel
+    std::string state_dir;                 // empty: nothing is kept across a restart
     std::vector<Listener> metrics_listen;
     unsigned threads = 0; // 0: one for each CPU
     Milliseconds history_seconds{600'000};

@@ -28,6 +28,7 @@ struct lws_vhost;
 
 namespace odoo_bus {
 
+class Presence;
 class Session;
 
 class Service {
@@ -43,6 +44,7 @@ public:
         Replay replay;
         std::string gateway_id;
         std::shared_ptr<Movers> movers; // of the whole gateway
+        Presence* presence = nullptr;   // null: it is not kept
     };
 
     Service(const Options& options, Surroundings surroundings);
@@ -87,6 +89,7 @@ public:
     void leave(Session& session);
     const std::string& gateway_id() const { return surroundings_.gateway_id; }
     Movers& movers() const { return *surroundings_.movers; }
+    Presence* presence() const { return surroundings_.presence; }
     const ClientEventLimits& event_limits() const { return event_limits_; }
     void replay(const std::string& database, Id last, std::vector<std::string> channels,
                 std::function<void(const ReplayAnswer&)> answer);

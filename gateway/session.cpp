@@ -8,6 +8,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "movers.h"
+#include "presence.h"
 #include "service.h"
 
 namespace odoo_bus {
@@ -69,6 +70,16 @@ Session::~Session() {
 void Session::unsubscribe() {
     if (stream_)
         stream_->fan_out.unsubscribe(*this);
+    if (present_)
+        service_.presence()->gone(std::exchange(present_, 0), stream_->database);
+}
+
+void Session::tell_presence(const Grant& grant) {
+    if (!service_.presence() || !is_present() || (grant.member.empty() && !present_))
+        return;
+    if (!present_)
+        present_ = Presence::new_connection();
+    service_.presence()->set(present_, stream_->database, grant.member, grant.channels);
 }
 
 std::string Session::new_gateway_cookie() const {
@@ -178,6 +189,7 @@ void Session::regrant(const Grant& grant) {
     if (stream_->database != grant.database)
         return close(TRY_AGAIN_LATER, "another database");
     stream_->fan_out.subscribe(*this, grant.channels, delivered());
+    tell_presence(grant);
 }
 
 void Session::place(const Subscribe& subscribe, const Grant& grant) {
@@ -191,6 +203,7 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
     valid_until_us_ = grant.valid_until_us;
     end_code_ = grant.end_code;
     on_granted(grant);
+    tell_presence(grant);
     refused_ = grant.refused;
     FanOut& fan_out = stream_->fan_out;
     if (!subscribed_) {

@@ -69,11 +69,13 @@ protected:
     std::string new_gateway_cookie() const;
     // And what it is to say of the session, whose id Odoo has changed; empty most of the time.
     std::string_view new_session_cookie() const;
-    // From now on nothing is written.
+    // From now on nothing is written, and nobody is present.
     void unsubscribe();
 
     // A frame of one element without an id.
     virtual void write_internal(const std::string& frame) { write(frame); }
+    // Whoever is at the other end is there, and not only to look.
+    virtual bool is_present() const { return true; }
     // The channels have been granted.
     virtual void on_granted(const Grant&) {}
     // A subscribe has been worked off, and something was written for it or not.
@@ -95,6 +97,7 @@ private:
     void go_on_from_another(Id last, const Grant& grant);
     void replayed(const ReplayAnswer& answer, const Grant& grant);
     void write_elements(const ReplayAnswer& answer);
+    void tell_presence(const Grant& grant);
     bool is_given_here(Id last) const;
     Position overlap(Position position) const;
     Position before_both(Id last, int64_t time_us) const;
@@ -110,6 +113,7 @@ private:
     Position began_ = 0;         // where; 0 also when it was given rows from the table
     int64_t valid_until_us_ = 0; // the grant; 0: for ever
     int end_code_ = 0;
+    uint64_t present_ = 0;             // its number for presence.h, once it has told of a member
     std::optional<int64_t> confirm_;   // of the subscribe that is being worked on
     std::vector<std::string> refused_; // and its names that were not granted
     std::function<void()> next_page_;  // of a replay, when the transport takes it

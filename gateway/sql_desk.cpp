@@ -194,7 +194,10 @@ void SqlDesk::settle(Seat& seat) {
 
 void SqlDesk::put(Seat& seat) {
     seat.connection.query(
-        fmt::format("SELECT array_to_json({}($1::jsonb, $2::text[]))", options_.sql_function),
+        // It may have a second column, `member`; an array alone is its own row, which has none.
+        fmt::format("SELECT array_to_json(answer.channels), to_jsonb(answer)->>'member' "
+                    "FROM {}($1::jsonb, $2::text[]) AS answer (channels)",
+                    options_.sql_function),
         {seat.question->request, pg_array(seat.question->channels)},
         [this, &seat](const PgResult& result) { answered(seat, result); });
 }
@@ -216,7 +219,7 @@ void SqlDesk::answered(Seat& seat, const PgResult& result) {
 }
 
 Decision SqlDesk::decide(const Question& question, const PgResult& result) const {
-    if (result.is_null(0, 0))
+    if (result.rows() == 0 || result.is_null(0, 0))
         return Refusal{SESSION_EXPIRED, "the function that authorizes has refused"};
     Grant grant{.database = question.database, .channels = {}};
     const std::string_view text = result.text(0, 0);
@@ -230,6 +233,7 @@ Decision SqlDesk::decide(const Question& question, const PgResult& result) const
             std::ranges::find(grant.channels, stored) == grant.channels.end())
             grant.refused.push_back(name);
     }
+    grant.member = result.text(0, 1);
     grant.valid_until_us = now_us() + us(options_.sql_grant);
     grant.end_code = ASKED_ANEW;
     return grant;

@@ -126,6 +126,7 @@ Decision TokenAuthorizers::decide(const Admission& admission, const Subscribe& s
     Grant grant{.database = claims.database.empty() ? database_ : claims.database, .channels = {}};
     if (!admission.database.empty() && admission.database != grant.database)
         return Refusal{SESSION_EXPIRED, "the token is for another database"};
+    grant.member = claims.subject;
     grant.valid_until_us = (claims.expires + rules.claims.skew) * 1'000'000;
     for (const std::string& name : subscribe.channels) {
         std::string channel;

@@ -206,13 +206,22 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"sql-connections", "2"},
                                                         {"sql-timeout", "1.25"},
                                                         {"sql-cache", "6"},
-                                                        {"sql-grant", "60"}};
+                                                        {"sql-grant", "60"},
+                                                        {"presence", "room_*"},
+                                                        {"presence-notifications", "true"},
+                                                        {"presence-heartbeat", "2.5"},
+                                                        {"presence-grace", "3"},
+                                                        {"presence-rate", "50"},
+                                                        {"presence-max-rows", "70"},
+                                                        {"presence-max-members", "7"}};
     ASSERT_EQ(samples.size(), option_table().size());
     for (const OptionDefinition& definition : option_table()) {
         const std::string& value = samples.at(definition.name);
         Arguments base;
         if (definition.name != "database")
             base.push_back(DATABASE);
+        if (definition.name == "presence")
+            base.insert(base.end(), {"--auth=token", "--token-keys=/keys"});
         const auto expect = [&](const Options& options) {
             EXPECT_THAT(definition.field.get(options), ElementsAre(value)) << definition.name;
         };
@@ -222,6 +231,17 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
         expect(parse(base, {{definition.environment_name(), value}}));
         const File file(definition.name + " = " + value + "\n");
         expect(parse(base, {{"ODOO_BUS_CONFIG", file.path()}}));
+    }
+}
+
+TEST(Options, PresenceIsOfThoseWhoAreKnown) {
+    EXPECT_THAT(error_of({"--presence=*", DATABASE}), HasSubstr("--auth token"));
+    EXPECT_THAT(error_of({"--presence=*", "--auth=odoo", DATABASE}), HasSubstr("--auth token"));
+    const std::vector<std::string> token = {"--auth=token", "--token-keys=/keys", DATABASE};
+    for (const char* wrong : {"**", "a*b", "*a"}) {
+        Arguments arguments = token;
+        arguments.push_back(std::string("--presence=") + wrong);
+        EXPECT_THAT(error_of(arguments), HasSubstr("--presence")) << wrong;
     }
 }
 

@@ -1,0 +1,101 @@
+// Who is to be in one database's table bus_presence for this gateway, and what of that is there already.
+//
+// Invariants:
+//
+// 1. A row exists while a connection has it, for the grace time after the last one, and while it is stored.
+// 2. leaving_ holds the rows without a connection, by when their grace time ends.
+// 3. joining_ holds the rows that are to be stored, in the order in which they came.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace odoo_bus {
+
+class PresenceRoster {
+public:
+    struct Bounds {
+        size_t rows = 100'000;
+        size_t members = 1'000; // of one channel
+        int64_t grace_us = 10'000'000;
+    };
+    using Pair = std::pair<std::string, std::string>; // channel and member
+    struct Join {
+        Pair who;
+        // It was in the table before a crash of the server emptied it: nobody is to be told again.
+        bool quiet = false;
+    };
+    struct Changes {
+        std::vector<Join> joins;
+        std::vector<Pair> leaves;
+        bool empty() const { return joins.empty() && leaves.empty(); }
+    };
+
+    explicit PresenceRoster(Bounds bounds) : bounds_(bounds) {}
+
+    // A connection has these channels now, as this member. Returns how many found no place.
+    size_t set(uint64_t connection, const std::string& member, const std::vector<std::string>& channels,
+               int64_t now_us);
+    void gone(uint64_t connection, int64_t now_us);
+
+    // Forgets who came and went, and nobody could be told. Not while changes are being written.
+    void prune(int64_t now_us);
+    // What is to be written next, at most so much. Then it is `written`, `given up`, or what the table has is
+    // read anew, before anything else is asked for.
+    Changes changes(size_t limit, int64_t now_us);
+    void written(const Changes& changes);
+    // The database does not take them, and never will: the joins that are `suspicious` are not tried again
+    // or, when none is, all of them. Returns how many.
+    size_t give_up(const Changes& changes, const std::function<bool(const Pair&)>& suspicious);
+
+    // What the table has of this gateway. `emptied`: it was emptied by a crash since it was looked at last.
+    void assume(const std::vector<Pair>& stored, bool emptied, int64_t now_us);
+
+    size_t rows() const { return rows_; }
+    size_t stored() const { return stored_; }
+    // Rows that are still to be written.
+    size_t waiting() const { return joining_.size(); }
+
+private:
+    struct Channel;
+    struct Row {
+        Channel* channel = nullptr;
+        const std::string* member = nullptr;
+        unsigned connections = 0;
+        bool stored = false;
+        bool told = false;  // to those who listen: it was in the table
+        uint64_t turn = 0;  // in joining_; 0: it is not there
+        int64_t due_us = 0; // in leaving_, while there is no connection
+    };
+    struct Channel {
+        const std::string* name = nullptr;
+        std::map<std::string, Row> members;
+    };
+
+    Row* find(const Pair& who);
+    Row& make(const std::string& channel, const std::string& member);
+    bool has_place(const std::string& channel) const;
+    void join(Row& row);
+    void stay(Row& row);
+    void hold(Row& row);
+    void release(Row& row, int64_t now_us);
+    void erase(Row& row);
+    void set_stored(Row& row, bool stored);
+
+    const Bounds bounds_;
+    std::unordered_map<std::string, Channel> channels_;
+    std::unordered_map<uint64_t, std::vector<Row*>> connections_;
+    std::map<uint64_t, Row*> joining_;
+    uint64_t last_turn_ = 0;
+    std::set<std::pair<int64_t, Row*>> leaving_;
+    size_t rows_ = 0, stored_ = 0;
+};
+
+} // namespace odoo_bus
