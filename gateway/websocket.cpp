@@ -65,7 +65,7 @@ const lws_protocols WebSocket::PROTOCOLS[] = {
      .rx_buffer_size = 256, // kept by every connection; a control frame must fit
      .id = 0,
      .user = nullptr,
-     .tx_packet_size = 4096},
+     .tx_packet_size = 1 << 20}, // a frame in one send(), whatever its length; takes no memory
     {},
 };
 
