@@ -339,8 +339,8 @@ size_t FanOut::write(Subscriber& subscriber, std::span<const Position> positions
     const std::string& frame =
         frame_cache_.frame(positions, subscriber.format_,
                            [this](Position position) -> const Notification& { return at(position); });
-    subscriber.write(frame);
     subscriber.delivered_ = positions.back();
+    subscriber.write(frame);
     subscriber.progress_us_ = now_us();
     if (!subscriber.catching_up_)
         read_to_socket.observe_us(subscriber.progress_us_ - at(positions.front()).dispatched_us);

@@ -15,28 +15,46 @@ uint64_t draw_number() {
     return std::uniform_int_distribution<uint64_t>(1)(random);
 }
 
+// Positions are counted anew by a process that does not find what the former one wrote down.
+uint64_t this_process() {
+    static const uint64_t number = draw_number();
+    return number;
+}
+
+// The number behind `mark`, if `text` begins with that; 0 is none.
+uint64_t take_number(std::string_view& text, char mark) {
+    if (!text.starts_with(mark))
+        return 0;
+    uint64_t number = 0;
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data() + 1, end, number);
+    if (error != std::errc() || number == 0)
+        return 0;
+    text = {stop, end};
+    return number;
+}
+
 } // namespace
 
 Provenance provenance_of(std::string_view cookie, std::string_view id) {
     if (cookie.empty())
         return {};
-    if (cookie == id)
-        return {.named = true};
-    if (cookie.starts_with(id) && cookie[id.size()] == '.') {
-        const char* const end = cookie.data() + cookie.size();
-        uint64_t mover = 0;
-        const auto [stop, error] = std::from_chars(cookie.data() + id.size() + 1, end, mover);
-        if (error == std::errc() && stop == end && mover != 0)
-            return {.named = true, .mover = mover};
+    if (cookie.starts_with(id)) {
+        std::string_view rest = cookie.substr(id.size());
+        const uint64_t mover = take_number(rest, '.'), process = take_number(rest, '@'),
+                       position = process ? take_number(rest, '.') : 0;
+        if (rest.empty())
+            return {.named = true, .mover = mover, .position = process == this_process() ? position : 0};
     }
     return {.named = false, .mover = draw_number()};
 }
 
-std::string set_gateway_cookie(Provenance provenance, std::string_view id) {
-    if (provenance.named)
+std::string set_gateway_cookie(Provenance provenance, std::string_view id, uint64_t position) {
+    if (provenance.named && !position)
         return {};
     const std::string number = provenance.mover ? fmt::format(".{}", provenance.mover) : "";
-    return fmt::format("{}={}{}; Path=/; HttpOnly; SameSite=Lax", GATEWAY_COOKIE, id, number);
+    const std::string at = position ? fmt::format("@{}.{}", this_process(), position) : "";
+    return fmt::format("{}={}{}{}; Path=/; HttpOnly; SameSite=Lax", GATEWAY_COOKIE, id, number, at);
 }
 
 } // namespace odoo_bus

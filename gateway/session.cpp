@@ -83,7 +83,8 @@ void Session::tell_presence(const Grant& grant) {
 }
 
 std::string Session::new_gateway_cookie() const {
-    return set_gateway_cookie(admission_.provenance, service_.gateway_id());
+    return set_gateway_cookie(admission_.provenance, service_.gateway_id(),
+                              is_ambiguous(delivered()) ? delivered() : 0);
 }
 
 std::string_view Session::new_session_cookie() const {
@@ -225,6 +226,10 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
         // Another gateway may have been told of an id a moment before this one.
         const bool ahead = subscribe.last > stream_->newest && stream_->has_peers;
         begin_at(fan_out.before(now_us() - (ahead ? OVERLAP_US : FIRST_SIGHT_US)), grant);
+    } else if (const Position named = admission_.provenance.position;
+               counts && is_at(named, subscribe.last)) {
+        resumes.add();
+        begin_at(named, grant);
     } else if (const auto known = fan_out.position_of(subscribe.last); counts && known) {
         resumes.add();
         begin_at(given_here ? *known : overlap(*known), grant);
@@ -247,10 +252,23 @@ void Session::begin_at(Position position, const Grant& grant) {
 
 // Whether it was this gateway that gave `last` to the client, in the order that it knows.
 bool Session::is_given_here(Id last) const {
-    const auto [named, mover] = admission_.provenance;
+    const auto [named, mover, _] = admission_.provenance;
     const bool here = mover ? service_.movers().has_gone_on(mover, last) : named;
     const auto position = stream_->fan_out.position_of(last);
     return (here || !stream_->has_peers) && position && *position > stream_->adopted_until;
+}
+
+bool Session::is_at(Position position, Id id) const {
+    const FanOut& fan_out = stream_->fan_out;
+    return position >= fan_out.oldest() && position <= fan_out.head() && fan_out.at(position).id == id;
+}
+
+// Whether who comes back with the id at this position would be sent again what it has.
+bool Session::is_ambiguous(Position position) const {
+    if (!stream_ || position < stream_->fan_out.oldest())
+        return false;
+    const bool drawn_twice = stream_->fan_out.position_of(stream_->fan_out.at(position).id) != position;
+    return drawn_twice || (stream_->has_peers && position <= stream_->adopted_until);
 }
 
 // Where to go on for a client to which another gateway gave what is at `position` here.

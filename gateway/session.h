@@ -99,6 +99,8 @@ private:
     void write_elements(const ReplayAnswer& answer);
     void tell_presence(const Grant& grant);
     bool is_given_here(Id last) const;
+    bool is_at(Position position, Id id) const;
+    bool is_ambiguous(Position position) const;
     Position overlap(Position position) const;
     Position before_both(Id last, int64_t time_us) const;
     template <class Function>

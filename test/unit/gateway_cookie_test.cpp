@@ -27,9 +27,31 @@ TEST(GatewayCookie, OfAClientThatMovesHasANumberThatItKeeps) {
     EXPECT_NE(provenance_of(cookie, "aa").mover, moved.mover) << "back again is a move of its own";
 }
 
+// The value of a Set-Cookie.
+std::string value_of(const std::string& set_cookie) {
+    const size_t begin = set_cookie.find('=') + 1;
+    return set_cookie.substr(begin, set_cookie.find(';') - begin);
+}
+
+TEST(GatewayCookie, NamesAPositionThatCountsInThisProcessOnly) {
+    const std::string stays = value_of(set_gateway_cookie({.named = true}, "aa", 42));
+    EXPECT_EQ(provenance_of(stays, "aa").position, 42u);
+    EXPECT_EQ(provenance_of(stays, "aa").mover, 0u);
+    const std::string moves = value_of(set_gateway_cookie({.named = true, .mover = 7}, "aa", 43));
+    EXPECT_EQ(provenance_of(moves, "aa").position, 43u);
+    EXPECT_EQ(provenance_of(moves, "aa").mover, 7u);
+    EXPECT_EQ(set_gateway_cookie(provenance_of(moves, "aa"), "aa"), "") << "it does no harm";
+    EXPECT_EQ(provenance_of(moves, "bb").position, 0u);
+    const Provenance former = provenance_of("aa.7@1.43", "aa");
+    EXPECT_TRUE(former.named);
+    EXPECT_EQ(former.mover, 7u);
+    EXPECT_EQ(former.position, 0u);
+}
+
 TEST(GatewayCookie, ForeignValuesAreThoseOfAnotherGateway) {
     for (const char* const cookie :
-         {"b", "bb.", "bb.x", "bb.7x", "bb.-7", "bb7", "bb.0", "bb.99999999999999999999"}) {
+         {"b", "bb.", "bb.x", "bb.7x", "bb.-7", "bb7", "bb.0", "bb.99999999999999999999", "bb@", "bb@7",
+          "bb@7.", "bb@7.x", "bb@7.8.9", "bb@7.8x", "bb.7@", "bb@7.8.", "bb@0.8", "bb@7.0"}) {
         EXPECT_FALSE(provenance_of(cookie, "bb").named) << cookie;
         EXPECT_NE(provenance_of(cookie, "bb").mover, 0u) << cookie;
     }
