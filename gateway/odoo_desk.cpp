@@ -241,8 +241,10 @@ void OdooDesk::take(const PeekPtr& peek, const HttpAnswer& answer) {
 void OdooDesk::granted(const PeekPtr& peek, const Grant& grant, int64_t asked_us, int64_t due_us) {
     const auto shared = std::make_shared<const Grant>(grant);
     for (const Peek::Asker& asker : peek->askers) {
-        if (asker.link)
-            roster_.add(asker.link, peek->subject, shared, asked_us, due_us);
+        if (!asker.link || roster_.add(asker.link, peek->subject, shared, asked_us, due_us))
+            continue;
+        if (!roster_.has(peek->subject.client)) // gone while Odoo was asked, which took it for there
+            presence_.left(peek->subject, now_us());
     }
     decide(peek, grant);
 }

@@ -12,11 +12,11 @@ constexpr int64_t LOOK_AGAIN_US = 1'000'000; // whether an idle connection has r
 
 } // namespace
 
-void OdooRoster::add(const std::shared_ptr<OdooLink>& link, const Subject& subject,
+bool OdooRoster::add(const std::shared_ptr<OdooLink>& link, const Subject& subject,
                      std::shared_ptr<const Grant> grant, int64_t asked_us, int64_t due_us) {
     remove(link);
     if (link->gone())
-        return;
+        return false;
     EntryPtr& entry = entries_[subject.key];
     if (!entry) {
         entry = std::make_shared<Entry>();
@@ -33,6 +33,7 @@ void OdooRoster::add(const std::shared_ptr<OdooLink>& link, const Subject& subje
     entry->members.push_back({.link = link});
     key_of_link_[link.get()] = subject.key;
     ++clients_[subject.client];
+    return true;
 }
 
 std::optional<OdooRoster::Subject> OdooRoster::remove(const std::shared_ptr<OdooLink>& link) {

@@ -50,8 +50,8 @@ public:
         int64_t urgent_us = 0; // since when there is a reason to ask, whether it received something or not
     };
 
-    // `due_us`: when the grant is to be checked.
-    void add(const std::shared_ptr<OdooLink>& link, const Subject& subject,
+    // `due_us`: when the grant is to be checked. False when the connection has ended meanwhile.
+    bool add(const std::shared_ptr<OdooLink>& link, const Subject& subject,
              std::shared_ptr<const Grant> grant, int64_t asked_us, int64_t due_us);
     // Returns its subject when it was the last connection of that client.
     std::optional<Subject> remove(const std::shared_ptr<OdooLink>& link);

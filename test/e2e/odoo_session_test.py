@@ -312,6 +312,19 @@ async def test_who_has_really_gone_is_offline(odoo, mydb, start):
     assert odoo.log.count("closed") == 1  # a gateway that stops is nobody's leaving
 
 
+@pytest.mark.parametrize("odoo", ["17.0"], indirect=True)
+async def test_who_has_gone_before_the_answer_is_offline(odoo, mydb, start):
+    gateway = start()
+    user = mydb.add_user("anna")
+    odoo.break_with(faults.late(1), ["peek"])
+    one = client(gateway, odoo.login(user), ["a"])
+    one.url += "?version=17.0-1"
+    async with one:
+        await asyncio.to_thread(odoo.wait_for, lambda log: log.count("peek") == 1)
+    await asked(odoo, 1, "closed")
+    assert mydb.presence == {("user", user.id): "offline"}
+
+
 async def test_where_a_call_could_renew_a_session_nobody_is_told_to_be_gone(odoo, mydb, start):
     gateway = start()
     one = client(gateway, odoo.login(mydb.add_user("anna")), ["a"])
