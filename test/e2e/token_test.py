@@ -195,6 +195,48 @@ async def test_an_expired_token_closes_with_4001(gateway, database, transport):
         await client.wait_payload("meanwhile")
 
 
+# Where a page's browser puts a token, when the page may set no header.
+CARRIERS = {
+    "header": lambda token: bearer(token),
+    "cookie": lambda token: {"Cookie": f"a=b; odoo_bus_token={token}; c=d"},
+    "subprotocol": lambda token: {"Sec-WebSocket-Protocol": f"odoo-bus, odoo-bus.token.{token}"},
+}
+WAYS = [(transport, carrier) for transport in TRANSPORTS for carrier in CARRIERS
+        if transport == "websocket" or carrier != "subprotocol"]
+
+
+@pytest.mark.parametrize("transport, carrier", WAYS)
+async def test_each_way_to_send_a_token_grants_and_expires(gateway, database, transport, carrier):
+    """Its channels and no other, until it expires: 4001 on each transport. With another one it goes on."""
+    carry = CARRIERS[carrier]
+    headers = carry(SECRET.token(claims(["a"], seconds=4)))
+    async with TRANSPORTS[transport](gateway.url, ["a", "b"], headers=headers) as client:
+        await client.subscribed()
+        database.sendone("b", payload="not granted")
+        database.sendone("a", payload="granted")
+        await client.wait_payload("granted")
+        if transport == "poll":
+            await client.until(lambda: 401 in client.statuses, "a refusal")
+        else:
+            assert (await client.wait_closed())[0] == 4001
+        database.sendone("a", payload="meanwhile")
+        client.headers |= carry(SECRET.token(claims(["a"])))
+        await client.wait_payload("meanwhile")
+        assert client.payloads == ["granted", "meanwhile"]
+
+
+@pytest.mark.parametrize("carrier", CARRIERS)
+def test_a_foreign_page_may_use_its_own_token_but_no_cookie(gateway, carrier):
+    headers = CARRIERS[carrier](SECRET.token(claims(["a"])))
+    with RawClient(("127.0.0.1", gateway.port)) as raw:
+        raw.upgrade(headers={**HANDSHAKE, **headers, "Origin": "http://evil.example.com"})
+        raw.send_event("subscribe", {"channels": ["a"], "last": 0, "confirm": 1})
+        if carrier == "cookie":
+            assert raw.receive_close()[0] == 4001
+        else:
+            assert b"bus/subscribed" in raw.receive_frame()[1]
+
+
 def test_audience_skew_and_database(make_token_gateway, database):
     gateway = make_token_gateway(token_audience="bus", token_skew=30)
     for payload, expected in [

@@ -160,8 +160,11 @@ class BusClient:
     async def _connect_once(self):
         """One connection from handshake to end; returns its close code."""
         try:
+            headers = dict(self.headers)
+            protocols = headers.pop("Sec-WebSocket-Protocol", None)  # the library offers and checks them itself
+            subprotocols = protocols.split(", ") if protocols else None
             self.socket = await websockets.connect(
-                self.url, extra_headers=self.headers, origin=self.origin, compression=None, max_size=None,
+                self.url, extra_headers=headers, subprotocols=subprotocols, origin=self.origin, compression=None, max_size=None,
                 ping_interval=None, open_timeout=DEADLINE, close_timeout=DEADLINE)
         except websockets.InvalidStatusCode as error:
             self.refusals.append(error.status_code)
