@@ -10,6 +10,7 @@
 
 #include <pthread.h>
 
+#include "descriptor_limit.h"
 #include "gateway.h"
 #include "log.h"
 #include "options.h"
@@ -72,6 +73,7 @@ void reload(Gateway& gateway, Options& running, const std::vector<std::string>& 
         return log::error("the configuration was not reloaded: {}", problem->message);
     const Reload& changes = std::get<Reload>(reloaded);
     running = changes.options;
+    fit_descriptor_limit(running.max_connections);
     log::configure(running.log_level, running.log_format);
     gateway.reconfigure(running);
     for (const std::string& change : changes.changed)
@@ -86,6 +88,7 @@ int run(Options options, const std::vector<std::string>& arguments) {
     const ServiceManager manager = ServiceManager::from_environment(false);
     GivenSockets sockets;
     std::string problem = adopt(manager, sockets);
+    fit_descriptor_limit(options.max_connections);
     Gateway gateway(options);
     if (problem.empty())
         problem = gateway.start(std::move(sockets));

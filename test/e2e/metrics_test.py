@@ -67,6 +67,17 @@ async def test_what_is_counted(make_gateway, database, metrics):
     assert metrics.values()['odoo_bus_closes_total{code="1000"}'] == 2
 
 
+def test_as_many_files_can_be_open_as_connections_need(make_gateway, database, metrics):
+    gateway = make_gateway(database, **metrics.options, max_connections=500, wrapper=["prlimit", "--nofile=256:2000"]).start()
+    assert metrics.values()["process_max_fds"] == 1500
+    assert not any("open" in line for line in gateway.lines)
+    gateway.finish()
+    gateway = make_gateway(database, **metrics.options, max_connections=3000, wrapper=["prlimit", "--nofile=256:2000"]).start()
+    assert metrics.values()["process_max_fds"] == 2000
+    warning, = [line for line in gateway.lines if "no more than 2000 files" in line]
+    assert warning.endswith("(LimitNOFILE, ulimit -Hn) to 4000")
+
+
 def test_refused_requests_are_counted_by_status(make_gateway, database, metrics):
     gateway = make_gateway(database, **metrics.options).start()
     with RawClient(("127.0.0.1", gateway.port)) as client:

@@ -480,7 +480,7 @@ async def test_a_version_that_is_configured_needs_no_question(odoo, mydb, start)
     session = odoo.login(mydb.add_user("anna"))
     async with page_of(gateway, session, "19.0-2") as current, page_of(gateway, session, "1.0") as old:
         assert await old.wait_closed() == (1000, "OUTDATED_VERSION")
-        await current.settle()
+        await current.subscribed()
         assert current.closes == []
     gateway = start(worker_version="off")
     async with page_of(gateway, session, "1.0") as old:
