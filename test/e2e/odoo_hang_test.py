@@ -1,5 +1,6 @@
-"""--auth odoo while Odoo hangs: what clients that are connected notice."""
+"""--auth odoo while Odoo hangs: what clients that are connected notice. ODOO_BUS_HANG_SECONDS says for how long."""
 import asyncio
+import os
 import statistics
 import time
 
@@ -8,6 +9,9 @@ import pytest
 from harness.client import BusClient
 from odoo_auth_test import send
 from standin import RemoteStandin
+
+HANG_SECONDS = float(os.environ.get("ODOO_BUS_HANG_SECONDS", "3"))
+
 
 @pytest.fixture
 def odoo(database):
@@ -50,8 +54,13 @@ async def test_delivery_does_not_notice_that_odoo_hangs(make_gateway, database, 
     odoo.run("odoo.break_with(faults.hang())")
     waiting = [BusClient(gateway.url, ["a"], headers={"Cookie": cookie}).start() for cookie in cookies[20:]]
     await asyncio.to_thread(gateway.wait_for_line, "Odoo does not answer: new clients are refused")
-    during = await latency()
-    print(f"median of delivery to 20 clients: {before * 1000:.2f} ms before, {during * 1000:.2f} ms while Odoo hangs, "
+    begin, measured = time.monotonic(), []
+    while not measured or time.monotonic() - begin < HANG_SECONDS:
+        measured.append(await latency())
+        await asyncio.sleep(0.5)  # time itself passes
+    during = statistics.median(measured)
+    print(f"median of delivery to 20 clients: {before * 1000:.2f} ms before, {during * 1000:.2f} ms in the "
+          f"{time.monotonic() - begin:.0f} s in which Odoo hangs, "
           f"ratio {during / before:.2f}")
     assert during < before * 5 + 0.05
     assert all(each.closes == [] for each in clients)
