@@ -42,6 +42,8 @@ class Site:
 
 
 class RealSite(Site):
+    _numbers = itertools.count(1)  # of whatever was made in the one Odoo that all modules of tests share
+
     def __init__(self, server):
         self.server = server
         self.port = server.port
@@ -49,7 +51,6 @@ class RealSite(Site):
         self.version = server.version
         self.database = server.name
         self._admin = None
-        self._numbers = itertools.count(1)
 
     def orm(self, model, method, *arguments, **options):
         """As the administrator, in the way the web client does it."""
@@ -64,9 +65,10 @@ class RealSite(Site):
         return self.server.cluster.execute(statement, parameters, dbname=self.database)
 
     def add_user(self, login=None, internal=True):
-        login = login or f"user{next(self._numbers)}"
+        name = (login or "user").title()
+        login = f"{login or 'user'}{next(self._numbers)}"
         groups = "group_ids" if int(self.version.split(".")[0]) >= 19 else "groups_id"
-        values = {"name": login.title(), "login": login, "password": f"{login}-secret", "email": f"{login}@example.com"}
+        values = {"name": name, "login": login, "password": f"{login}-secret", "email": f"{login}@example.com"}
         if not internal:
             portal, = self.sql("SELECT res_id FROM ir_model_data WHERE module = 'base' AND name = 'group_portal'")[0]
             values[groups] = [[6, 0, [portal]]]
