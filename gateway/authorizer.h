@@ -58,6 +58,8 @@ public:
     virtual void joined(const Admission&, Client&) {}
     virtual void told(const Admission&, const UpdatePresence&) {}
     virtual void left(const Admission&) {}
+    // The client ends it by itself: a page that is loaded anew, or left. Before left().
+    virtual void parted(const Admission&) {}
 
     // About once a second.
     virtual void tick() {}

@@ -2,7 +2,9 @@
 #include "fan_out.h"
 
 #include <algorithm>
+#include <iterator>
 #include <queue>
+#include <unordered_set>
 
 #include "clock.h"
 #include "metrics.h"
@@ -236,6 +238,16 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
         subscriber.progress_us_ = now_us();
     }
     drain(subscriber);
+}
+
+std::vector<std::string> FanOut::new_to(const Subscriber& subscriber, std::span<const std::string> channels) {
+    std::unordered_set<std::string_view> known;
+    for (const Subscription& subscription : subscriber.subscriptions_)
+        known.insert(subscription.channel->name);
+    std::vector<std::string> added;
+    std::ranges::copy_if(channels, std::back_inserter(added),
+                         [&known](const std::string& channel) { return !known.contains(channel); });
+    return added;
 }
 
 void FanOut::unsubscribe(Subscriber& subscriber) {

@@ -59,6 +59,9 @@ public:
     size_t subscriptions() const { return subscriptions_.size(); }
 
 protected:
+    // No channel that is added begins before this position.
+    Position floor() const { return floor_; }
+
     FrameFormat format_ = FrameFormat::plain; // of what write() is given
 
 private:
@@ -137,6 +140,9 @@ public:
     // Replaces the subscriptions. A channel that is new to the subscriber starts after `since`, the others go
     // on.
     void subscribe(Subscriber& subscriber, std::span<const std::string> channels, Position since);
+    // Those of the channels that it is not subscribed to.
+    static std::vector<std::string> new_to(const Subscriber& subscriber,
+                                           std::span<const std::string> channels);
     void unsubscribe(Subscriber& subscriber);
     // A held subscriber is given nothing; what is dispatched meanwhile waits for it.
     void hold(Subscriber& subscriber) { subscriber.held_ = true; }

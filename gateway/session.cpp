@@ -179,6 +179,10 @@ void Session::forget_database() {
     close(TRY_AGAIN_LATER, "the database is not served any more");
 }
 
+void Session::parted() {
+    service_.authorizer().parted(admission_);
+}
+
 void Session::take_back(const Refusal& refusal) {
     log::debug("closing a connection: {}", refusal.reason);
     close(refusal.close_code, refusal.reason);
@@ -206,15 +210,46 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
     on_granted(grant);
     tell_presence(grant);
     refused_ = grant.refused;
-    FanOut& fan_out = stream_->fan_out;
     if (!subscribed_) {
         subscribed_ = true;
         return begin(subscribe, grant);
     }
-    // A channel that is added later starts with what is new, and with what `last` asks for.
+    add(subscribe, grant);
+}
+
+// A later subscribe: channels that are added start with what is new, and with what `last` asks for.
+void Session::add(const Subscribe& subscribe, const Grant& grant) {
+    FanOut& fan_out = stream_->fan_out;
     const auto known = fan_out.position_of(subscribe.last);
-    fan_out.subscribe(*this, grant.channels, std::min(known.value_or(delivered()), delivered()));
-    finish();
+    const Position since = std::min(known.value_or(delivered()), delivered());
+    std::vector<std::string> added;
+    if (!known && subscribe.check_outdated)
+        added = FanOut::new_to(*this, grant.channels);
+    if (added.empty()) {
+        // A quiet connection's position may be older than the history.
+        fan_out.subscribe(*this, grant.channels, std::max(since, fan_out.oldest() - 1));
+        return finish();
+    }
+    // Pages of 20.0 and later get from the table what the history does not reach back to.
+    const bool counts = judge_last(subscribe);
+    replays.add();
+    adding_ = true;
+    history_from_ = floor();
+    fan_out.hold(*this);
+    fan_out.subscribe(*this, grant.channels, fan_out.oldest() - 1);
+    Grant of_added = grant;
+    of_added.channels = std::move(added);
+    replay(counts ? subscribe.last : 0, of_added, counts && *subscribe.check_outdated);
+}
+
+// Whether `last` is the id of a notification, as far as one can tell by its value; a page that knows it is
+// told otherwise.
+bool Session::judge_last(const Subscribe& subscribe) {
+    if (subscribe.last_is_integer && subscribe.last <= stream_->newest)
+        return subscribe.last > 0;
+    if (subscribe.check_outdated)
+        write_internal(last_id_reset_frame(stream_->newest, shape()));
+    return false;
 }
 
 // The first subscribe of the connection: everything after `last`, on the channels that are granted now.
@@ -234,9 +269,7 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
         resumes.add();
         begin_at(given_here ? *known : overlap(*known), grant);
     } else {
-        const bool reset = !counts && (!subscribe.last_is_integer || subscribe.last > stream_->newest);
-        if (reset)
-            write_internal(last_id_reset_frame(stream_->newest, shape()));
+        judge_last(subscribe);
         replays.add();
         fan_out.hold(*this);
         fan_out.subscribe(*this, grant.channels, fan_out.oldest() - 1);
@@ -290,7 +323,7 @@ void Session::replay(Id last, const Grant& grant, bool check_outdated) {
                     if_alive([this, last, grant, check_outdated](const ReplayAnswer& answer) {
                         if (answer.failed)
                             return close(TRY_AGAIN_LATER, "the database cannot be asked");
-                        if (answer.pending && answer.last_exists)
+                        if (answer.pending && answer.last_exists && !adding_)
                             return go_on_from_another(last, grant);
                         if (check_outdated && !answer.last_exists)
                             tell_outdated();
@@ -329,7 +362,8 @@ void Session::finish() {
         write_internal(subscribed_frame(
             {.confirm = *confirm_, .last = here(), .refused = std::exchange(refused_, {})}, shape()));
     on_subscribed();
-    busy_ = false;
+    busy_ = adding_ = false;
+    history_from_ = 0;
     next_subscribe();
 }
 
@@ -357,7 +391,7 @@ void Session::on_writable() {
 void Session::write_elements(const ReplayAnswer& answer) {
     std::unique_ptr<Frame> frame;
     for (const auto& [id, channel, element] : answer.elements) {
-        if (stream_->fan_out.position_of(id))
+        if (const auto known = stream_->fan_out.position_of(id); known && *known > history_from_)
             continue; // it comes from the history
         if (!frame)
             frame = std::make_unique<Frame>(FRAME_HEADROOM, format_);

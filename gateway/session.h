@@ -78,6 +78,8 @@ protected:
     virtual bool is_present() const { return true; }
     // The channels have been granted.
     virtual void on_granted(const Grant&) {}
+    // The client ends the connection by itself.
+    void parted();
     // A subscribe has been worked off, and something was written for it or not.
     virtual void on_subscribed() {}
     // The subscribe was refused, and the former subscription is kept.
@@ -92,7 +94,9 @@ private:
     void refuse_database(const std::string& database);
     void place(const Subscribe& subscribe, const Grant& grant);
     void begin(const Subscribe& subscribe, const Grant& grant);
+    void add(const Subscribe& subscribe, const Grant& grant);
     void begin_at(Position position, const Grant& grant);
+    bool judge_last(const Subscribe& subscribe);
     void replay(Id last, const Grant& grant, bool check_outdated);
     void go_on_from_another(Id last, const Grant& grant);
     void replayed(const ReplayAnswer& answer, const Grant& grant);
@@ -119,6 +123,8 @@ private:
     std::optional<int64_t> confirm_;   // of the subscribe that is being worked on
     std::vector<std::string> refused_; // and its names that were not granted
     std::function<void()> next_page_;  // of a replay, when the transport takes it
+    bool adding_ = false;              // the replay is of channels that were added
+    Position history_from_ = 0;        // and what came up to here comes from the table, too
     std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

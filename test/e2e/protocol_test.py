@@ -5,6 +5,9 @@ import json
 import pytest
 
 from harness.client import BINARY, PING, PONG, TEXT, BusClient, RawClient, encode_frame
+from harness.wait import until
+
+from metrics_test import Metrics
 
 pytestmark = pytest.mark.sanitized
 
@@ -250,6 +253,49 @@ async def test_a_reset_last_is_told_to_clients_that_know_internal_elements(gatew
     async with BusClient(gateway.url, ["a"], last=newest + 1000, check_outdated=True) as client:
         await client.until(lambda: client.internal, "an internal element")
         assert client.internal == [{"type": "bus/last_id_reset", "internal": True, "payload": newest}]
+
+
+@pytest.mark.parametrize("knows", [True, False], ids=["20.0", "19.0"])
+async def test_channels_that_are_added_begin_after_last_in_20(make_gateway, database, knows):
+    metrics = Metrics()
+    gateway = make_gateway(database, history_seconds=1, **metrics.options).start()
+    begin = database.sendone("z", payload="before")
+    old = [database.sendone(channel, payload=payload) for channel, payload in (("b", 1), ("a", 1), ("c", 1), ("b", 2))]
+    async with BusClient(gateway.url, ["a"], last=begin, check_outdated=False if knows else None) as client:
+        await client.wait_payload(1)
+        # The history forgets it all; what is asked for from now on is in the table only.
+        label = f'{{database="{database.name}"}}'
+        reads = metrics.values()["odoo_bus_reads_total" + label]
+        await asyncio.to_thread(until, lambda: metrics.values()["odoo_bus_reads_total" + label] > reads + 3, gateway.tail)
+        await asyncio.to_thread(metrics.wait_for, "odoo_bus_history_notifications" + label, 0)
+        await client.subscribe(["a", "b"], last=begin)
+        await client.settle()
+        database.sendone("b", payload=3)
+        await client.wait_payload(3)
+        assert client.payloads == ([1, 1, 2, 3] if knows else [1, 3])
+        assert client.internal == []
+        if not knows:
+            return
+        # One that is kept and left, and one that is added: each where it is.
+        await client.subscribe(["b", "c"], last=old[3])
+        await client.settle()
+        database.sendone("c", payload=4)
+        await client.wait_payload(4)
+        assert client.payloads == [1, 1, 2, 3, 4]
+        # A `last` that nobody has given counts as 0, and everything that is kept is new.
+        await client.subscribe(["b", "c", "z"], last=client.last + 1000)
+        await client.wait_payload("before")
+        assert client.internal == [{"type": "bus/last_id_reset", "internal": True, "payload": client.ids[-2]}]
+        # And one whose row is gone: something may have been missed.
+        database.execute("DELETE FROM bus_bus WHERE id = %s", (begin,))
+        client.check_outdated = True
+        await client.subscribe(["b", "c", "a"], last=begin)
+        await client.until(lambda: len(client.internal) == 2, "it is told to be outdated")
+        assert client.internal[1] == {"type": "bus/subscription_outdated", "internal": True, "payload": None}
+        database.sendone("a", payload=5)
+        await client.wait_payload(5)
+        assert client.payloads == [1, 1, 2, 3, 4, "before", 1, 5]
+        assert client.connections == 1
 
 
 # --- events and frames that mean nothing ---
