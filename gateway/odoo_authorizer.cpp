@@ -46,6 +46,10 @@ void OdooAuthorizer::told(const Admission& admission, const UpdatePresence& pres
         state.presence = presence;
 }
 
+void OdooAuthorizer::parted(const Admission& admission) {
+    desk_.part(admission.requester);
+}
+
 void OdooAuthorizer::left(const Admission& admission) {
     const auto it = states_.find(&admission);
     if (it == states_.end())

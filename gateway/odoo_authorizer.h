@@ -22,6 +22,7 @@ public:
     void joined(const Admission& admission, Client& client) override;
     void told(const Admission& admission, const UpdatePresence& presence) override;
     void left(const Admission& admission) override;
+    void parted(const Admission& admission) override;
     void tick() override;
 
 private:

@@ -67,8 +67,9 @@ struct OdooDesk::Peek {
         OnDecision decide;
     };
     std::vector<Asker> askers;
-    int64_t asked_us = 0;   // when it was sent last
-    int64_t give_up_us = 0; // a later subscribe is tried again until then
+    bool may_be_kept = true; // its answer, for who comes back
+    int64_t asked_us = 0;    // when it was sent last
+    int64_t give_up_us = 0;  // a later subscribe is tried again until then
     int64_t again_us = 0;
 };
 
@@ -216,7 +217,8 @@ void OdooDesk::take(const PeekPtr& peek, const HttpAnswer& answer) {
     else if (look_for_rotation(subject, answer))
         return decide(peek, session_renewed());
     if (const auto* grant = std::get_if<Grant>(&result)) {
-        cache_.put(subject.key, subject.client, *grant, peek->asked_us, now);
+        if (peek->may_be_kept)
+            cache_.put(subject.key, subject.client, *grant, peek->asked_us, now);
         if (database_of_host_.size() < MAX_HOSTS)
             database_of_host_[subject.host] = grant->database;
         return granted(peek, *grant, peek->asked_us, now + us(options_.recheck_interval));
@@ -278,6 +280,22 @@ void OdooDesk::leave(std::shared_ptr<OdooLink> link) {
     loop_.post([this, link = std::move(link)] {
         if (const auto subject = roster_.remove(link))
             presence_.left(*subject, now_us());
+    });
+}
+
+void OdooDesk::part(std::shared_ptr<const Requester> who) {
+    loop_.post([this, who = std::move(who)] {
+        const OdooRoster::Subject subject = subject_of(who, {});
+        if (subject.identity.is_public && subject.identity.guest_channel.empty())
+            return; // what a crowd shares does not change by what one of them does
+        cache_.forget_client(subject.client, now_us());
+        std::erase_if(first_peeks_, [&subject](const auto& each) {
+            const PeekPtr sent = each.second.lock();
+            if (!sent || sent->subject.client != subject.client)
+                return false;
+            sent->may_be_kept = false;
+            return true;
+        });
     });
 }
 

@@ -59,6 +59,8 @@ public:
     // A page has come, and says which version its script has.
     void join(std::shared_ptr<OdooLink> link, std::shared_ptr<const Requester> who);
     void leave(std::shared_ptr<OdooLink> link);
+    // It has ended its connection by itself. When it comes back, it expects to see what has changed since.
+    void part(std::shared_ptr<const Requester> who);
     void reconfigure(const Options& options);
     // The newest id of a database: Odoo is not to look for older notifications.
     void forget_newest(const std::string& database);

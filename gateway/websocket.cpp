@@ -92,9 +92,12 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
         (*self)->on_writable_callback();
         return 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        if (!(*self)->close_code_ && length >= 2)
-            (*self)->close_code_ =
-                static_cast<const uint8_t*>(in)[0] << 8 | static_cast<const uint8_t*>(in)[1];
+        if (!(*self)->close_code_) {
+            (*self)->parted();
+            if (length >= 2)
+                (*self)->close_code_ =
+                    static_cast<const uint8_t*>(in)[0] << 8 | static_cast<const uint8_t*>(in)[1];
+        }
         // libwebsockets answers it, unless it is the answer to our own.
         return (*self)->closing_us_ ? END_CONNECTION : 0;
     case LWS_CALLBACK_CLOSED:

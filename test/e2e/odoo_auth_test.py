@@ -299,14 +299,50 @@ async def test_who_comes_back_within_the_ttl_costs_odoo_nothing(odoo, mydb, gate
             await anna.subscribed()
             send(database, "a", payload=n)
             await anna.wait_payload(n)
+            anna.drop()
     assert odoo.log.count("peek") == 1
+
+
+@pytest.mark.parametrize("odoo", ["17.0", "19.0"], indirect=True)
+async def test_a_page_that_is_loaded_anew_has_the_channels_of_now(odoo, mydb, gateway, database):
+    """17.0 loads its page anew when the user has joined a channel elsewhere."""
+    user = mydb.add_user("anna")
+    session = odoo.login(user)
+    before = client(gateway, session, ["a"]).start()
+    await asked(odoo, 1, status=200)
+    await before.settle()
+    channel = mydb.add_channel(user)
+    await before.stop(1001)
+    async with client(gateway, session, ["a"]) as after:
+        await asked(odoo, 2, status=200)
+        await after.settle()
+        send(database, "discuss.channel", channel.id, payload="a member")
+        await after.wait_payload("a member")
+
+
+async def test_a_page_that_is_left_is_no_reason_to_ask_about_others(odoo, mydb, gateway, database):
+    anna, bert = odoo.login(mydb.add_user("anna")), odoo.login(mydb.add_user("bert"))
+    for session in (anna, bert):
+        page = client(gateway, session, ["a"]).start()
+        await asked(odoo, 1, session=session, status=200)
+        await page.settle()
+        page.drop()
+        await page.stop()
+    leaves = client(gateway, anna, ["a"]).start()
+    await leaves.subscribed()
+    await leaves.stop()
+    async with client(gateway, bert, ["a"]) as stays:
+        send(database, "a", payload=1)
+        await stays.wait_payload(1)
+        assert odoo.log.count("peek", session=bert) == 1
 
 
 async def test_after_the_ttl_odoo_is_asked_again(odoo, mydb, start):
     gateway = start(grant_ttl=0.2)
     session = odoo.login(mydb.add_user("anna"))
-    async with client(gateway, session, ["a"]):
+    async with client(gateway, session, ["a"]) as anna:
         await asked(odoo, 1, status=200)
+        anna.drop()
     await asyncio.sleep(0.3)  # there is nothing to await: time itself passes
     async with client(gateway, session, ["a"]):
         await asked(odoo, 2, status=200)

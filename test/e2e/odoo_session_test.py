@@ -82,8 +82,10 @@ async def test_a_session_that_receives_nothing_is_not_asked_about(odoo, mydb, st
 async def test_who_was_let_in_by_the_cache_is_checked_first(odoo, mydb, start, database):
     gateway = start(recheck_interval=1000)
     session = odoo.login(mydb.add_user("anna"))
-    async with client(gateway, session, ["a"]):
+    async with client(gateway, session, ["a"]) as anna:
         await asked(odoo, 1, status=200)
+        await anna.settle()
+        anna.drop()
     odoo.logout(session)
     async with client(gateway, session, ["a"], reconnect=False) as anna:
         await anna.subscribed()
