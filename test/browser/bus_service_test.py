@@ -1,13 +1,15 @@
 """bus_service.js in tabs of a real browser, through the shipped nginx site."""
 import json
+import re
+import socket
 import threading
-import time
 
 import pytest
 
 from chromium import HERE, Browser
 from harness.nginx import Nginx
 from harness.tokens import Secret, claims
+from harness.wait import until
 
 RECEIVED = "received.map((n) => n.payload)"
 
@@ -134,6 +136,123 @@ def test_offline(browser, nginx, database):
     database.sendone("a", payload=2)
     browser.order("offline", False)
     wait_received(browser, [1, 2])
+
+
+def test_an_offline_minute(browser, make_gateway, database, tmp_path):
+    """Longer than the gateway's history: the rows come from the table. The page's minute is a fast one."""
+    gateway = make_gateway(database, state_dir=tmp_path, history_seconds=1, metrics_listen=f"unix:{tmp_path}/metrics").start()
+    with Nginx(gateway.port, files=[HERE / "site"]) as nginx:
+        browser.tab("timed")
+        browser.goto(nginx.url("/bus.html"))
+        browser.wait("window.ready")
+        browser.order("stop clock")
+        subscribed = "subscribed = false; start(['a'], {worker: false}).then(() => (subscribed = true)); 0"
+        browser.evaluate(subscribed)
+        run_until(browser, "subscribed")
+        database.sendone("a", payload=0)
+        browser.evaluate("new Promise((heard) => bus.addEventListener('notification', () => heard(true), {once: true}))"
+                         if not browser.evaluate("received.length") else "0")
+        browser.order("offline", True)
+        run_until(browser, "bus.state === 'offline'")
+        until(lambda: gateway.established() == 0, lambda: "the connection is still there")
+        begin = browser.evaluate("Date.now()")
+        for n in range(1, 61):
+            browser.order("go on", 1000)
+            database.sendone("a", payload=n)
+        assert browser.evaluate("Date.now()") - begin >= 60_000
+        assert browser.evaluate("bus.state") == "offline" and gateway.established() == 0
+        until(lambda: kept_notifications(gateway) < 60, lambda: "the history is still there")
+        browser.order("offline", False)
+        run_until(browser, "received.length >= 61")
+        assert browser.evaluate(RECEIVED) == list(range(61))
+        names = browser.evaluate("events.map(([name]) => name)")
+        assert names.count("disconnect") == 1 and names.count("reconnect") == 1 and "outdated" not in names
+        browser.order("close", "timed")
+
+
+def run_until(browser, condition):
+    """The page's time goes on until the condition is true there."""
+    def look():
+        browser.order("go on", 100)
+        return browser.evaluate(condition)
+    until(look, lambda: f"{condition} never became true; state {browser.evaluate('bus.state')}")
+
+
+def kept_notifications(gateway):
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(gateway.options["metrics_listen"].removeprefix("unix:"))
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        text = b"".join(iter(lambda: connection.recv(65536), b"")).decode()
+    return float(re.search(r"^odoo_bus_history_notifications\{.*\} (.*)$", text, re.M).group(1))
+
+
+@pytest.mark.parametrize("worker", [True, False])
+def test_a_page_that_sleeps_in_the_cache_of_its_browser(browser, nginx, gateway, database, worker):
+    """pagehide and pageshow with `persisted`: it lets go of its connection, and catches up when it is shown again."""
+    open_page(browser, nginx, worker=worker)
+    database.sendone("a", payload=1)
+    wait_received(browser, [1])
+    browser.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    until(lambda: gateway.established() == 0, lambda: "the connection of a page that sleeps is still there")
+    for n in range(2, 30):
+        database.sendone("a", payload=n)
+    assert browser.evaluate(RECEIVED) == [1]
+    browser.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    wait_received(browser, list(range(1, 30)))
+    database.sendone("a", payload=30)
+    wait_received(browser, list(range(1, 31)))
+
+
+@pytest.mark.parametrize("worker", [True, False])
+def test_back_to_a_page(browser, nginx, gateway, database, worker):
+    """By the browser's own back: the page as it slept, or loaded anew, as the browser likes."""
+    open_page(browser, nginx, worker=worker)
+    browser.evaluate("sleeps = true; addEventListener('pageshow', ({ persisted }) => (woken = persisted)); 0")
+    database.sendone("a", payload=1)
+    wait_received(browser, [1])
+    browser.goto(nginx.url("/"))
+    until(lambda: gateway.established() == 0, lambda: "the connection of the page is still there")
+    database.sendone("a", payload=2)
+    browser.order("back")
+    browser.wait("window.ready")
+    slept = browser.evaluate("window.sleeps === true")
+    if not slept:
+        browser.evaluate("start(['a'], {worker: %s})" % json.dumps(worker))
+    database.sendone("a", payload=3)
+    wait_received(browser, [1, 2, 3] if slept else [2, 3])
+
+
+@pytest.mark.parametrize("transport", ["websocket", "events"])
+def test_a_page_is_closed_in_the_middle_of_a_message(browser, nginx, database, transport):
+    """Large ones, so that one is always on its way. The page that follows in the tab goes on where this one was."""
+    stop = threading.Event()
+    sent = []
+
+    def send():
+        while not stop.is_set():
+            database.sendone("a", payload=[len(sent), "x" * 100_000])
+            sent.append(len(sent))
+            stop.wait(0.1)
+    thread = threading.Thread(target=send)
+    keep = """addEventListener('pagehide', () => (sessionStorage.heard = JSON.stringify(
+        JSON.parse(sessionStorage.heard ?? '[]').concat(received.map((n) => n.payload[0]))))); 0"""
+    options = {"transports": [transport], "worker": False}
+    open_page(browser, nginx, tab="closed", **options)
+    browser.evaluate(keep)
+    thread.start()
+    try:
+        for _ in range(3):
+            browser.wait("received.length >= 4")
+            open_page(browser, nginx, tab="closed", **options)
+            browser.evaluate(keep)
+        browser.wait("received.length >= 4")
+    finally:
+        stop.set()
+        thread.join()
+    heard = "JSON.parse(sessionStorage.heard).concat(received.map((n) => n.payload[0]))"
+    browser.wait(f"{heard}.length >= {len(sent)}")
+    assert browser.evaluate(heard) == sent
+    browser.order("close", "closed")
 
 
 def test_a_gateway_that_is_killed(browser, nginx, gateway, database):

@@ -9,6 +9,8 @@ async function main() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
     // Chromium's sandbox does not work for root.
+    // Pages may go to sleep when one goes back and forth, as they do for people.
+    ignoreDefaultArgs: ["--disable-back-forward-cache"],
     args: process.getuid() === 0 ? ["--no-sandbox"] : [],
   });
   const context = await browser.newContext();
@@ -48,6 +50,10 @@ async function main() {
       page = pages.get("main");
       return true;
     },
+    back: () => page.goBack().then(() => true),
+    // The page's time is ours from here on, and goes on when it is told to.
+    "stop clock": () => page.clock.install().then(() => page.clock.pauseAt(Date.now() + 1000)).then(() => true),
+    "go on": (milliseconds) => page.clock.runFor(milliseconds).then(() => true),
     reload: () => page.reload().then(() => true),
     offline: (offline) => context.setOffline(offline).then(() => true),
     lifecycle: setLifecycle,
