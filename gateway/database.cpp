@@ -266,7 +266,7 @@ void Database::saw(const PgResult& result) {
     std::vector<Id> ids;
     for (int row = 0; row < result.rows(); ++row) {
         Row found = row_at(result, row);
-        if (result.boolean(row, 4)) { // above the sequence's last value: somebody chose it
+        if (result.boolean(row, 5)) { // above the sequence's last value: somebody chose it
             found.ahead = true;
         } else {
             ids.push_back(found.id);

@@ -159,7 +159,7 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
         rows.push_back(row_at(result, row));
         // Transactions begin in another order than they draw ids.
         const int64_t before = rows.size() > 1 ? rows[rows.size() - 2].dispatched_us : 0;
-        rows.back().dispatched_us = std::max(before, result.number(row, 4));
+        rows.back().dispatched_us = std::max(before, rows.back().written_us);
     }
     IdSet gaps;
     gaps.add({std::max<Id>(1, max_seen - ADOPTED_IDS + 1), max_seen});
@@ -201,7 +201,7 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
     // What the sequence gave out again may be open in a transaction: every id that is not there is a gap once
     // more, and so is one under which another row stands, so that it is dispatched in the order of all ids.
     const Id max_seen =
-        std::min(ledger_.max_seen(), result.number(0, 4)); // the first row: last_value, and no id
+        std::min(ledger_.max_seen(), result.number(0, 5)); // the first row: last_value, and no id
     IdSet gaps = ledger_.gaps();
     gaps.add({known.settled + 1, max_seen});
     IdSet present;

@@ -26,6 +26,11 @@ const metrics::Histogram read_to_socket("odoo_bus_read_to_socket_seconds",
                                         "frame; for a frame of several, of its oldest. "
                                         "Without what clients catch up on.",
                                         metrics::LATENCY_US);
+const metrics::Histogram
+    written_to_socket("odoo_bus_written_to_socket_seconds",
+                      "The same from the begin of the transaction that wrote the row, as its create_date "
+                      "says by the clock of the database server.",
+                      metrics::LATENCY_US);
 
 } // namespace
 
@@ -354,8 +359,12 @@ size_t FanOut::write(Subscriber& subscriber, std::span<const Position> positions
     subscriber.delivered_ = positions.back();
     subscriber.write(frame);
     subscriber.progress_us_ = now_us();
-    if (!subscriber.catching_up_)
-        read_to_socket.observe_us(subscriber.progress_us_ - at(positions.front()).dispatched_us);
+    if (!subscriber.catching_up_) {
+        const Notification& oldest = at(positions.front());
+        read_to_socket.observe_us(subscriber.progress_us_ - oldest.dispatched_us);
+        if (oldest.written_us)
+            written_to_socket.observe_us(std::max<int64_t>(subscriber.progress_us_ - oldest.written_us, 0));
+    }
     frames.add();
     deliveries.add(positions.size());
     return frame.size();

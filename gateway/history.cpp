@@ -36,7 +36,8 @@ BatchPtr History::append(std::vector<Row> rows) {
                           .dispatched_us = row.dispatched_us,
                           .ahead = row.ahead,
                           .channel = std::move(row.channel),
-                          .element = std::move(*element)});
+                          .element = std::move(*element),
+                          .written_us = row.written_us});
     }
     if (batch->empty())
         return nullptr;

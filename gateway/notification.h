@@ -21,6 +21,7 @@ struct Notification {
     bool ahead;            // its id stood above the sequence's last value: somebody chose it
     std::string channel;   // as stored in bus_bus.channel
     std::string element;   // {"id":10,"message":{...}}: one element of a frame's array
+    int64_t written_us = 0; // the begin of the transaction that wrote it; 0: not known
 
     // What it costs to keep, in bytes.
     size_t bytes() const { return sizeof *this + channel.size() + element.size(); }

@@ -11,7 +11,8 @@ Row row_at(const PgResult& result, int row) {
     return {.id = result.number(row, 0),
             .channel = std::string(channel),
             .message = std::string(message),
-            .fingerprint = fingerprint(message, fingerprint(channel, fingerprint(xmin)))};
+            .fingerprint = fingerprint(message, fingerprint(channel, fingerprint(xmin))),
+            .written_us = result.number(row, 4)};
 }
 
 } // namespace odoo_bus

@@ -14,11 +14,12 @@ struct Row {
     std::string channel;
     std::string message;
     uint64_t fingerprint; // of the transaction that wrote it, and of its content
+    int64_t written_us = 0; // its create_date, the begin of its transaction; 0: it has none
     int64_t dispatched_us = 0;
     bool ahead = false; // its id stands above the sequence's last value: somebody chose it
 };
 
-// Reads the columns id, channel, message, xmin.
+// Reads the columns id, channel, message, xmin, and create_date in microseconds.
 Row row_at(const PgResult& result, int row);
 
 } // namespace odoo_bus

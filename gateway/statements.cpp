@@ -67,7 +67,7 @@ ORDER BY id LIMIT 2 * {adopted_ids})";
 constexpr const char* RESTORE = "SELECT {columns} FROM {table} WHERE id = ANY ($1::int8[])";
 
 constexpr const char* COMPARE = R"(
-SELECT NULL, NULL, NULL, NULL, last_value FROM {sequence} UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, last_value FROM {sequence} UNION ALL
 (SELECT {columns}, NULL FROM {table} AS bus WHERE id > $1::int8 AND id <= $2::int8 ORDER BY bus.id))";
 
 std::string literal(const std::string& text) {
@@ -86,7 +86,8 @@ std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
             name,
             fmt::format(fmt::runtime(sql), fmt::arg("table", facts.table),
                         fmt::arg("quoted_table", literal(facts.table)), fmt::arg("sequence", facts.sequence),
-                        fmt::arg("columns", "id::int8, channel, message, xmin::text"),
+                        fmt::arg("columns", "id::int8, channel, message, xmin::text, "
+                                            "(extract(epoch FROM create_date) * 1000000)::int8"),
                         fmt::arg("database", facts.database_oid), fmt::arg("relation", facts.relation_oid),
                         fmt::arg("peer_lock", PEER_LOCK), fmt::arg("gateway_key", gateway_key),
                         fmt::arg("adopted_ids", bounds.adopted_ids),

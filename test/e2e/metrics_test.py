@@ -61,6 +61,8 @@ async def test_what_is_counted(make_gateway, database, metrics):
         assert values["odoo_bus_sent_bytes_total"] == 2 * len(f'[{{"id":{one.ids[0]},"message":{message}}}]')
         assert values["odoo_bus_read_to_socket_seconds_count"] == 2
         assert 0 < values["odoo_bus_read_to_socket_seconds_sum"] < 2 * DEADLINE
+        assert values["odoo_bus_written_to_socket_seconds_count"] == 2
+        assert values["odoo_bus_read_to_socket_seconds_sum"] <= values["odoo_bus_written_to_socket_seconds_sum"] < 2 * DEADLINE
         assert values["odoo_bus_client_messages_total"] == 2
     metrics.wait_for('odoo_bus_connections{transport="websocket"}', 0)
     metrics.wait_for("odoo_bus_subscriptions", 0)
