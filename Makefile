@@ -2,6 +2,7 @@
 # make gateway                            build/odoo-bus-gateway
 # make demo                               everything, live, on this machine
 # make test                               everything, tested
+# make test-matrix                        built and tested in other releases of Debian (needs root)
 # make test-odoo ODOO_HOME=/path/to/odoo   Odoo's own web client and routes, with an Odoo that you have
 # make bench                              the benchmarks
 
@@ -47,6 +48,9 @@ test:
 	deploy/install-dependencies
 	test/run
 
+test-matrix:
+	test/matrix/run
+
 test-odoo:
 	deploy/install-dependencies odoo
 	ODOO_HOME="$(ODOO_HOME)" test/odoo/run
@@ -55,4 +59,4 @@ bench:
 	deploy/install-dependencies bench
 	bench/run
 
-.PHONY: gateway demo test test-odoo bench
+.PHONY: gateway demo test test-matrix test-odoo bench

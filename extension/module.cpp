@@ -12,7 +12,7 @@ using namespace odoo_bus;
 
 extern "C" {
 
-PG_MODULE_MAGIC;
+ODOO_BUS_MODULE_MAGIC;
 
 PGDLLEXPORT void _PG_init();
 

@@ -11,13 +11,14 @@
 #include <cstring>
 #include <string_view>
 
+#include "format.h"
 #include <fcntl.h>
-#include <spdlog/fmt/fmt.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "ascii_json.h"
 #include "fingerprint.h"
+#include "format.h"
 #include "json.h"
 #include "json_slice.h"
 #include "log.h"

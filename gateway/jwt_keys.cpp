@@ -2,13 +2,10 @@
 #include "jwt_keys.h"
 
 #include <openssl/bio.h>
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
-#include <openssl/ec.h>
-#include <openssl/param_build.h>
 #include <openssl/pem.h>
 
 #include "json.h"
+#include "public_key.h"
 
 namespace odoo_bus {
 
@@ -18,26 +15,6 @@ constexpr size_t MAX_KEYS = 100;
 constexpr size_t LEAST_SECRET_BYTES = 32; // RFC 7518, section 3.2
 constexpr int LEAST_RSA_BITS = 2048;      // RFC 7518, section 3.3
 
-using Key = std::shared_ptr<EVP_PKEY>;
-template <class T, void (*release)(T*)>
-struct Release {
-    void operator()(T* object) const { release(object); }
-};
-using Number = std::unique_ptr<BIGNUM, Release<BIGNUM, BN_free>>;
-using Builder = std::unique_ptr<OSSL_PARAM_BLD, Release<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>>;
-using Parameters = std::unique_ptr<OSSL_PARAM, Release<OSSL_PARAM, OSSL_PARAM_free>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Release<EVP_PKEY_CTX, EVP_PKEY_CTX_free>>;
-
-Key from_parameters(const char* type, OSSL_PARAM_BLD* builder) {
-    const Parameters parameters(OSSL_PARAM_BLD_to_param(builder));
-    const KeyContext context(EVP_PKEY_CTX_new_from_name(nullptr, type, nullptr));
-    EVP_PKEY* key = nullptr;
-    if (!parameters || !context || EVP_PKEY_fromdata_init(context.get()) != 1 ||
-        EVP_PKEY_fromdata(context.get(), &key, EVP_PKEY_PUBLIC_KEY, parameters.get()) != 1)
-        return nullptr;
-    return {key, EVP_PKEY_free};
-}
-
 // The bytes of a member in base64url; empty when it is missing or is none.
 std::string bytes_of(const json_t* jwk, const char* name) {
     const json_t* member = json_object_get(jwk, name);
@@ -46,53 +23,28 @@ std::string bytes_of(const json_t* jwk, const char* name) {
     return decode_base64url({json_string_value(member), json_string_length(member)}).value_or("");
 }
 
-Key rsa_key(const json_t* jwk) {
-    const std::string modulus = bytes_of(jwk, "n"), exponent = bytes_of(jwk, "e");
-    const auto number = [](const std::string& bytes) {
-        return Number(BN_bin2bn(reinterpret_cast<const unsigned char*>(bytes.data()),
-                                static_cast<int>(bytes.size()), nullptr));
-    };
-    const Number n = number(modulus), e = number(exponent);
-    const Builder builder(OSSL_PARAM_BLD_new());
-    if (modulus.empty() || exponent.empty() || !n || !e || !builder ||
-        !OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_N, n.get()) ||
-        !OSSL_PARAM_BLD_push_BN(builder.get(), OSSL_PKEY_PARAM_RSA_E, e.get()))
-        return nullptr;
-    return from_parameters("RSA", builder.get());
+PublicKey rsa_key(const json_t* jwk) {
+    return rsa_public_key(bytes_of(jwk, "n"), bytes_of(jwk, "e"));
 }
 
-Key ec_key(const json_t* jwk) {
-    const std::string x = bytes_of(jwk, "x"), y = bytes_of(jwk, "y");
+PublicKey ec_key(const json_t* jwk) {
     const json_t* curve = json_object_get(jwk, "crv");
-    if (!json_is_string(curve) || std::string_view(json_string_value(curve)) != "P-256" || x.size() != 32 ||
-        y.size() != 32)
+    if (!json_is_string(curve) || std::string_view(json_string_value(curve)) != "P-256")
         return nullptr;
-    const std::string point = "\x04" + x + y; // uncompressed
-    const Builder builder(OSSL_PARAM_BLD_new());
-    if (!builder ||
-        !OSSL_PARAM_BLD_push_utf8_string(builder.get(), OSSL_PKEY_PARAM_GROUP_NAME, "prime256v1", 0) ||
-        !OSSL_PARAM_BLD_push_octet_string(builder.get(), OSSL_PKEY_PARAM_PUB_KEY, point.data(), point.size()))
-        return nullptr;
-    return from_parameters("EC", builder.get());
+    return p256_public_key(bytes_of(jwk, "x"), bytes_of(jwk, "y"));
 }
 
 // Adds the key under its only algorithm; false when there is none for it.
-bool add(JwtKeys& keys, Key key, std::string id) {
+bool add(JwtKeys& keys, PublicKey key, std::string id) {
     if (!key)
         return false;
-    if (EVP_PKEY_is_a(key.get(), "RSA") && EVP_PKEY_get_bits(key.get()) >= LEAST_RSA_BITS) {
+    if (rsa_bits(key.get()) >= LEAST_RSA_BITS)
         keys.push_back({JwtAlgorithm::rs256, std::move(id), {}, std::move(key)});
-        return true;
-    }
-    char group[32] = {};
-    size_t length = 0;
-    if (EVP_PKEY_is_a(key.get(), "EC") &&
-        EVP_PKEY_get_group_name(key.get(), group, sizeof group, &length) == 1 &&
-        std::string_view(group) == "prime256v1") {
+    else if (is_p256(key.get()))
         keys.push_back({JwtAlgorithm::es256, std::move(id), {}, std::move(key)});
-        return true;
-    }
-    return false;
+    else
+        return false;
+    return true;
 }
 
 std::string member(const json_t* jwk, const char* name) {
@@ -136,8 +88,8 @@ std::variant<JwtKeys, std::string> from_set(std::string_view text) {
 std::variant<JwtKeys, std::string> from_pem(std::string_view text) {
     if (text.find("PRIVATE KEY") != text.npos)
         return "it holds a private key, which only who makes the tokens may have: give the public key";
-    const std::unique_ptr<BIO, Release<BIO, BIO_free_all>> file(
-        BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+    const std::unique_ptr<BIO, void (*)(BIO*)> file(
+        BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free_all);
     JwtKeys keys;
     while (EVP_PKEY* key = PEM_read_bio_PUBKEY(file.get(), nullptr, nullptr, nullptr))
         if (keys.size() >= MAX_KEYS || !add(keys, {key, EVP_PKEY_free}, ""))

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include <spdlog/fmt/fmt.h>
+#include "format.h"
 
 namespace odoo_bus::log {
 
@@ -32,28 +32,28 @@ void write(Level level, std::string_view message);
 std::string printable(std::string_view bytes);
 
 template <class... Args>
-void log(Level level, fmt::format_string<Args...> format, Args&&... args) {
+void log(Level level, FormatString<Args...> format, Args&&... args) {
     if (enabled(level))
         write(level, fmt::format(format, std::forward<Args>(args)...));
 }
 
 template <class... Args>
-void debug(fmt::format_string<Args...> format, Args&&... args) {
+void debug(FormatString<Args...> format, Args&&... args) {
     log(Level::debug, format, std::forward<Args>(args)...);
 }
 
 template <class... Args>
-void info(fmt::format_string<Args...> format, Args&&... args) {
+void info(FormatString<Args...> format, Args&&... args) {
     log(Level::info, format, std::forward<Args>(args)...);
 }
 
 template <class... Args>
-void warning(fmt::format_string<Args...> format, Args&&... args) {
+void warning(FormatString<Args...> format, Args&&... args) {
     log(Level::warning, format, std::forward<Args>(args)...);
 }
 
 template <class... Args>
-void error(fmt::format_string<Args...> format, Args&&... args) {
+void error(FormatString<Args...> format, Args&&... args) {
     log(Level::error, format, std::forward<Args>(args)...);
 }
 
@@ -72,7 +72,7 @@ public:
     Limited& operator=(const Limited&) = delete;
 
     template <class... Args>
-    void write(Level level, fmt::format_string<Args...> format, Args&&... args) {
+    void write(Level level, FormatString<Args...> format, Args&&... args) {
         if (enabled(level) && admit(level, Clock::now()))
             log::write(level, fmt::format(format, std::forward<Args>(args)...));
     }

@@ -8,8 +8,10 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <locale>
 #include <memory>
 #include <optional>
+#include <sstream>
 
 #include <libpq-fe.h>
 #include <spdlog/fmt/fmt.h>
@@ -35,6 +37,21 @@ std::optional<Number> parse_number(std::string_view text) {
         return std::nullopt;
     return number;
 }
+
+#ifndef __cpp_lib_to_chars
+// The standard library of GCC 10 reads integers alone.
+template <>
+std::optional<double> parse_number<double>(std::string_view text) {
+    if (text.find_first_not_of("0123456789.eE-") != text.npos)
+        return std::nullopt;
+    std::istringstream stream{std::string(text)};
+    stream.imbue(std::locale::classic());
+    double number = 0;
+    if (!(stream >> number) || stream.peek() != std::istringstream::traits_type::eof())
+        return std::nullopt;
+    return number;
+}
+#endif
 
 std::optional<uint64_t> parse_bytes(std::string_view text) {
     uint64_t unit = 1;

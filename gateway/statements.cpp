@@ -1,7 +1,7 @@
 // The statements by which a gateway follows one bus_bus.
 #include "statements.h"
 
-#include <spdlog/fmt/fmt.h>
+#include "format.h"
 
 namespace odoo_bus {
 
@@ -84,7 +84,7 @@ std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
     const auto make = [&](const char* name, const char* sql) {
         return Statement{
             name,
-            fmt::format(fmt::runtime(sql), fmt::arg("table", facts.table),
+            fmt::format(runtime_format(sql), fmt::arg("table", facts.table),
                         fmt::arg("quoted_table", literal(facts.table)), fmt::arg("sequence", facts.sequence),
                         fmt::arg("columns", "id::int8, channel, message, xmin::text, "
                                             "(extract(epoch FROM create_date) * 1000000)::int8"),

@@ -25,6 +25,7 @@ SELECT p.oid::regprocedure, prosecdef, provolatile, proparallel, proisstrict
 SELECT pg_describe_object(classid, objid, 0) FROM pg_depend AS d
     WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
         AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'odoo_bus')
+        AND classid <> 'pg_type'::regclass -- the row types of views, members since 17
         AND obj_description(objid, classid::regclass::name) IS NULL;
 
 -- The owner of a database may install it.

@@ -11,6 +11,7 @@ import time
 import websockets
 
 from .gateway import DEADLINE
+from .websocket import connect, refused_with
 
 
 class BusClient:
@@ -163,13 +164,11 @@ class BusClient:
             headers = dict(self.headers)
             protocols = headers.pop("Sec-WebSocket-Protocol", None)  # the library offers and checks them itself
             subprotocols = protocols.split(", ") if protocols else None
-            self.socket = await websockets.connect(
-                self.url, extra_headers=headers, subprotocols=subprotocols, origin=self.origin, compression=None, max_size=None,
-                ping_interval=None, open_timeout=DEADLINE, close_timeout=DEADLINE)
-        except websockets.InvalidStatusCode as error:
-            self.refusals.append(error.status_code)
-            return 1006
-        except (OSError, asyncio.TimeoutError, websockets.InvalidHandshake, websockets.ConnectionClosed, EOFError):
+            self.socket = await connect(self.url, headers, DEADLINE, subprotocols=subprotocols, origin=self.origin,
+                                        compression=None, max_size=None, ping_interval=None)
+        except (OSError, asyncio.TimeoutError, websockets.InvalidHandshake, websockets.ConnectionClosed, EOFError) as error:
+            if status := refused_with(error):
+                self.refusals.append(status)
             return 1006
         self.connections += 1
         self._keep_cookies(self.socket.response_headers.get_all("Set-Cookie"))
