@@ -1,7 +1,8 @@
 // pg_compat.h: the differences between PostgreSQL 13 and 18, all in one place. Included by pg.h only.
 #pragma once
 
-// Since 18 pg_get_loaded_modules() tells the version; PG_MODULE_MAGIC alone leaves it out, of which C++ compilers warn.
+// Since 18 pg_get_loaded_modules() tells the version; PG_MODULE_MAGIC alone leaves it out, of which C++
+// compilers warn.
 #ifdef PG_MODULE_MAGIC_EXT
 #define ODOO_BUS_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "odoo_bus", .version = ODOO_BUS_VERSION)
 #else
