@@ -2,7 +2,7 @@
 // each with a snapshot that is younger than the lock.
 #include "presence_statements.h"
 
-#include <spdlog/fmt/fmt.h>
+#include "format.h"
 
 namespace odoo_bus {
 
@@ -78,10 +78,10 @@ constexpr const char* KEEP_QUIET = "SELECT count(*) AS sent FROM news";
 
 std::vector<Statement> presence_statements(const std::string& schema, bool notify) {
     const std::string tell =
-        fmt::format(fmt::runtime(notify ? SEND : KEEP_QUIET), fmt::arg("schema", schema));
+        fmt::format(runtime_format(notify ? SEND : KEEP_QUIET), fmt::arg("schema", schema));
     const auto make = [&](const char* name, const char* sql) {
-        return Statement{name,
-                         fmt::format(fmt::runtime(sql), fmt::arg("schema", schema), fmt::arg("tell", tell))};
+        return Statement{
+            name, fmt::format(runtime_format(sql), fmt::arg("schema", schema), fmt::arg("tell", tell))};
     };
     return {make("beat", BEAT),     make("enlist", ENLIST), make("own", OWN),
             make("change", CHANGE), make("expire", EXPIRE), make("clean", CLEAN)};
