@@ -467,6 +467,8 @@ def test_binary_frames_say_nothing(raw):
 async def test_a_subscription_is_confirmed_to_those_who_ask(gateway, database):
     database.sendone("a", payload="before")
     first = database.value("SELECT max(id) FROM bus_bus")
+    async with BusClient(gateway.url, ["a"]) as earlier:
+        await earlier.wait_payload("before")  # the gateway has read it
     async with BusClient(gateway.url, ["a"], extensions={"confirm": 7, "name_channels": True}) as client:
         await client.until(lambda: client.internal, "a confirmation")
         assert client.internal == [{"type": "bus/subscribed", "internal": True, "payload": {"confirm": 7, "last": first}}]
