@@ -30,7 +30,7 @@ uint64_t take_number(std::string_view& text, char mark) {
     const auto [stop, error] = std::from_chars(text.data() + 1, end, number);
     if (error != std::errc() || number == 0)
         return 0;
-    text = {stop, end};
+    text.remove_prefix(static_cast<size_t>(stop - text.data()));
     return number;
 }
 
@@ -43,7 +43,7 @@ Provenance provenance_of(std::string_view cookie, std::string_view id) {
         std::string_view rest = cookie.substr(id.size());
         const uint64_t mover = take_number(rest, '.'), process = take_number(rest, '@'),
                        position = process ? take_number(rest, '.') : 0;
-        if (rest.empty())
+        if (rest.empty() && (process == 0) == (position == 0))
             return {.named = true, .mover = mover, .position = process == this_process() ? position : 0};
     }
     return {.named = false, .mover = draw_number()};

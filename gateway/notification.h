@@ -16,11 +16,11 @@ using Position = uint64_t;
 struct Notification {
     Id id;
     Position position;
-    uint64_t fingerprint;  // of the row: tells whether another row stands under the same id
-    int64_t dispatched_us; // when it was dispatched, microseconds since 1970
-    bool ahead;            // its id stood above the sequence's last value: somebody chose it
-    std::string channel;   // as stored in bus_bus.channel
-    std::string element;   // {"id":10,"message":{...}}: one element of a frame's array
+    uint64_t fingerprint;   // of the row: tells whether another row stands under the same id
+    int64_t dispatched_us;  // when it was dispatched, microseconds since 1970
+    bool ahead;             // its id stood above the sequence's last value: somebody chose it
+    std::string channel;    // as stored in bus_bus.channel
+    std::string element;    // {"id":10,"message":{...}}: one element of a frame's array
     int64_t written_us = 0; // the begin of the transaction that wrote it; 0: not known
 
     // What it costs to keep, in bytes.

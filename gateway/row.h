@@ -13,7 +13,7 @@ struct Row {
     Id id;
     std::string channel;
     std::string message;
-    uint64_t fingerprint; // of the transaction that wrote it, and of its content
+    uint64_t fingerprint;   // of the transaction that wrote it, and of its content
     int64_t written_us = 0; // its create_date, the begin of its transaction; 0: it has none
     int64_t dispatched_us = 0;
     bool ahead = false; // its id stands above the sequence's last value: somebody chose it

@@ -1,7 +1,7 @@
 // Whatever a client sends as a token, and whatever stands in the file with the keys: no harm, and no token
 // without the key's signature is believed.
 //
-// Sources: gateway/jwt.cpp gateway/jwt_keys.cpp gateway/json.cpp
+// Sources: gateway/jwt.cpp gateway/jwt_keys.cpp gateway/public_key.cpp gateway/json.cpp
 #include "jwt.h"
 
 #include <cassert>
