@@ -5,12 +5,21 @@ const { chromium } = require("playwright-core");
 
 const DEADLINE = 30_000;
 
+// What a promise of the page comes to, if it does.
+function inTime(promise, what) {
+  let timer;
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not settled after ${DEADLINE} ms: ${what}`)), DEADLINE);
+  });
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
 async function main() {
   const browser = await chromium.launch({
     executablePath: process.env.CHROMIUM || "/usr/bin/chromium",
-    // Chromium's sandbox does not work for root.
-    // Pages may go to sleep when one goes back and forth, as they do for people.
+    // Pages may be cached when one goes back and forth, as they are for people.
     ignoreDefaultArgs: ["--disable-back-forward-cache"],
+    // Chromium's sandbox does not work for root.
     args: process.getuid() === 0 ? ["--no-sandbox"] : [],
   });
   const context = await browser.newContext();
@@ -51,13 +60,13 @@ async function main() {
       return true;
     },
     back: () => page.goBack().then(() => true),
-    // The page's time is ours from here on, and goes on when it is told to.
+    // The time of all pages of this browser is ours from here on, and goes on when it is told to.
     "stop clock": () => page.clock.install().then(() => page.clock.pauseAt(Date.now() + 1000)).then(() => true),
     "go on": (milliseconds) => page.clock.runFor(milliseconds).then(() => true),
     reload: () => page.reload().then(() => true),
     offline: (offline) => context.setOffline(offline).then(() => true),
     lifecycle: setLifecycle,
-    evaluate: (expression) => page.evaluate(expression),
+    evaluate: (expression) => inTime(page.evaluate(expression), expression),
     wait: (expression) => page.waitForFunction(expression, null, { timeout: DEADLINE }).then(() => true),
     viewport: ([width, height]) => page.setViewportSize({ width, height }).then(() => true),
     dark: (dark) => page.emulateMedia({ colorScheme: dark ? "dark" : "light" }).then(() => true),
