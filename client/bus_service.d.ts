@@ -51,7 +51,10 @@ export interface BusServiceEventMap {
   /** Tries again in `delay` milliseconds. */
   reconnecting: CustomEvent<{ delay: number; code: number; reason: string }>;
   connecting: CustomEvent<{ transport: TransportName }>;
-  /** Notifications were missed for good, or the page is of another version: load its data anew. */
+  /**
+   * Notifications were missed for good (or what this tab missed cannot be asked for), or the page is of another version:
+   * load its data anew.
+   */
   outdated: CustomEvent<{ reason: string }>;
   /** The session or the token is not valid any more. */
   expired: CustomEvent<{ code: number; reason: string }>;

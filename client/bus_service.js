@@ -742,20 +742,26 @@ export class Connection {
   }
 }
 
-// One POST of a tab that comes back from a position of its own: null when nobody answers, false when nobody ever will.
+// One POST of a tab that comes back from a position of its own: null when nobody answers, or not this token, and it can
+// be asked again; false when that is of no use.
 async function pollOnce(environment, base, token, params) {
   const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  const abort = new AbortController();
+  const cancel = later(environment, POLL_WITHIN, () => abort.abort());
   try {
     const answer = await environment.fetch(new URL("longpolling/poll", base), {
-      method: "POST", headers, cache: "no-store", credentials: token ? "same-origin" : "include",
+      method: "POST", headers, cache: "no-store", credentials: token ? "same-origin" : "include", signal: abort.signal,
       body: JSON.stringify({ jsonrpc: "2.0", method: "call", id: 1, params }),
     });
-    if (answer.status === 404 || answer.status === 405) {
-      return false;
+    if (answer.status !== 200) {
+      return answer.status === 401 || answer.status === 429 || answer.status >= 500 ? null : false;
     }
-    return answer.status === 200 ? ((await answer.json()).result ?? null) : null;
+    const { result, error } = await answer.json();
+    return error?.code === 100 ? null : Array.isArray(result) && result;
   } catch {
     return null;
+  } finally {
+    cancel();
   }
 }
 
@@ -764,6 +770,7 @@ async function pollOnce(environment, base, token, params) {
 // ---------------------------------------------------------------------------------------------------------------------
 
 const MAX_HELD = 10_000;
+const MAX_UNANSWERED = 10; // polls of a tab that catches up: two minutes of back-off, while the connection is there
 const SEEN_FOR = 60_000;
 const POSITION_EVERY = 1_000;
 
@@ -929,6 +936,11 @@ export class Hub {
     if (tab.held) {
       tab.held.push([notifications, last]);
       tab.heldCount += notifications.length;
+      if (tab.heldCount > MAX_HELD) {
+        tab.held = [];
+        tab.heldCount = 0;
+        tab.overflowed = true;
+      }
       return;
     }
     const fresh = tab.seen ? notifications.filter(({ id }) => !tab.seen.has(id)) : notifications;
@@ -982,27 +994,29 @@ export class Hub {
     tab.held = [];
     tab.heldCount = 0;
     tab.seen = new Set();
-    for (let delay = BACK_OFF.first, arrived = false; !arrived && mine(); ) {
+    for (let delay = BACK_OFF.first, unanswered = 0, arrived = false; !arrived; ) {
       const token = await this.token().catch(() => null);
-      const params = { channels, last: tab.last, check_outdated: true, name_channels: true, confirm: 1 };
-      const elements = mine() ? await pollOnce(this.environment, this.connection.settings.base, token, params) : null;
       if (!mine()) {
         return;
       }
-      if (elements === false) {
-        break; // a server without long polling: the tab goes on from now
+      tab.overflowed = false; // what is dropped from now on has to be asked for once more
+      const params = { channels, last: tab.last, check_outdated: true, name_channels: true, confirm: 1 };
+      const elements = await pollOnce(this.environment, this.connection.settings.base, token, params);
+      if (!mine()) {
+        return;
+      }
+      // A server that is away for everybody is waited for.
+      unanswered = elements || this.connection.state !== "connected" ? 0 : unanswered + 1;
+      if (elements === false || unanswered === MAX_UNANSWERED) {
+        this.tellOutdated(tab); // it goes on from now
+        break;
       }
       if (!elements) {
         await new Promise((resolve) => later(this.environment, delay + this.environment.random() * BACK_OFF.jitter, resolve));
         delay = Math.min(delay * BACK_OFF.factor, BACK_OFF.most);
         continue;
       }
-      arrived = this.giveMissed(tab, elements);
-      if (tab.heldCount > MAX_HELD) {
-        tab.held = [];
-        tab.heldCount = 0;
-        arrived = false;
-      }
+      arrived = this.giveMissed(tab, elements) && !tab.overflowed;
     }
     const held = tab.held;
     tab.held = null;
@@ -1025,7 +1039,7 @@ export class Hub {
         arrived = true;
         tab.last = payload.last || tab.last;
       } else {
-        tab.port.postMessage({ type: "event", name: "outdated", detail: { reason: "notifications were missed" }, ...this.status() });
+        this.tellOutdated(tab);
         tab.last = type === "bus/last_id_reset" ? payload : tab.last;
       }
     }
@@ -1033,6 +1047,10 @@ export class Hub {
       this.post(tab, notifications, notifications.at(-1).id);
     }
     return arrived;
+  }
+
+  tellOutdated(tab) {
+    tab.port.postMessage({ type: "event", name: "outdated", detail: { reason: "notifications were missed" }, ...this.status() });
   }
 
   status() {

@@ -395,6 +395,102 @@ test("a tab that reads nothing is not waited for, and catches up", async () => {
   assert.equal(frozen.ids().length, 258);
 });
 
+// A second tab, which comes back from position 1 to a connection that is at 3.
+async function returning() {
+  const network = new FakeNetwork();
+  const hub = new Hub(network.environment);
+  tab(hub, ["a"]);
+  await network.pass();
+  network.socket.accept();
+  const { socket } = network;
+  const send = socket.send.bind(socket);
+  socket.send = (data) => {
+    send(data);
+    if (socket.sent.at(-1).event_name === "bus/ping") {
+      queueMicrotask(() => socket.frame({ type: "bus/pong", internal: true, payload: {} }));
+    }
+  };
+  socket.confirm(1);
+  socket.frame(row(1, 1), row(2, 2), row(3, 3));
+  const back = tab(hub, ["a"], 1);
+  await network.pass();
+  const outdated = () => back.messages.filter(({ type, name }) => type === "event" && name === "outdated").length;
+  return { network, hub, back, outdated };
+}
+
+const refusal = (code) => ({ jsonrpc: "2.0", id: 1, error: { code, message: "no" } });
+
+test("a tab that cannot catch up is told, and goes on from now", async () => {
+  for (const [status, body] of [[403, ""], [404, ""], [405, ""], [400, ""], [200, refusal(200)], [200, { result: 1 }]]) {
+    const { network, back, outdated } = await returning();
+    network.socket.frame(row(4, 4));
+    network.request.answer(status, body);
+    await network.pass();
+    network.socket.frame(row(5, 5));
+    const what = `${status} ${JSON.stringify(body)}`;
+    assert.equal(outdated(), 1, what);
+    assert.deepEqual(back.ids(), [4, 5], what);
+    await network.pass(600_000);
+    assert.equal(network.requests.length, 1, what);
+  }
+});
+
+test("a tab that is not answered asks again, but not for ever", async () => {
+  const refusals = [[401, refusal(100)], [200, refusal(100)], [429, ""], [503, ""], [200, "<html>"]];
+  for (const [status, body] of refusals) {
+    const { network, back, outdated } = await returning();
+    network.request.answer(status, body);
+    network.socket.frame(row(4, 4));
+    await network.pass(3_000);
+    network.request.result(row(2, 2), row(3, 3), row(4, 4), { type: "bus/subscribed", internal: true, payload: { confirm: 1, last: 4 } });
+    await network.pass();
+    assert.deepEqual([outdated(), ...back.ids()], [0, 2, 3, 4]);
+  }
+  for (const [status, body] of refusals) {
+    const { network, back, outdated } = await returning();
+    for (let tries = 1; tries <= 10; ++tries) {
+      assert.deepEqual([outdated(), network.requests.length], [0, tries]);
+      network.request.answer(status, body);
+      await network.pass(60_000);
+    }
+    network.socket.frame(row(4, 4));
+    assert.deepEqual([outdated(), network.requests.length, ...back.ids()], [1, 10, 4]);
+  }
+  const { network, outdated } = await returning();
+  await network.pass(900_000); // not a word
+  assert.deepEqual([outdated(), network.requests.length], [1, 10]);
+});
+
+test("a server that is away for everybody is waited for", async () => {
+  const { network, back, outdated } = await returning();
+  network.socket.drop();
+  for (let tries = 1; tries <= 20; ++tries) {
+    assert.equal(network.requests.length, tries);
+    network.request.fail();
+    await network.pass(61_000);
+  }
+  network.request.result(row(2, 2), { type: "bus/subscribed", internal: true, payload: { confirm: 1, last: 3 } });
+  await network.pass();
+  assert.deepEqual([outdated(), ...back.ids()], [0, 2]);
+});
+
+test("what a tab is not given while it catches up is bounded, and asked for once more", async () => {
+  const { network, hub, back, outdated } = await returning();
+  const rows = (first, count) => Array.from({ length: count }, (_, i) => row(first + i, 0));
+  network.socket.frame(...rows(4, 10_001));
+  network.socket.frame(row(10_005, 5));
+  assert.deepEqual([...hub.tabs].map(({ held }) => held?.length), [undefined, 1]);
+  const position = (last) => ({ type: "bus/subscribed", internal: true, payload: { confirm: 1, last } });
+  network.request.result(row(2, 2), row(3, 3), position(3));
+  await network.pass();
+  assert.equal(network.requests.length, 2);
+  assert.equal(network.request.body.params.last, 3);
+  network.request.result(...rows(4, 10_001), row(10_005, 5), position(10_005));
+  await network.pass();
+  assert.deepEqual(back.ids(), Array.from({ length: 10_004 }, (_, i) => i + 2));
+  assert.equal(outdated(), 0);
+});
+
 test("a quiet tab hears where the connection is", async () => {
   const network = new FakeNetwork();
   const hub = new Hub(network.environment);
