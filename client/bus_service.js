@@ -864,6 +864,14 @@ export class Hub {
     if (!this.revisions.has(revision)) {
       this.revisions.set(revision, new Set(union));
     }
+    this.known = this.lasting(this.known);
+  }
+
+  // Of these channels, those that are wanted and were not given up since the newest confirmation: whoever adds one again
+  // waits for another.
+  lasting(names) {
+    const wanted = [...this.revisions.values()];
+    return new Set([...names].filter((name) => wanted.every((channels) => channels.has(name))));
   }
 
   tellSubscribed(tab) {
@@ -906,7 +914,7 @@ export class Hub {
       this.revisions.delete(older);
     }
     const denied = new Set(error ? [...names].filter((name) => !this.known.has(name)) : refused);
-    this.known = new Set([...names].filter((name) => !denied.has(name)));
+    this.known = this.lasting([...names].filter((name) => !denied.has(name)));
     for (const tab of this.tabs) {
       const mine = (set) => [...set].filter((name) => tab.channels.has(name));
       tab.port.postMessage({ type: "subscribed", channels: mine(this.known), refused: mine(denied) });

@@ -576,6 +576,42 @@ test("a promise says when a channel is subscribed, and that it is refused", asyn
   await assert.rejects(deleted, { name: "AbortError" });
 });
 
+test("a channel that was given up and is added again is subscribed when the server says so again", async () => {
+  const { network, bus, open } = await service();
+  bus.addChannel("a");
+  bus.addChannel("b");
+  await open(1);
+  let subscribed = 0;
+  const add = () => bus.addChannel("a").then(() => (subscribed += 1));
+  bus.deleteChannel("a");
+  await network.pass(300);
+  assert.deepEqual(network.socket.subscribes.at(-1).channels, ["b"]);
+  add();
+  await network.pass(0);
+  assert.equal(subscribed, 0, "the server does not know it yet");
+  network.socket.confirm(1); // that "a" is gone
+  await network.pass(300);
+  assert.equal(subscribed, 0, "this was without it");
+  network.socket.confirm(1);
+  await network.pass();
+  assert.equal(subscribed, 1);
+
+  // The confirmation of what was wanted before it was given up comes late.
+  bus.forceUpdateChannels();
+  await network.pass(300);
+  const late = { type: "bus/subscribed", internal: true, payload: { confirm: network.socket.subscribes.at(-1).confirm, last: 1 } };
+  bus.deleteChannel("a");
+  await network.pass(300);
+  add();
+  await network.pass();
+  network.socket.frame(late);
+  await network.pass(300);
+  assert.equal(subscribed, 1, "it was given up since");
+  network.socket.confirm(1);
+  await network.pass();
+  assert.equal(subscribed, 2);
+});
+
 test("callbacks of a channel, until their signal says otherwise", async () => {
   const { network, bus, open } = await service();
   const got = { first: [], second: [] };
