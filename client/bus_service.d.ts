@@ -79,7 +79,8 @@ export declare class BusService extends EventTarget {
   /**
    * Adds a channel, and starts the service when it is not started. The promise resolves when everything that is
    * committed from then on will arrive; it rejects when the channel is refused, removed or given up. Nobody has to
-   * wait for it.
+   * wait for it. A channel that is refused stays named: it is granted when the server does so at the next connection, or
+   * after forceUpdateChannels(), and addChannel() tells that again.
    */
   addChannel<Payload = unknown>(
     name: string,

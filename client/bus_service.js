@@ -361,7 +361,8 @@ const TRANSPORT_CLASSES = { websocket: WebSocketTransport, events: EventsTranspo
 
 export class Connection {
   // settings: {base, transports, token: async () => string | null}; listener: {event(name, detail),
-  // batch(notifications, last), confirmed(revision, {refused, failed})}
+  // batch(notifications, last), confirmed(revision, {refused, error}, kept)}. With an error, the former subscription is
+  // `kept`, or there is none.
   constructor(environment, settings, listener) {
     Object.assign(this, { environment, settings, listener });
     this.channels = [];
@@ -372,7 +373,7 @@ export class Connection {
     this.delay = BACK_OFF.first;
     this.revision = 0; // of the channels
     this.sent = 0; // the newest revision that was sent on this transport
-    this.confirmed = 0;
+    this.confirmed = 0; // the newest that was confirmed on this transport
     this.confirms = false; // the server confirms subscriptions and answers pings
     this.connected = false; // it was, at least once
     this.asksPosition = false;
@@ -384,6 +385,11 @@ export class Connection {
 
   get transportName() {
     return this.state === "connected" ? this.settings.transports[this.index] : null;
+  }
+
+  // Has the server answered what was asked last, and is nothing on its way?
+  get isConfirmed() {
+    return this.confirmed === this.revision;
   }
 
   start() {
@@ -481,7 +487,7 @@ export class Connection {
       return;
     }
     this.index = index;
-    this.sent = 0;
+    this.sent = this.confirmed = 0;
     const transport = this.create(index, token, {
       opened: () => this.opened(),
       activity: () => this.activity(),
@@ -587,6 +593,7 @@ export class Connection {
   // Ends the transport and everything that was planned, without a word.
   drop() {
     this.attempt = null;
+    this.confirmed = 0;
     for (const name of [...this.timers.keys()]) {
       this.clear(name);
     }
@@ -680,8 +687,9 @@ export class Connection {
       this.clear("confirm");
     }
     if (Number.isInteger(confirm) && confirm > this.confirmed && confirm <= this.revision) {
+      const kept = this.confirmed > 0;
       this.confirmed = confirm;
-      this.listener.confirmed(confirm, { refused, error });
+      this.listener.confirmed(confirm, { refused, error }, kept);
     }
   }
 
@@ -781,6 +789,7 @@ export class Hub {
     this.connection = null;
     this.revisions = new Map(); // revision -> the channels that it stands for
     this.known = new Set(); // channels that the server has confirmed
+    this.denied = new Set(); // and those that it has refused
     this.questions = new Map(); // tokens that tabs were asked for
     this.nextQuestion = 1;
   }
@@ -846,6 +855,7 @@ export class Hub {
       this.connection = null;
       this.revisions.clear();
       this.known.clear();
+      this.denied.clear();
     }
   }
 
@@ -874,10 +884,12 @@ export class Hub {
     return new Set([...names].filter((name) => wanted.every((channels) => channels.has(name))));
   }
 
-  tellSubscribed(tab) {
-    const channels = [...tab.channels].filter((name) => this.known.has(name));
-    if (channels.length) {
-      tab.port.postMessage({ type: "subscribed", channels, refused: [] });
+  // What was refused is not told again while the server is asked anew: it may be granted now.
+  tellSubscribed(tab, denied = this.connection.isConfirmed ? this.denied : new Set()) {
+    const mine = (set) => [...tab.channels].filter((name) => set.has(name));
+    const [channels, refused] = [mine(this.known), mine(denied)];
+    if (channels.length || refused.length) {
+      tab.port.postMessage({ type: "subscribed", channels, refused });
     }
   }
 
@@ -908,16 +920,16 @@ export class Hub {
     }
   }
 
-  confirmed(revision, { refused = [], error }) {
+  confirmed(revision, { refused = [], error }, kept) {
     const names = this.revisions.get(revision) ?? new Set();
     for (const older of [...this.revisions.keys()].filter((one) => one < revision)) {
       this.revisions.delete(older);
     }
-    const denied = new Set(error ? [...names].filter((name) => !this.known.has(name)) : refused);
+    const denied = new Set(error ? [...names].filter((name) => !kept || !this.known.has(name)) : refused);
     this.known = this.lasting([...names].filter((name) => !denied.has(name)));
+    this.denied = this.lasting([...names].filter((name) => denied.has(name)));
     for (const tab of this.tabs) {
-      const mine = (set) => [...set].filter((name) => tab.channels.has(name));
-      tab.port.postMessage({ type: "subscribed", channels: mine(this.known), refused: mine(denied) });
+      this.tellSubscribed(tab, this.denied);
     }
   }
 

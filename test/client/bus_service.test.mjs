@@ -96,6 +96,18 @@ test("a subscription is confirmed by the server, or after a while by a server th
   assert.equal(stock.told.confirmed.length, 1);
 });
 
+test("every transport confirms anew, once", async () => {
+  const { network, told } = await connected();
+  network.socket.confirm(5);
+  assert.equal(told.confirmed.length, 1);
+  network.socket.drop();
+  await network.pass(2_500);
+  network.socket.accept();
+  network.socket.confirm(5, { refused: ["a"] });
+  network.socket.confirm(5);
+  assert.deepEqual(told.confirmed.slice(1), [[1, { refused: ["a"], error: undefined }]]);
+});
+
 test("the delay grows, with jitter, up to a minute", async () => {
   const { network, bus, told } = connection(["websocket"]);
   bus.start();
@@ -355,6 +367,25 @@ test("tabs share one connection, and each is given its own, once", async () => {
   assert.equal(network.socket.closedWith, 1000);
 });
 
+test("what was refused is told to every tab that names it", async () => {
+  const network = new FakeNetwork();
+  const hub = new Hub(network.environment);
+  const told = ({ messages }) => messages.filter(({ type }) => type === "subscribed").map(({ channels, refused }) => [channels, refused]);
+  const one = tab(hub, ["a", "secret"]);
+  await network.pass();
+  network.socket.accept();
+  network.socket.confirm(1, { refused: ["secret"] });
+  assert.deepEqual(told(one), [[["a"], ["secret"]]]);
+  const two = tab(hub, ["secret"]);
+  assert.deepEqual(told(two), [[[], ["secret"]]]);
+  network.socket.drop(4001);
+  await network.pass(2_500);
+  network.socket.accept();
+  network.socket.confirm(1);
+  assert.deepEqual(told(two).at(-1), [["secret"], []]);
+  assert.deepEqual(told(one).at(-1), [["a", "secret"], []]);
+});
+
 test("a tab that is reloaded catches up without anyone getting anything twice", async () => {
   const network = new FakeNetwork();
   const hub = new Hub(network.environment);
@@ -610,6 +641,87 @@ test("a channel that was given up and is added again is subscribed when the serv
   network.socket.confirm(1);
   await network.pass();
   assert.equal(subscribed, 2);
+});
+
+test("a channel that was refused is refused again, until the server grants it", async () => {
+  const { network, bus, open } = await service();
+  bus.addChannel("a");
+  await open(1);
+  const refused = bus.addChannel("secret");
+  await network.pass(300);
+  network.socket.confirm(1, { refused: ["secret"] });
+  await assert.rejects(refused, /refused/);
+  await assert.rejects(bus.addChannel("secret"), /refused/);
+  assert.deepEqual(await bus.addChannel("a"), { channel: "a" });
+  await network.pass(300);
+  assert.equal(network.socket.subscribes.length, 2, "it was not asked again");
+
+  // It is asked anew: its answer is waited for.
+  bus.forceUpdateChannels();
+  let granted = null;
+  bus.addChannel("secret").then((how) => (granted = how), (error) => (granted = error));
+  await network.pass(300);
+  assert.equal(granted, null);
+  network.socket.confirm(1, { refused: ["secret"] });
+  await network.pass();
+  assert.match(granted.message, /refused/);
+
+  // So it is while the connection is away, and the same subscription is answered otherwise on the next one.
+  network.socket.drop(4001);
+  bus.addChannel("secret").then((how) => (granted = how));
+  await network.pass(2_500);
+  network.socket.accept();
+  network.socket.confirm(1);
+  await network.pass();
+  assert.deepEqual(granted, { channel: "secret" });
+  assert.deepEqual(await bus.addChannel("secret"), { channel: "secret" });
+});
+
+test("a subscription that is refused leaves the former one in force, if there was one on this connection", async () => {
+  const { network, bus, open } = await service();
+  bus.addChannel("a");
+  await open(1);
+  const refused = bus.addChannel("x");
+  await network.pass(300);
+  network.socket.confirm(1, { error: "refused" });
+  await assert.rejects(refused, /refused/);
+  assert.deepEqual(await bus.addChannel("a"), { channel: "a" });
+  network.socket.drop();
+  await network.pass(2_500);
+  network.socket.accept();
+  network.socket.confirm(1, { error: "refused" });
+  await assert.rejects(bus.addChannel("a"), /refused/);
+});
+
+test("a poll that is refused comes again, and may be granted", async () => {
+  const { network, bus } = await service({ transports: ["polling"] });
+  const refused = bus.addChannel("x");
+  await network.pass();
+  network.request.answer(200, refusal(200));
+  await assert.rejects(refused, /refused/);
+  await assert.rejects(bus.addChannel("x"), /refused/);
+  await network.pass(2_500);
+  network.request.result({ type: "bus/subscribed", internal: true, payload: { confirm: 1, last: 1 } });
+  await network.pass();
+  assert.deepEqual(await bus.addChannel("x"), { channel: "x" });
+  bus.stop();
+});
+
+test("a refusal from before a channel was given up and added again counts for nothing", async () => {
+  const { network, bus } = await service();
+  const first = bus.addChannel("x");
+  await network.pass();
+  network.socket.accept();
+  const late = { type: "bus/subscribed", internal: true, payload: { confirm: 1, last: 1, refused: ["x"] } };
+  bus.deleteChannel("x");
+  await assert.rejects(first, { name: "AbortError" });
+  await network.pass();
+  const again = bus.addChannel("x");
+  await network.pass();
+  network.socket.frame(late);
+  await network.pass(300);
+  network.socket.confirm(1);
+  assert.deepEqual(await again, { channel: "x" });
 });
 
 test("callbacks of a channel, until their signal says otherwise", async () => {
