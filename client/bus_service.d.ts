@@ -95,7 +95,7 @@ export declare class BusService extends EventTarget {
   ): void;
   unsubscribe(type: string, callback: (...parameters: never[]) => void): void;
 
-  /** Sends an event to the server, by WebSocket, now or when there is one. */
+  /** Sends an event to the server, by WebSocket, now or when there is one; until then the newest 32 are kept. */
   send(name: string, data?: unknown): void;
 
   useTransports(transports: readonly TransportName[]): void;

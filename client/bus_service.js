@@ -1132,6 +1132,8 @@ export class BusService extends EventTarget {
   #release = null; // of the lock
   #lockNumber = 0;
   #cancelHello = null;
+  #isJoined = false;
+  #outbox = []; // events for the server, as long as the hub is not there
   #paused = false;
 
   state = "stopped";
@@ -1217,9 +1219,12 @@ export class BusService extends EventTarget {
     this.#types.get(type)?.delete(callback);
   }
 
-  // An event to the server, which a module of Odoo may understand. It goes by WebSocket, now or when there is one.
+  // An event to the server, which a module of Odoo may understand. It goes by WebSocket, now or when there is one; until
+  // then the newest are kept.
   send(name, data) {
-    this.#post({ type: "send", name, data });
+    this.#outbox.push({ type: "send", name, data: structuredClone(data) }); // as it is now
+    this.#outbox.splice(0, this.#outbox.length - MAX_QUEUED_EVENTS);
+    this.#sendWaiting();
   }
 
   // Sends the same channels again: the server finds out anew what they mean for this user.
@@ -1269,12 +1274,15 @@ export class BusService extends EventTarget {
 
   async #attach(port) {
     this.#port = port;
+    this.#isJoined = false;
     port.onmessage = ({ data }) => this.#port === port && this.#receive(data);
     this.#setState("connecting", null);
     const lock = this.#hub ? null : await this.#hold();
     if (this.#port === port) {
       const { base, transports, token } = this.#settings;
       this.#post({ type: "join", channels: this.channels, last: this.#last, base, transports, lock, hasToken: token !== null });
+      this.#isJoined = true;
+      this.#sendWaiting();
     } else {
       this.#release?.();
     }
@@ -1303,6 +1311,13 @@ export class BusService extends EventTarget {
     const port = this.#port;
     queueMicrotask(() => queueMicrotask(() => port.close()));
     this.#port = this.#hub = this.#release = null;
+  }
+
+  // When the hub knows this page, and is there: a worker that does not say hello is left, with all that it was told.
+  #sendWaiting() {
+    if (this.#port && this.#isJoined && !this.#cancelHello) {
+      this.#outbox.splice(0).forEach((message) => this.#post(message));
+    }
   }
 
   #stopWaiting() {
@@ -1341,7 +1356,10 @@ export class BusService extends EventTarget {
 
   #receive(message) {
     const actions = {
-      hello: () => this.#stopWaiting(),
+      hello: () => {
+        this.#stopWaiting();
+        this.#sendWaiting();
+      },
       state: () => {
         this.#setState(message.state, message.transport);
         if (message.state === "connected") {

@@ -230,6 +230,31 @@ test("a blocked WebSocket falls back to a stream, and comes back when it can", a
   assert.equal(names().at(-1), "upgrade");
 });
 
+test("an event waits for a WebSocket", async () => {
+  const { network, bus } = connection(["websocket", "events"]);
+  bus.send("stopped");
+  bus.start();
+  await network.pass();
+  bus.send("connecting", 1);
+  network.socket.drop(); // blocked
+  await network.pass();
+  network.request.stream();
+  network.request.confirm(4);
+  await network.pass();
+  assert.equal(bus.transportName, "events");
+  for (let n = 0; n < 31; ++n) {
+    bus.send("on events", n);
+  }
+  await network.pass(5_000);
+  network.socket.accept(); // it gets through now
+  await network.pass();
+  network.socket.accept();
+  await network.pass();
+  assert.equal(bus.transportName, "websocket");
+  const events = network.socket.sent.filter(({ event_name }) => event_name !== "subscribe").map(({ event_name, data }) => [event_name, data]);
+  assert.deepEqual(events, [["connecting", 1], ...Array.from({ length: 31 }, (_, n) => ["on events", n])]);
+});
+
 test("where neither gets through it polls", async () => {
   const { network, bus, told } = connection();
   bus.setChannels(["a"]);
@@ -795,6 +820,68 @@ test("a page's token is asked for at each attempt", async () => {
   network.socket.drop(4001);
   await network.pass(2_500);
   assert.deepEqual(network.socket.protocols, ["odoo-bus", "odoo-bus.token.token2"]);
+});
+
+// Workers, each with a hub of its own, to which what a page posts comes a moment later.
+function workers(network) {
+  return class {
+    constructor() {
+      const end = () => ({ onmessage: null, close() {} });
+      const [its, mine] = [(this.port = end()), end()];
+      its.postMessage = (data) => queueMicrotask(() => mine.onmessage({ data: structuredClone(data) }));
+      mine.postMessage = (data) => queueMicrotask(() => its.onmessage?.({ data: structuredClone(data) }));
+      new Hub(network.environment).attach(mine);
+    }
+  };
+}
+
+test("an event that is sent before anything is there arrives", async () => {
+  const slow = { request: (name, hold) => new Promise((resolve) => setImmediate(() => resolve(hold()))) };
+  for (const locks of [undefined, slow]) {
+    const network = new FakeNetwork();
+    const bus = new BusService({ url: BASE, environment: { ...network.environment, SharedWorker: workers(network), locks } });
+    bus.send("before", 0);
+    bus.start();
+    const data = { n: 1 };
+    bus.send("started", data);
+    data.n = 2; // of another event
+    await network.pass();
+    bus.send("connecting", 3);
+    await network.pass();
+    network.socket.accept();
+    await network.pass();
+    const events = () => network.socket.sent.filter(({ event_name }) => event_name !== "subscribe").map(({ event_name, data }) => [event_name, data]);
+    assert.deepEqual(events(), [["before", 0], ["started", { n: 1 }], ["connecting", 3]]);
+
+    bus.stop();
+    await network.pass();
+    for (let n = 0; n < 40; ++n) {
+      bus.send("stopped", n);
+    }
+    bus.start();
+    await network.pass();
+    network.socket.accept();
+    await network.pass();
+    assert.deepEqual(events(), Array.from({ length: 32 }, (_, n) => ["stopped", n + 8]));
+    assert.throws(() => bus.send("no data", () => {}), { name: "DataCloneError" });
+    bus.stop();
+  }
+});
+
+test("an event that a silent worker was to send goes without it", async () => {
+  const network = new FakeNetwork();
+  const silent = class {
+    port = { postMessage() {}, close() {} };
+  };
+  const bus = new BusService({ url: BASE, environment: { ...network.environment, SharedWorker: silent } });
+  bus.start();
+  await network.pass();
+  bus.send("mine", 1);
+  await network.pass(5_000);
+  network.socket.accept();
+  await network.pass();
+  assert.deepEqual(network.socket.sent[0], { event_name: "mine", data: 1 });
+  bus.stop();
 });
 
 test("where no worker can be had the page connects by itself", async () => {
