@@ -7,8 +7,9 @@ namespace odoo_bus {
 
 // Raises the soft limit to what so many connections need, as far as the hard limit lets it, and warns when
 // that is not enough. It is not raised further than needed, nor lowered: Debian's libwebsockets 4.1 looks
-// through a table of that size at the begin and the end of every connection. Call it before any service is
-// created, which makes that table.
+// through a table of that size at the begin and the end of every connection. That table is made with the
+// first service, so this is to be called before it, and once: a descriptor beyond the table is dropped
+// without a word.
 void fit_descriptor_limit(uint64_t connections);
 
 } // namespace odoo_bus

@@ -73,7 +73,6 @@ void reload(Gateway& gateway, Options& running, const std::vector<std::string>& 
         return log::error("the configuration was not reloaded: {}", problem->message);
     const Reload& changes = std::get<Reload>(reloaded);
     running = changes.options;
-    fit_descriptor_limit(running.max_connections);
     log::configure(running.log_level, running.log_format);
     gateway.reconfigure(running);
     for (const std::string& change : changes.changed)
