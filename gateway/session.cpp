@@ -286,9 +286,10 @@ void Session::begin_at(Position position, const Grant& grant) {
 // Whether it was this gateway that gave `last` to the client, in the order that it knows.
 bool Session::is_given_here(Id last) const {
     const auto [named, mover, _] = admission_.provenance;
-    const bool here = mover ? service_.movers().has_gone_on(mover, last) : named;
+    // Who has moved proves that there is another gateway, also while this one does not see it.
+    const bool here = mover ? service_.movers().has_gone_on(mover, last) : named || !stream_->has_peers;
     const auto position = stream_->fan_out.position_of(last);
-    return (here || !stream_->has_peers) && position && *position > stream_->adopted_until;
+    return here && position && *position > stream_->adopted_until;
 }
 
 bool Session::is_at(Position position, Id id) const {
@@ -296,10 +297,12 @@ bool Session::is_at(Position position, Id id) const {
     return position >= fan_out.oldest() && position <= fan_out.head() && fan_out.at(position).id == id;
 }
 
-// Whether who comes back with the id at this position would be sent again what it has.
+// Whether who comes back with the id at this position could be sent again what it has.
 bool Session::is_ambiguous(Position position) const {
     if (!stream_ || position < stream_->fan_out.oldest())
         return false;
+    if (admission_.provenance.mover)
+        return true; // it may have come with that id
     const bool drawn_twice = stream_->fan_out.position_of(stream_->fan_out.at(position).id) != position;
     return drawn_twice || (stream_->has_peers && position <= stream_->adopted_until);
 }

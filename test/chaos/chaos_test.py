@@ -111,7 +111,10 @@ def judge(clients, expected, faults, cut=0):
             twice_by_id += repeated
         else:
             twice += repeated
-        out_of_order += effects_before_causes(got, wanted)
+        wrong = effects_before_causes(got, wanted)
+        if wrong:
+            print(f"{type(client).__name__} {client.url} moves={client.moves}: {len(wrong)} out of order, first {wrong[:3]}")
+        out_of_order += len(wrong)
     committed = sum(map(len, expected.values()))
     for transport in TRANSPORTS.values():
         group = [client for client in clients if type(client) is transport]
@@ -142,16 +145,17 @@ def key(payload):
 
 
 def effects_before_causes(got, wanted):
-    """How many notifications came before one of their causes, or before an earlier one of their transaction."""
+    """Which notifications came before one of their causes, or before an earlier one of their transaction."""
     arrival = {}
     for index, payload in enumerate(got):
         arrival.setdefault(key(payload), index)
-    wrong = 0
+    wrong = []
     newest = {}  # of each transaction
     for payload in sorted(wanted.values(), key=key):
         if key(payload) in arrival and payload["t"]:
             transaction = payload["w"], payload["t"]
-            wrong += arrival[key(payload)] < newest.get(transaction, -1)
+            if arrival[key(payload)] < newest.get(transaction, -1):
+                wrong.append((payload, "an earlier one of its transaction", newest[transaction]))
             newest[transaction] = max(arrival[key(payload)], newest.get(transaction, -1))
     # For each writer: its transactions, and the latest arrival among these up to each of them.
     causes = collections.defaultdict(lambda: ([], []))
@@ -167,6 +171,6 @@ def effects_before_causes(got, wanted):
             transactions, arrivals = causes[int(writer)]
             known = bisect.bisect_right(transactions, transaction)
             if known and arrivals[known - 1] > arrival[key(payload)]:
-                wrong += 1
+                wrong.append((payload, got[arrivals[known - 1]], arrival[key(payload)], arrivals[known - 1], len(got)))
                 break
     return wrong

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import signal
 import time
 from pathlib import Path
 
@@ -302,6 +303,45 @@ async def test_a_database_that_is_dropped_does_not_disturb_another(make_database
         kept.sendone("a", payload=1)
         await client.wait_payload(1)
         assert client.received_at[-1] - begin < 5
+
+
+async def test_a_poll_that_moves_gets_what_it_has_once_again_at_most(database, make_gateway):
+    one, other = make_gateway(database).start(), make_gateway(database).start()
+    async with TRANSPORTS["poll"](one.url, ["a"]) as client:
+        await client.subscribed()
+        database.sendone("a", payload="before")
+        await client.wait_payload("before")
+    # It comes with what is the newest here, too: each poll would bring it again.
+    async with TRANSPORTS["poll"](other.url, ["a"], last=client.last, headers=client.headers) as moved:
+        await moved.wait_payload("before")
+        database.sendone("a", payload="after")
+        await moved.wait_payload("after")
+        assert moved.payloads == ["before", "after"]
+
+
+async def test_who_comes_from_a_gateway_that_is_not_seen_any_more_loses_nothing(database, make_gateway, tmp_path):
+    """The two saw transactions in different orders; then the other one died, and this one was started anew."""
+    gone = make_gateway(database, state_dir=tmp_path / "gone").start()
+    stays = make_gateway(database, state_dir=tmp_path / "stays").start()
+    async with BusClient(gone.url, ["a"]) as client:
+        await client.subscribed()
+        stays.process.send_signal(signal.SIGSTOP)
+        with database.connect() as late, database.connect() as connection:
+            send(late, ["late"])
+            send(connection, ["early"])
+            connection.commit()
+            await client.wait_payload("early")
+            client.reconnect = False
+            gone.kill9()
+            late.commit()
+    stays.process.send_signal(signal.SIGCONT)
+    async with BusClient(stays.url, ["a"]) as witness:
+        await witness.wait_payload("late")
+        assert witness.payloads == ["late", "early"]
+    stays.kill9()
+    stays.start()
+    async with BusClient(stays.url, ["a"], last=client.last, headers=client.headers) as moved:
+        await moved.wait_payload("late")
 
 
 async def test_two_gateways_deliver_everything_and_a_client_may_move(database, make_gateway, tmp_path):
