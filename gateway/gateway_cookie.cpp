@@ -6,6 +6,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "clock.h"
+
 namespace odoo_bus {
 
 namespace {
@@ -13,6 +15,11 @@ namespace {
 uint64_t draw_number() {
     static thread_local std::mt19937_64 random{std::random_device{}()};
     return std::uniform_int_distribution<uint64_t>(1)(random);
+}
+
+uint64_t draw_mover() {
+    const auto now_s = static_cast<uint64_t>(now_us() / 1'000'000);
+    return now_s << 32 | (draw_number() & 0xffffffff);
 }
 
 // Positions are counted anew by a process that does not find what the former one wrote down.
@@ -46,7 +53,7 @@ Provenance provenance_of(std::string_view cookie, std::string_view id) {
         if (rest.empty() && (process == 0) == (position == 0))
             return {.named = true, .mover = mover, .position = process == this_process() ? position : 0};
     }
-    return {.named = false, .mover = draw_number()};
+    return {.named = false, .mover = draw_mover()};
 }
 
 std::string set_gateway_cookie(Provenance provenance, std::string_view id, uint64_t position) {

@@ -17,6 +17,9 @@ struct Provenance {
     bool named = false;    // its cookie names this gateway
     uint64_t mover = 0;    // the number of a client that has come from another gateway; 0: it has not
     uint64_t position = 0; // of what this process gave it last; 0: it does not say
+
+    // When it came from another gateway, rounded down to seconds: the upper half of its number.
+    int64_t moved_us() const { return static_cast<int64_t>(mover >> 32) * 1'000'000; }
 };
 
 // `id`: of this gateway. Who comes from another one is given a number.

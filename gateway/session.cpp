@@ -48,6 +48,10 @@ constexpr int64_t FIRST_SIGHT_US = 50'000'000;
 // transactions in different orders: everything that one of them saw before the other is younger than this.
 constexpr int64_t OVERLAP_US = 10'000'000;
 
+// What was dispatched here so long after a client had come was given to it here, even if this gateway was
+// started anew since and does not know with which `last` it came.
+constexpr int64_t SETTLED_US = 60'000'000;
+
 // Subscribes that wait while one is being authorized; the rate limit lets no honest client get there.
 constexpr size_t MAX_WAITING = 16;
 
@@ -285,11 +289,15 @@ void Session::begin_at(Position position, const Grant& grant) {
 
 // Whether it was this gateway that gave `last` to the client, in the order that it knows.
 bool Session::is_given_here(Id last) const {
-    const auto [named, mover, _] = admission_.provenance;
+    const Provenance& from = admission_.provenance;
     // Who has moved proves that there is another gateway, also while this one does not see it.
-    const bool here = mover ? service_.movers().has_gone_on(mover, last) : named || !stream_->has_peers;
+    const bool here =
+        from.mover ? service_.movers().has_gone_on(from.mover, last) : from.named || !stream_->has_peers;
     const auto position = stream_->fan_out.position_of(last);
-    return here && position && *position > stream_->adopted_until;
+    if (!position || *position <= stream_->adopted_until)
+        return false;
+    return here ||
+           (from.named && stream_->fan_out.at(*position).dispatched_us > from.moved_us() + SETTLED_US);
 }
 
 bool Session::is_at(Position position, Id id) const {

@@ -22,7 +22,8 @@ def browser():
 
 
 @pytest.fixture
-def gateway(make_gateway, database, tmp_path):
+def gateway(browser, make_gateway, database, tmp_path):
+    browser.order("forget cookies")  # of the gateway of the test before: one would come from another gateway
     return make_gateway(database, state_dir=tmp_path).start()
 
 

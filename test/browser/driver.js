@@ -53,6 +53,8 @@ async function main() {
       page = pages.get(name) ?? (await open(name));
       return true;
     },
+    // What follows is done by somebody who has not been here before.
+    "forget cookies": () => context.clearCookies().then(() => true),
     close: async (name) => {
       await pages.get(name).close();
       pages.delete(name);

@@ -344,6 +344,26 @@ async def test_who_comes_from_a_gateway_that_is_not_seen_any_more_loses_nothing(
         await moved.wait_payload("late")
 
 
+async def test_who_moved_long_ago_is_at_home_also_after_a_crash(database, make_gateway, tmp_path):
+    gateway = make_gateway(database, state_dir=tmp_path).start()
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        for payload in ("before", "last"):
+            database.sendone("a", payload=payload)
+        await client.wait_payload("last")
+    gateway.kill9()
+    gateway.start()
+    got = []
+    for seconds in (0, 120):
+        moved = {"Cookie": f"{client.headers['Cookie']}.{int(time.time() - seconds) << 32 | 1}"}
+        async with BusClient(gateway.url, ["a"], last=client.last, headers=moved) as back:
+            await back.subscribed()
+            database.sendone("a", payload=seconds)
+            await back.wait_payload(seconds)
+            got.append(back.payloads)
+    assert got == [["before", "last", 0], [0, 120]]
+
+
 async def test_two_gateways_deliver_everything_and_a_client_may_move(database, make_gateway, tmp_path):
     one, other = (make_gateway(database, state_dir=tmp_path / name).start() for name in ("one", "other"))
     async with BusClient(one.url, ["a"]) as client:

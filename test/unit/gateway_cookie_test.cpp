@@ -1,6 +1,7 @@
 // Which gateway a client comes from, and whether its position is ours.
 #include <gtest/gtest.h>
 
+#include "clock.h"
 #include "gateway_cookie.h"
 #include "movers.h"
 
@@ -25,12 +26,21 @@ TEST(GatewayCookie, OfAClientThatMovesHasANumberThatItKeeps) {
     EXPECT_TRUE(provenance_of(cookie, "bb").named);
     EXPECT_EQ(provenance_of(cookie, "bb").mover, moved.mover);
     EXPECT_NE(provenance_of(cookie, "aa").mover, moved.mover) << "back again is a move of its own";
+    EXPECT_NE(provenance_of("aa", "bb").mover, moved.mover) << "somebody else";
 }
 
 // The value of a Set-Cookie.
 std::string value_of(const std::string& set_cookie) {
     const size_t begin = set_cookie.find('=') + 1;
     return set_cookie.substr(begin, set_cookie.find(';') - begin);
+}
+
+TEST(GatewayCookie, SaysWhenAClientHasMoved) {
+    const int64_t before_us = now_us() - 1'000'000;
+    const Provenance moved = provenance_of("aa", "bb");
+    EXPECT_GT(moved.moved_us(), before_us);
+    EXPECT_LE(moved.moved_us(), now_us());
+    EXPECT_EQ(provenance_of("bb.4294967296000", "bb").moved_us(), 1'000'000'000);
 }
 
 TEST(GatewayCookie, NamesAPositionThatCountsInThisProcessOnly) {
