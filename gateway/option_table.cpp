@@ -133,7 +133,7 @@ std::vector<OptionDefinition> build_table() {
         {"token-skew", "SECONDS", token, "Bear so much difference between the clocks.", RELOADS,
          seconds_field(&O::token_skew, 0, 3'600)},
 
-        {"sql-function", "NAME", sql,
+        {"auth-sql-function", "NAME", sql,
          "Ask this function of the database: (request jsonb, channels text[]) returns text[], the stored "
          "channels "
          "that are granted; NULL closes with 4001.",
@@ -157,7 +157,7 @@ std::vector<OptionDefinition> build_table() {
          "the "
          "database, which SELECT bus_create_presence_table() makes. A member is the token's `sub`, or what "
          "the "
-         "function of --sql-function returns in its column `member`. May be repeated; empty: do not.",
+         "function of --auth-sql-function returns in its column `member`. May be repeated; empty: do not.",
          NEEDS_RESTART, patterns_field(&O::presence)},
         {"presence-notifications", "", presence,
          "Tell the channel when a member joins or leaves, by a notification of the type `presence`.",

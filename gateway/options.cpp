@@ -152,7 +152,7 @@ std::optional<OptionsError> judge(const Options& options) {
     if (options.auth == Auth::token && options.token_keys.empty())
         return OptionsError{"--token-keys: none is given; --auth token needs the file with the keys"};
     if (options.auth == Auth::sql && options.sql_function.empty())
-        return OptionsError{"--sql-function: none is given; --auth sql needs the name of a function"};
+        return OptionsError{"--auth-sql-function: none is given; --auth sql needs the name of a function"};
     if (!options.presence.empty() && options.auth != Auth::token && options.auth != Auth::sql)
         return OptionsError{
             "--presence: only --auth token and --auth sql know who somebody is; leave it out, "

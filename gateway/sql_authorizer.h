@@ -1,4 +1,4 @@
-// Authorization `sql`: a function in the database, named by --sql-function, is told what of the request the
+// Authorization `sql`: a function in the database, named by --auth-sql-function, is told what of the request the
 // options list and which channels are wanted, and returns those that are granted, as stored; NULL refuses.
 #pragma once
 

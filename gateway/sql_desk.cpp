@@ -206,8 +206,9 @@ void SqlDesk::answered(Seat& seat, const PgResult& result) {
     if (!seat.question)
         return;
     if (!result.ok()) {
-        static log::Limited lines("failed questions to --sql-function", 5);
-        lines.write(log::Level::error, "--sql-function {} failed: {}", options_.sql_function, result.error());
+        static log::Limited lines("failed questions to --auth-sql-function", 5);
+        lines.write(log::Level::error, "--auth-sql-function {} failed: {}", options_.sql_function,
+                    result.error());
         return give(seat, Refusal{TRY_AGAIN_LATER, "the function that authorizes has failed"});
     }
     const Decision decision = decide(*seat.question, result);

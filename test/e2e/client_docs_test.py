@@ -35,8 +35,8 @@ def app_database(make_database):
 
 def options():
     """Those of the example's command line, below the SQL."""
-    [command] = [block for block in blocks(CLIENT, "sh") if "--sql-function" in block]
-    return {name.replace("-", "_"): value for name, value in re.findall(r"--(sql-[a-z]+) (\S+)", command)}
+    [command] = [block for block in blocks(CLIENT, "sh") if "--auth-sql-function" in block]
+    return {name.replace("-", "_"): value for name, value in re.findall(r"--((?:auth-)?sql-[a-z]+) (\S+)", command)}
 
 
 def visit(gateway, cookie, channels):
@@ -74,7 +74,7 @@ async def test_the_example_of_who_is_present(app_database, make_gateway):
     app_database.psql(input=EXAMPLE + PEOPLE + MEMBER)
     app_database.execute("SELECT bus_create_presence_table()")
     gateway = make_gateway(app_database, auth="sql", presence="project_*", presence_notifications=True,
-                           presence_grace=0.2, **options() | {"sql_function": "app_admit"}).start()
+                           presence_grace=0.2, **options() | {"auth_sql_function": "app_admit"}).start()
     async with visit(gateway, "ann-s", ["project_7"]) as ann:
         await ann.wait_payload({"event": "join", "member": "ann"})
         async with visit(gateway, "bob-s", ["project_7"]):

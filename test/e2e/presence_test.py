@@ -304,7 +304,7 @@ $$;
 
 async def test_the_function_in_sql_names_the_member(make_gateway, presence_database):
     presence_database.execute(FUNCTION)
-    gateway = make_gateway(presence_database, auth="sql", sql_function="app_authorize", sql_pass="cookie:sid",
+    gateway = make_gateway(presence_database, auth="sql", auth_sql_function="app_authorize", sql_pass="cookie:sid",
                            sql_cache=0, **{k: v for k, v in QUICK.items() if k != "token_skew"}).start()
 
     def visitor(name):

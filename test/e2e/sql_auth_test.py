@@ -32,7 +32,7 @@ def make_sql_gateway(make_gateway, database):
         connection.execute(FUNCTION)
 
     def make(**options):
-        return make_gateway(database, auth="sql", sql_function="app_authorize", sql_pass=["cookie:sid", "user-agent"],
+        return make_gateway(database, auth="sql", auth_sql_function="app_authorize", sql_pass=["cookie:sid", "user-agent"],
                             **{"sql_cache": 0, "sql_timeout": 5} | options).start()
     return make
 
