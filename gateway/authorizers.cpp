@@ -56,7 +56,7 @@ private:
 std::unique_ptr<Authorizers> make_authorizers(const Options& options, const std::vector<std::string>& names) {
     switch (options.auth) {
     case Auth::token:
-        return std::make_unique<TokenAuthorizers>(options, names.front());
+        return std::make_unique<TokenAuthorizers>(options, names);
     case Auth::sql:
         return std::make_unique<SqlAuthorizers>(options, names);
     case Auth::open:

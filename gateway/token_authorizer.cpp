@@ -1,6 +1,7 @@
 // Authorization `token`.
 #include "token_authorizer.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
@@ -56,8 +57,11 @@ std::string_view token_of(const Requester& requester, const std::string& cookie)
 
 } // namespace
 
-TokenAuthorizers::TokenAuthorizers(const Options& options, std::string database)
-    : path_(options.token_keys), database_(std::move(database)) {
+TokenAuthorizers::TokenAuthorizers(const Options& options, std::vector<std::string> databases)
+    : path_(options.token_keys), databases_(std::move(databases)) {
+    std::string wrong;
+    if (!options.database_match.empty())
+        match_ = DatabasePattern::parse(options.database_match, wrong);
     reconfigure(options);
 }
 
@@ -76,6 +80,10 @@ void TokenAuthorizers::reconfigure(const Options& options) {
     const std::lock_guard lock(mutex_);
     rules_.claims = {options.token_audience, options.token_skew.count() / 1000};
     rules_.cookie = options.token_cookie;
+}
+
+bool TokenAuthorizers::may_serve(const std::string& database) const {
+    return match_ ? match_->matches(database) : std::ranges::find(databases_, database) != databases_.end();
 }
 
 std::string TokenAuthorizers::load() {
@@ -123,9 +131,12 @@ Decision TokenAuthorizers::decide(const Admission& admission, const Subscribe& s
     if (const auto* problem = std::get_if<JwtProblem>(&verified))
         return Refusal{SESSION_EXPIRED, problem->reason};
     const auto& claims = std::get<JwtClaims>(verified);
-    Grant grant{.database = claims.database.empty() ? database_ : claims.database, .channels = {}};
+    Grant grant{.database = claims.database.empty() ? databases_.front() : claims.database, .channels = {}};
     if (!admission.database.empty() && admission.database != grant.database)
         return Refusal{SESSION_EXPIRED, "the token is for another database"};
+    // One that will be there later is told to try again; a token for any other is of no use here.
+    if (!may_serve(grant.database))
+        return Refusal{SESSION_EXPIRED, "the token is for a database that is not served"};
     grant.member = claims.subject;
     grant.valid_until_us = (claims.expires + rules.claims.skew) * 1'000'000;
     for (const std::string& name : subscribe.channels) {

@@ -6,17 +6,19 @@
 
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "authorizers.h"
+#include "database_pattern.h"
 #include "jwt.h"
 
 namespace odoo_bus {
 
 class TokenAuthorizers final : public Authorizers {
 public:
-    TokenAuthorizers(const Options& options, std::string database);
+    TokenAuthorizers(const Options& options, std::vector<std::string> databases);
 
     std::string start() override;
     std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override;
@@ -31,12 +33,15 @@ private:
         std::string cookie;
     };
 
+    // False: this gateway never serves it, whatever comes and goes.
+    bool may_serve(const std::string& database) const;
     // Empty, or why the keys that were known before are kept.
     std::string load();
     Rules rules();
 
     const std::string path_;
-    const std::string database_;
+    const std::vector<std::string> databases_;
+    std::optional<DatabasePattern> match_; // --database-match: others than those that are named
     std::mutex mutex_;
     Rules rules_;
     int64_t looked_us_ = 0;            // when the file was last looked at

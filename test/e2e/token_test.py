@@ -78,37 +78,19 @@ def test_a_browser_s_ways_to_send_a_token(gateway):
                            headers={"Host": "x"}).response()[0] == 401
 
 
-BAD = {
-    "none at all": lambda keys: None,
-    "empty": lambda keys: "",
-    "not a token": lambda keys: "hello",
-    "two parts": lambda keys: SECRET.token(claims(["a"])).rsplit(".", 1)[0],
-    "four parts": lambda keys: SECRET.token(claims(["a"])) + ".x",
-    "alg none": lambda keys: f"{encode({'alg': 'none'})}.{encode(claims(['a']))}.",
-    "alg None": lambda keys: f"{encode({'alg': 'None'})}.{encode(claims(['a']))}.",
-    "alg none, signed": lambda keys: SECRET.token(claims(["a"]), {"alg": "none"}),
-    "alg HS512": lambda keys: SECRET.token(claims(["a"]), {"alg": "HS512"}),
-    "alg missing": lambda keys: SECRET.token(claims(["a"]), {"alg": None}),
-    "wrong key": lambda keys: Secret(b"another secret of more than 32 bytes").token(claims(["a"])),
-    "no signature": lambda keys: SECRET.token(claims(["a"])).rsplit(".", 1)[0] + ".",
-    "expired": lambda keys: SECRET.token(claims(["a"], seconds=-1)),
-    "never expires": lambda keys: SECRET.token({"sub": "x", "channels": ["a"]}),
-    "expires at a text": lambda keys: SECRET.token(claims(["a"], exp="2099-01-01")),
-    "expires in infinity": lambda keys: SECRET.token('{"exp":1e999,"channels":["a"]}'.encode().hex()),
-    "not yet valid": lambda keys: SECRET.token(claims(["a"], nbf=int(time.time()) + 600)),
-    "another audience": lambda keys: SECRET.token(claims(["a"], aud="somebody else")),
-    "huge": lambda keys: SECRET.token(claims(["a" * 20_000])),
-    "malformed base64": lambda keys: SECRET.token(claims(["a"])).replace(".", ".=", 1),
-    "base64 with rest": lambda keys: SECRET.token(claims(["a"])) + "B",
-    "standard base64": lambda keys: SECRET.token(claims(["a"])).split(".")[0] + "." + base64.b64encode(b'{"a":"\xff\xfe\xfb"}').decode() + ".x",
-    "double claims": lambda keys: SECRET.token(encode(b'{"channels":[],"exp":%d,"channels":["a"]}' % (time.time() + 60))),
-    "double headers": lambda keys: with_header(b'{"alg":"none","alg":"HS256"}'),
-    "critical extension": lambda keys: SECRET.token(claims(["a"]), {"crit": ["b64"], "b64": False}),
-    "claims are a list": lambda keys: SECRET.token([1]),
-    "channels are a text": lambda keys: SECRET.token(claims() | {"channels": "a"}),
-    "deep": lambda keys: SECRET.token(encode(b'{"x":' + b"[" * 3000 + b"]" * 3000 + b"}")),
-    "not UTF-8": lambda keys: SECRET.token(encode(b'{"exp":99999999999,"sub":"\xff"}')),
-}
+def by_poll(gateway, headers, path="/longpolling/poll"):
+    body = json.dumps({"id": 1, "params": {"channels": ["a"], "last": 0, "confirm": 1, "is_first_poll": True}}).encode()
+    with RawClient(("127.0.0.1", gateway.port)) as raw:
+        headers = {"Host": "x", "Content-Type": "application/json", "Content-Length": len(body), **headers}
+        return raw.request("POST", path, headers, body).response()[0]
+
+
+def by_peek(gateway, headers):
+    return by_poll(gateway, headers, "/websocket/peek_notifications")
+
+
+def signed(payload=None, header=None):
+    return SECRET.token(claims(["a"]) if payload is None else payload, header)
 
 
 def with_header(header):
@@ -116,35 +98,114 @@ def with_header(header):
     return f"{text}.{encode(SECRET.sign(text.encode()))}"
 
 
+def replaced(token, part, text):
+    parts = token.split(".")
+    parts[part] = text
+    return ".".join(parts)
+
+
+def other_letter(text, index):
+    """Another letter of base64url there, which stands for other bits: also of those that count in the last one."""
+    return text[:index] + ("A" if text[index] not in "ABCD" else "Q") + text[index + 1:]
+
+
+PARTS, BASE64, HEADER = "does not have three parts", "is not base64url", "header of the token is not a JSON object"
+ALGORITHM, KEY, CLAIMS = "algorithm is not HS256", "signed by no known key", "claims of the token are not a JSON object"
+# The token, and what the log says of it.
+BAD = {
+    "none at all": (lambda: None, "a token is missing"),
+    "empty": (lambda: "", "a token is missing"),
+    "not a token": (lambda: "hello", PARTS),
+    "two parts": (lambda: signed().rsplit(".", 1)[0], PARTS),
+    "four parts": (lambda: signed() + ".x", PARTS),
+    "alg none": (lambda: f"{encode({'alg': 'none'})}.{encode(claims(['a']))}.", ALGORITHM),
+    "alg None": (lambda: f"{encode({'alg': 'None'})}.{encode(claims(['a']))}.", ALGORITHM),
+    "alg none, signed": (lambda: signed(header={"alg": "none"}), ALGORITHM),
+    "alg HS512": (lambda: signed(header={"alg": "HS512"}), ALGORITHM),
+    "alg missing": (lambda: signed(header={"alg": None}), ALGORITHM),
+    "wrong key": (lambda: Secret(b"another secret of more than 32 bytes").token(claims(["a"])), KEY),
+    "no signature": (lambda: replaced(signed(), 2, ""), KEY),
+    "signature changed": (lambda: replaced(t := signed(), 2, other_letter(t.split(".")[2], 0)), KEY),
+    "signature cut": (lambda: signed()[:-3], KEY),
+    "signature of another token": (lambda: replaced(signed(), 2, signed(claims(["b"])).split(".")[2]), KEY),
+    "payload changed": (lambda: replaced(signed(claims(["b"])), 1, encode(claims(["a"]))), KEY),
+    "header changed": (lambda: replaced(signed(), 0, encode({"typ": "JWT", "alg": "HS256"})), KEY),
+    "expired": (lambda: signed(claims(["a"], seconds=-1)), "has expired"),
+    "never expires": (lambda: signed({"sub": "x", "channels": ["a"]}), "no time at which it expires"),
+    "expires at a text": (lambda: signed(claims(["a"], exp="2099-01-01")), "no time at which it expires"),
+    "expires in infinity": (lambda: signed(encode(b'{"exp":1e999,"channels":["a"]}')), CLAIMS),
+    "not yet valid": (lambda: signed(claims(["a"], nbf=int(time.time()) + 600)), "is not valid yet"),
+    "another audience": (lambda: signed(claims(["a"], aud="somebody else")), "for another audience"),
+    "another database": (lambda: signed(claims(["a"], db="not_served")), "a database that is not served"),
+    "huge": (lambda: signed(claims(["a", *(f"number_{n}" for n in range(600))])), "is too large"),
+    "malformed base64": (lambda: signed().replace(".", ".=", 1), BASE64),
+    "signature with rest": (lambda: signed() + "B", KEY),
+    "bits too many": (lambda: signed() + "BB", BASE64),
+    "standard base64": (lambda: replaced(signed(), 1, base64.b64encode(b'{"a":"\xff\xfe\xfb"}').decode()), BASE64),
+    "double claims": (lambda: signed(encode(b'{"channels":[],"exp":%d,"channels":["a"]}' % (time.time() + 60))), CLAIMS),
+    "double headers": (lambda: with_header(b'{"alg":"none","alg":"HS256"}'), HEADER),
+    "critical extension": (lambda: signed(header={"crit": ["b64"], "b64": False}), "an extension that is not known"),
+    "claims are a list": (lambda: signed([1]), CLAIMS),
+    "channels are a text": (lambda: signed(claims() | {"channels": "a"}), "channels of the token are not a list"),
+    "deep": (lambda: signed(encode(b'{"x":' + b"[" * 1000 + b"]" * 1000 + b"}")), CLAIMS),
+    "not UTF-8": (lambda: signed(encode(b'{"exp":99999999999,"sub":"\xff"}')), CLAIMS),
+}
+
+
+def reason_logged(gateway, ask):
+    """What the log says of one refusal. It says so of ten in a second, and then how many it has left out."""
+    while True:
+        mark = len(gateway.lines)
+        ask()
+        line = gateway.wait_for_line("refused a subscribe: |refused subscribes: .* not logged", since=mark)
+        if "refused a subscribe: " in line:
+            return line.split("refused a subscribe: ")[1]
+
+
 @pytest.mark.sanitized
 def test_bad_tokens_are_refused_everywhere_and_logged_nowhere(gateway):
-    for name, make in BAD.items():
-        token = make(None)
-        headers = {} if token is None else bearer(token)
-        if name == "huge":
-            headers = bearer(token[:12_000])
-        assert status(gateway, headers) == 401, name
-        assert first_close(gateway, headers) == 4001, name
-        if token and len(token) < 7_000:
-            protocols = {"Sec-WebSocket-Protocol": f"odoo-bus, odoo-bus.token.{token}"}
-            if all(c.isalnum() or c in "-_." for c in token):
-                assert first_close(gateway, protocols) == 4001, name
-    reasons = [line for line in gateway.lines if "refused a subscribe" in line]
-    assert reasons and all("token" in line for line in reasons)
+    tokens = {name: make() for name, (make, _) in BAD.items()}
+
+    def refuses(ask, name, carry, expected):
+        assert ask(gateway, {} if tokens[name] is None else carry(tokens[name])) == expected, (name, ask)
+
+    assert by_poll(gateway, bearer(signed())) == by_peek(gateway, bearer(signed())) == status(gateway, bearer(signed())) == 200
+    for name, (_, reason) in BAD.items():
+        assert reason in reason_logged(gateway, lambda: refuses(status, name, bearer, 401)), name
+    for name, token in tokens.items():
+        for ask in (by_poll, by_peek):
+            refuses(ask, name, bearer, 401)
+        refuses(first_close, name, bearer, 4001)
+        if token and all(c.isalnum() or c in "-_." for c in token):
+            refuses(first_close, name, CARRIERS["subprotocol"], 4001)
+            refuses(status, name, CARRIERS["cookie"], 401)
     log = "\n".join(gateway.lines)
-    for name, make in BAD.items():
-        for part in (make(None) or "").split("."):
+    for name, token in tokens.items():
+        for part in (token or "").split("."):
             assert len(part) < 20 or part not in log, name
 
 
-def test_a_public_key_is_no_secret(make_token_gateway, tmp_path):
+@pytest.mark.parametrize("signer", ["HS256", "RS256", "ES256"])
+def test_no_letter_of_a_token_may_change(make_token_gateway, tmp_path, signer):
+    signer = SECRET if signer == "HS256" else KeyPair(tmp_path, signer)
+    gateway = make_token_gateway(signer)
+    token = signer.token(claims(["a"], seconds=600))
+    assert status(gateway, bearer(token)) == 200
+    for index in range(len(token)):
+        if token[index] != ".":
+            assert status(gateway, bearer(other_letter(token, index))) == 401, index
+    assert status(gateway, bearer(token)) == 200
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+def test_a_public_key_is_no_secret(make_token_gateway, tmp_path, algorithm):
     """The confusion of algorithms: HS256 with the text of the public key as its secret."""
-    pair = KeyPair(tmp_path)
+    pair = KeyPair(tmp_path, algorithm)
     gateway = make_token_gateway(pair)
     assert status(gateway, bearer(pair.token(claims(["a"])))) == 200
     for secret in (pair.public.read_bytes(), pair.public.read_bytes().rstrip(), base64.b64decode(b"".join(pair.public.read_bytes().split(b"\n")[1:-2]))):
         assert status(gateway, bearer(Secret(secret).token(claims(["a"])))) == 401
-        assert status(gateway, bearer(Secret(secret).token(claims(["a"]), {"alg": "RS256"}))) == 401
+        assert status(gateway, bearer(Secret(secret).token(claims(["a"]), {"alg": algorithm}))) == 401
     tampered = pair.token(claims(["b"])).split(".")
     tampered[1] = encode(claims(["a"]))
     assert status(gateway, bearer(".".join(tampered))) == 401
@@ -248,6 +309,34 @@ def test_audience_skew_and_database(make_token_gateway, database):
     with RawClient(("127.0.0.1", gateway.port)) as raw:
         headers = {"Host": "x", **bearer(SECRET.token(claims(["a"], aud="bus")))}
         assert raw.request(path="/bus/events?channels=a&db=other", headers=headers).response()[0] == 401
+
+
+def test_a_token_names_one_of_the_databases_that_are_served(make_gateway, make_database, tmp_path):
+    first, second, third = make_database(), make_database(), make_database()
+    gateway = make_gateway(first, second, auth="token", token_keys=SECRET.write(tmp_path / "keys")).start()
+
+    def granted(**more):
+        headers = bearer(signed(claims(["a"], **more)))
+        with RawClient(("127.0.0.1", gateway.port)) as raw:
+            raw.upgrade(headers={**HANDSHAKE, **headers})
+            raw.send_event("subscribe", {"channels": ["a"], "last": 0, "confirm": 1})
+            opcode, payload = raw.receive_frame()
+        over_websocket = b"bus/subscribed" in payload or int.from_bytes(payload[:2], "big")
+        return over_websocket, status(gateway, headers), by_poll(gateway, headers), by_peek(gateway, headers)
+
+    assert granted() == granted(db=first.name) == granted(db=second.name) == (True, 200, 200, 200)
+    for name in (third.name, first.name + "x", "postgres", " ", "\0"):
+        assert granted(db=name) == (4001, 401, 401, 401), name
+
+
+def test_a_token_names_a_database_that_matches(make_gateway, make_database, tmp_path):
+    database = make_database()
+    gateway = make_gateway(database, auth="token", token_keys=SECRET.write(tmp_path / "keys"),
+                           database_match=f"{database.name}$").start()
+    gateway.wait_healthy()
+    assert by_poll(gateway, bearer(signed(claims(["a"], db=database.name)))) == 200
+    assert status(gateway, bearer(signed(claims(["a"], db="postgres")))) == 401
+    assert first_close(gateway, bearer(signed(claims(["a"], db="postgres")))) == 4001
 
 
 def test_files_without_usable_keys(make_gateway, database, tmp_path):
