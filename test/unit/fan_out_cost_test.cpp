@@ -100,8 +100,8 @@ private:
     Id id_ = 0;
 };
 
-// A walk through the subscribers of a channel costs fifteen times as much in the large crowd, one through all
-// channels large crowd; what is allowed is for caches that are too small for it.
+// Measured with sanitizers: 1.5 times as much in the large crowd, for its memory; a walk through the
+// subscribers of a channel makes it 15, one through all channels 60.
 TEST(FanOutCost, DependsOnTheChangeNotOnTheCrowd) {
     Crowd few(250), many(10'000);
     ASSERT_EQ(many.channels(), 100'010u);
