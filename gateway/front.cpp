@@ -230,13 +230,13 @@ std::optional<Response> Front::refuse_admission(const Admission& admission) cons
     return surroundings_.authorizers.unavailable(admission.requester.get());
 }
 
-std::optional<Response> Front::refuse_address(Visitor& visitor, bool is_handshake) {
+std::optional<Response> Front::refuse_address(Visitor& visitor) {
     const auto address = client_address(visitor.head(), visitor.peer(), trust_);
     if (!address)
         return std::nullopt;
     if (!visitor.seat)
         visitor.seat = addresses_.take_seat(*address);
-    if (visitor.seat && (!is_handshake || addresses_.take_handshake(*address, now_us())))
+    if (visitor.seat && addresses_.take_handshake(*address, now_us()))
         return std::nullopt;
     static log::Limited lines("connections of addresses that have too many", 1);
     lines.write(log::Level::warning,
@@ -275,7 +275,7 @@ Response Front::serve_websocket(Visitor& visitor) {
     const RequestHead& head = visitor.head();
     if (const auto refusal = judge_handshake(head))
         return *refusal;
-    if (const auto refusal = refuse_address(visitor, true))
+    if (const auto refusal = refuse_address(visitor))
         return *refusal;
     auto admission = begin_admission(visitor, Transport::websocket);
     if (!admission)
@@ -304,7 +304,7 @@ Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
         return *problem;
     if (visitor.awaits_body())
         return {};
-    if (const auto refusal = refuse_address(visitor, is_stream))
+    if (const auto refusal = refuse_address(visitor))
         return *refusal;
     auto admission = begin_admission(visitor, is_stream ? Transport::events : Transport::poll);
     if (!admission)

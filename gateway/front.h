@@ -62,9 +62,9 @@ private:
     Response serve_relay(Visitor& visitor);
     // A request whose answer a service thread gives.
     Response serve_http(Visitor& visitor, HttpRequest::Kind kind);
-    // Why its address can have no more, or nothing; takes its seat. A poll is no handshake: each answer is
-    // followed by another.
-    std::optional<Response> refuse_address(Visitor& visitor, bool is_handshake);
+    // Why its address can have no more, or nothing; takes its seat. A poll counts as a handshake does: each
+    // is authorized.
+    std::optional<Response> refuse_address(Visitor& visitor);
     // What the visitor's head says about an admission, without its socket; nothing when the query is
     // malformed.
     std::optional<Admission> begin_admission(Visitor& visitor, Transport transport) const;

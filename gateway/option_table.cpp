@@ -218,9 +218,8 @@ std::vector<OptionDefinition> build_table() {
          "address is the one that --trusted-proxy names; a trusted proxy's own connections are not counted.",
          RELOADS, count_field(&O::max_connections_per_address, uint64_t{0}, uint64_t{10'000'000})},
         {"max-handshakes-per-address", "N", bounds,
-         "Refuse more handshakes than this a second of one address with 429, when it has used up those of 5 "
-         "seconds; 0: "
-         "do not count.",
+         "Refuse more handshakes, event streams and polls than this a second of one address with 429, when "
+         "it has used up those of 5 seconds; 0: do not count.",
          RELOADS, count_field(&O::max_handshakes_per_address, uint64_t{0}, uint64_t{1'000'000})},
         {"max-memory", "BYTES", bounds,
          "When the process has more memory than this, refuse new connections with 503, and close those with "

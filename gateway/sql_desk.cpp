@@ -24,11 +24,9 @@ constexpr size_t MAX_KNOWN = 10'000;
 constexpr uint64_t IDLE_MS = 60'000;
 constexpr const char* AWAY = "somebody wants the database to himself";
 
+// One text for each question: a channel's name may hold anything.
 std::string key_of(const SqlDesk::Question& question) {
-    std::string key = question.request;
-    for (const std::string& channel : question.channels)
-        key += '\n' + channel;
-    return key;
+    return question.request + pg_array(question.channels);
 }
 
 int64_t us(Milliseconds milliseconds) {

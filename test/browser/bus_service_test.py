@@ -340,3 +340,23 @@ def test_event_source(browser, nginx, database):
     assert browser.evaluate("received.map((n) => n.message.payload)") == list(range(5))
     assert browser.evaluate("received.every((n) => String(n.id) === n.lastEventId)")
     browser.evaluate("source.close()")
+
+
+def test_event_source_comes_back_by_itself(browser, nginx, gateway, database):
+    """The browser's own EventSource, without a line of ours: where it was it tells with Last-Event-ID."""
+    browser.tab("main").goto(nginx.url("/bus.html"))
+    browser.evaluate("""new Promise((opened) => {
+        window.opens = 0;
+        window.source = new EventSource("/bus/events?channels=a");
+        source.onopen = () => { opens += 1; opened(); };
+        source.onmessage = ({ data }) => received.push(...JSON.parse(data).map((n) => n.message));
+    }).then(() => true)""")
+    database.sendone("a", payload=1)
+    wait_received(browser, [1])
+    gateway.kill9()
+    database.sendone("a", payload=2)
+    gateway.start()
+    database.sendone("a", payload=3)
+    wait_received(browser, [1, 2, 3])
+    assert browser.evaluate("opens") == 2
+    browser.evaluate("source.close()")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness.client import BINARY, TEXT, BusClient, RawClient, encode_frame
+from harness.client import BINARY, HANDSHAKE, TEXT, BusClient, RawClient, encode_frame
 from harness.gateway import DEADLINE
 from harness.wait import until
 from metrics_test import Metrics, metrics  # noqa: F401
@@ -137,7 +137,6 @@ def can_connect(gateway):
 
 def test_behind_a_proxy_its_clients_are_told_apart(make_gateway, database):
     gateway = make_gateway(database, trusted_proxy="127.0.0.0/8", max_connections_per_address=3).start()
-    from harness.client import HANDSHAKE
     with contextlib.ExitStack() as stack:
         def status(address):
             headers = HANDSHAKE | ({"X-Forwarded-For": address} if address else {})
@@ -155,6 +154,82 @@ def test_too_many_handshakes_of_one_address(make_gateway, database):
             statuses.append(client.request().response()[0])
     assert statuses[:5] == [101] * 5
     assert 429 in statuses
+
+
+# Each stays open for as long as its client likes: there is nothing to tell.
+OPENED = {
+    "websocket": lambda client: client.request(),
+    "events": lambda client: client.request(path="/bus/events?channels=quiet", headers={"Host": "x"}),
+    "poll": lambda client: client.request("POST", "/longpolling/poll", {"Host": "x", "Content-Length": len(POLL)}, POLL),
+}
+POLL = b'{"id": 1, "params": {"channels": ["quiet"], "last": 0}}'
+
+
+def held(gateway, stack, transport, number):
+    """So many connections that are open, and held."""
+    clients = [stack.enter_context(connect(gateway)) for _ in range(number)]
+    for client in clients:
+        OPENED[transport](client)
+        if transport != "poll":
+            assert client.response()[0] in (101, 200)
+    return clients
+
+
+@pytest.mark.parametrize("held_by", OPENED)
+def test_all_connections_count_whatever_they_are(make_gateway, database, metrics, held_by):  # noqa: F811
+    gateway = make_gateway(database, max_connections=3, **metrics.options).start()
+    with contextlib.ExitStack() as stack:
+        clients = held(gateway, stack, held_by, 3)
+        metrics.wait_for(f'odoo_bus_connections{{transport="{held_by}"}}', 3)
+        for transport, opened in OPENED.items():
+            with connect(gateway) as one_more:
+                opened(one_more)
+                status, headers, _ = one_more.response()
+                assert status == 503 and int(headers["retry-after"]) > 0, transport
+        clients[0].socket.close()
+        until(lambda: can_connect(gateway), lambda: "the seat of one that has gone stays taken")
+
+
+@pytest.mark.parametrize("held_by", OPENED)
+def test_an_address_has_so_many_connections_whatever_they_are(make_gateway, database, held_by):
+    gateway = make_gateway(database, trusted_proxy="127.0.0.0/8", max_connections_per_address=3).start()
+
+    def opened(client, transport, address):
+        method, path, headers, body = {
+            "websocket": ("GET", "/websocket", HANDSHAKE, b""),
+            "events": ("GET", "/bus/events?channels=quiet", {"Host": "x"}, b""),
+            "poll": ("POST", "/longpolling/poll", {"Host": "x", "Content-Length": len(POLL)}, POLL)}[transport]
+        return client.request(method, path, {**headers, "X-Forwarded-For": address}, body)
+
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            opened(stack.enter_context(connect(gateway)), held_by, "192.0.2.1")
+        until(lambda: gateway.established() == 3, lambda: "they have not come")
+        for transport in OPENED:
+            def refused():
+                with connect(gateway) as one_more:
+                    one_more.socket.settimeout(1)
+                    with contextlib.suppress(TimeoutError):
+                        return opened(one_more, transport, "192.0.2.1").response()[0] == 429
+            until(refused, lambda: f"one more {transport} is served")
+        with connect(gateway) as another:
+            assert opened(another, "events", "192.0.2.2").response()[0] == 200
+
+
+@pytest.mark.parametrize("transport", OPENED)
+def test_an_address_opens_so_many_in_a_while_whatever_they_are(make_gateway, database, transport):
+    gateway = make_gateway(database, trusted_proxy="none", max_handshakes_per_address=1).start()
+    statuses = []
+    while 429 not in statuses:
+        assert len(statuses) < 200
+        with connect(gateway) as client:
+            if transport == "poll":
+                asks = POLL.replace(b'"last"', b'"confirm": 1, "last"')  # and is answered at once
+                client.request("POST", "/longpolling/poll", {"Host": "x", "Content-Length": len(asks)}, asks)
+            else:
+                OPENED[transport](client)
+            statuses.append(client.response()[0])
+    assert statuses[:5] == [101 if transport == "websocket" else 200] * 5
 
 
 async def test_memory_has_a_ceiling(make_gateway, database, metrics):  # noqa: F811

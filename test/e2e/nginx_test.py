@@ -1,4 +1,5 @@
 """Through nginx, with the configuration that is shipped."""
+import json
 import subprocess
 import urllib.request
 
@@ -8,6 +9,9 @@ from harness.client import HANDSHAKE, BusClient, RawClient
 from harness.http_clients import TRANSPORTS
 from harness.nginx import Nginx
 from harness.system import ROOT
+from harness.tokens import Secret, claims
+
+SECRET = Secret()
 
 
 @pytest.fixture
@@ -79,6 +83,74 @@ async def test_every_transport_through_nginx(nginx, database, transport):
             database.sendone("a", payload=n)
             await client.wait_payload(n)
         assert client.payloads == list(range(20))
+
+
+def first_event(nginx, database):
+    """What comes of one small notification while the stream is open, until then or for two seconds."""
+    with RawClient(("127.0.0.1", nginx.port)) as raw:
+        raw.request(path="/bus/events?channels=a&last=0", headers={"Host": "x"})
+        database.sendone("a", payload="at once")
+        raw.socket.settimeout(2 if nginx.keeps else 30)
+        try:
+            while b'"at once"' not in raw.buffer:
+                raw._fill()
+        except TimeoutError:
+            pass
+        return raw.buffer
+
+
+BUFFERED = ("proxy_buffering off;", "proxy_buffering on;")
+DEAF = ("proxy_cache off;", "proxy_cache off; proxy_ignore_headers X-Accel-Buffering;")
+
+
+@pytest.mark.parametrize("changes, keeps", [([], False), ([BUFFERED], False), ([DEAF], False), ([BUFFERED, DEAF], True)],
+                         ids=["as shipped", "the gateway's header alone", "the configuration alone", "neither"])
+def test_an_event_is_not_kept_back(gateway, database, changes, keeps):
+    """Twice assured; the last case shows that the test would tell."""
+    with Nginx(gateway.port, changes=changes) as nginx:
+        nginx.keeps = keeps
+        text = first_event(nginx, database)
+        assert (b'"at once"' in text) != keeps
+        assert not text.endswith(b"0\r\n\r\n"), "the response is still open"
+
+
+@pytest.mark.parametrize("auth", ["token", "sql"])
+def test_polls_and_peeks_are_answered_without_odoo(make_gateway, database, tmp_path, auth):
+    """By the gateway itself, directly and through nginx, when its lines for that are not commented out."""
+    if auth == "token":
+        options = {"token_keys": SECRET.write(tmp_path / "keys")}
+        headers = {"Authorization": f"Bearer {SECRET.token(claims(['a']))}"}
+    else:
+        database.execute("""CREATE FUNCTION app_authorize(request jsonb, channels text[]) RETURNS text[] LANGUAGE sql AS $$
+            SELECT ARRAY[bus_channel('a')] WHERE request->'cookies'->>'sid' = 'known' $$""")
+        options = {"auth_sql_function": "app_authorize", "sql_pass": "cookie:sid"}
+        headers = {"Cookie": "sid=known"}
+    database.sendone("a", payload=1)
+    database.sendone("b", payload="not granted")
+    identifier = database.value("SELECT min(id) FROM bus_bus")
+    gateway = make_gateway(database, auth=auth, **options).start()
+
+    def ask(port, path, more):
+        body = json.dumps({"id": 3, "params": {"channels": ["a", "b"], "last": 0, "is_first_poll": True}}).encode()
+        with RawClient(("127.0.0.1", port)) as raw:
+            pairs = {"Host": "x", "Content-Type": "application/json", "Content-Length": len(body), **more}
+            status, _, answer = raw.request("POST", path, pairs, body).response()
+            return status, json.loads(answer)
+
+    commented = """    # location = /websocket/peek_notifications {
+    #     proxy_pass http://odoo_bus_gateway;
+    # }"""
+    with Nginx(gateway.port, changes=[(commented, commented.replace("# ", ""))]) as nginx:
+        for port in (gateway.port, nginx.port):
+            status, answer = ask(port, "/websocket/peek_notifications", headers)
+            assert (status, answer["id"]) == (200, 3)
+            assert answer["result"] == {"channels": [[database.name, "a"]], "notifications": [
+                {"id": identifier, "message": {"type": "test", "payload": 1}}]}
+            status, answer = ask(port, "/longpolling/poll", headers)
+            assert status == 200 and [element["id"] for element in answer["result"]] == [identifier]
+            for path in ("/websocket/peek_notifications", "/longpolling/poll"):
+                status, answer = ask(port, path, {})
+                assert (status, answer["error"]["code"]) == (401, 100)
 
 
 async def test_a_stream_through_nginx_shows_that_it_is_quiet(make_gateway, database):

@@ -1,21 +1,27 @@
 """Authorization by a function in the database."""
 import asyncio
+import contextlib
+import json
+import time
 
 import pytest
 
-from harness.client import BusClient
+from harness.client import HANDSHAKE, BusClient, RawClient
+from harness.gateway import DEADLINE
 from harness.http_clients import TRANSPORTS
+from harness.wait import until
 
 FUNCTION = """
 CREATE TABLE app_session (token text PRIMARY KEY, login text NOT NULL);
 CREATE TABLE app_channel (login text NOT NULL, name text NOT NULL);
 INSERT INTO app_session VALUES ('secret-of-ann', 'ann'), ('secret-of-bob', 'bob');
 INSERT INTO app_channel VALUES ('ann', 'a'), ('ann', 'b'), ('bob', 'b');
-CREATE TABLE asked (request jsonb, channels text[]);
+CREATE TABLE asked (request jsonb, channels text[], pid int DEFAULT pg_backend_pid());
 CREATE FUNCTION app_authorize(request jsonb, channels text[]) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE who text;
 BEGIN
     INSERT INTO asked VALUES (request, channels);
+    IF 'wait' = ANY (channels) THEN PERFORM pg_advisory_xact_lock(9); END IF;
     IF 'sleep' = ANY (channels) THEN PERFORM pg_sleep(60); END IF;
     IF 'fail' = ANY (channels) THEN RAISE EXCEPTION 'on purpose'; END IF;
     SELECT login INTO who FROM app_session WHERE token = request->'cookies'->>'sid';
@@ -62,6 +68,98 @@ async def test_null_refuses_with_4001(make_sql_gateway):
         assert (await client.wait_closed())[0] == 4001
     async with BusClient(gateway.url, ["a"], headers=cookie("ann"), origin="http://evil.example.com") as client:
         assert (await client.wait_closed())[0] == 4001, "cookies of a foreign page count for nothing"
+
+
+PATHS = ["/websocket", "/bus/events", "/longpolling/poll", "/websocket/peek_notifications"]
+
+
+def ask(gateway, path, headers, channels):
+    """(status or code of the close, body) of one subscription."""
+    data = {"channels": channels, "last": 0, "confirm": 1, "is_first_poll": True}
+    with RawClient(("127.0.0.1", gateway.port)) as raw:
+        if path == "/websocket":
+            raw.upgrade(headers={**HANDSHAKE, "Origin": f"http://{HANDSHAKE['Host']}", **headers})
+            raw.send_event("subscribe", data)
+            opcode, payload = raw.receive_frame()
+            return (int.from_bytes(payload[:2], "big"), payload[2:]) if opcode == 8 else (200, payload)
+        body = json.dumps(data if path == "/bus/events" else {"id": 1, "params": data}).encode()
+        status, answer, body = raw.request("POST", path, {"Host": HANDSHAKE["Host"], "Content-Type": "application/json",
+                                                          "Content-Length": len(body), **headers}, body).response()
+        assert status != 503 or int(answer["retry-after"]) > 0
+        return status, body
+
+
+def granted(gateway, name, channels):
+    """The channels that a peek is told, by their names."""
+    status, body = ask(gateway, "/websocket/peek_notifications", cookie(name), channels)
+    return [channel for _, channel in json.loads(body)["result"]["channels"]] if status == 200 else status
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_null_refuses_on_every_transport(make_sql_gateway, path):
+    gateway = make_sql_gateway()
+    refused = 4001 if path == "/websocket" else 401
+    assert ask(gateway, path, cookie("ann"), ["a"])[0] == 200
+    assert ask(gateway, path, cookie("nobody"), ["a"])[0] == refused
+    assert ask(gateway, path, {}, ["a"])[0] == refused
+    assert ask(gateway, path, cookie("ann") | {"Origin": "http://evil.example.com"}, ["a"])[0] == refused
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_function_has_its_time(make_sql_gateway, database, path):
+    """One that sleeps for a minute is given up long before, and so is one that waits for a lock: try again later."""
+    gateway = make_sql_gateway(sql_timeout=0.5, sql_connections=1)
+    later = 1013 if path == "/websocket" else 503
+    begin = time.monotonic()
+    with database.connect(autocommit=False) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(9)")
+        for channel in ("sleep", "wait", "fail"):
+            assert ask(gateway, path, cookie("ann"), [channel])[0] == later
+    assert time.monotonic() - begin < 50
+    assert ask(gateway, path, cookie("ann"), ["a"])[0] == 200
+
+
+async def test_the_pool_is_bounded(make_sql_gateway, database):
+    """Twelve clients ask, and two connections: the others wait for their turn, and all are answered."""
+    gateway = make_sql_gateway(sql_connections=2, sql_timeout=60)
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'advisory'"
+    with database.connect(autocommit=False) as holder:
+        holder.execute("SELECT pg_advisory_xact_lock(9)")
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(TRANSPORTS[name](
+                gateway.url, ["a", "wait", f"{name}_{n}"], headers=cookie("ann"), origin=f"http://127.0.0.1:{gateway.port}"))
+                for n in range(4) for name in TRANSPORTS]
+            await asyncio.to_thread(until, lambda: gateway.established() == 12, lambda: "not all of them have come")
+            await asyncio.to_thread(until, lambda: database.value(waiting) == 2, lambda: f"{database.value(waiting)} ask")
+            holder.rollback()
+            await asyncio.gather(*(client.subscribed() for client in clients))
+            assert database.value("SELECT count(DISTINCT channels) FROM asked") == 12
+            assert database.value("SELECT count(DISTINCT pid) FROM asked") == 2
+
+
+def test_what_is_known_serves_who_has_asked_and_nobody_else(make_sql_gateway, database):
+    gateway = make_sql_gateway(sql_cache=60)
+    asked = "SELECT count(*) FROM asked"
+    for _ in range(2):
+        assert granted(gateway, "ann", ["a", "b"]) == ["a", "b", "user_ann"]
+        assert granted(gateway, "bob", ["a", "b"]) == ["b", "user_bob"]
+        assert granted(gateway, "nobody", ["a", "b"]) == 401
+        assert ask(gateway, "/bus/events", cookie("ann") | {"Origin": "http://evil.example.com"}, ["a", "b"])[0] == 401
+        assert database.value(asked) == 4, "once each"
+    # Other channels, or another header that the function sees, are another question.
+    assert granted(gateway, "ann", ["a"]) == ["a", "user_ann"]
+    assert granted(gateway, "ann", ["a\nb"]) == ["user_ann"]
+    assert ask(gateway, "/longpolling/poll", cookie("ann") | {"User-Agent": "another"}, ["a", "b"])[0] == 200
+    assert database.value(asked) == 7
+
+
+def test_what_is_known_is_forgotten_in_time(make_sql_gateway, database):
+    gateway = make_sql_gateway(sql_cache=1)
+    assert granted(gateway, "ann", ["a"]) == ["a", "user_ann"]
+    database.execute("DELETE FROM app_channel")
+    deadline = time.monotonic() + DEADLINE
+    while granted(gateway, "ann", ["a"]) != ["user_ann"]:
+        assert time.monotonic() < deadline, "it is remembered for longer than --sql-cache"
 
 
 async def test_a_function_that_fails_or_sleeps_is_given_up(make_sql_gateway, database):

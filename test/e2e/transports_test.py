@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 from harness.client import BusClient, RawClient
+from harness.gateway import run_gateway
 from harness.http_clients import TRANSPORTS, EventsClient, PollClient
 
 pytestmark = pytest.mark.sanitized
@@ -223,6 +224,24 @@ async def test_heartbeats_tell_where_a_quiet_client_is(make_gateway, database):
         await client.until(lambda: client.positions and client.positions[-1] == other.ids[-1], "a position")
         await client.until(lambda: client.heartbeats >= 3, "heartbeats")
         assert client.notifications == []
+
+
+def test_a_heartbeat_is_a_comment(make_gateway, database):
+    """Bytes that mean nothing to whoever reads the stream: a line that begins with a colon, and an empty one."""
+    gateway = make_gateway(database, heartbeat=0.2).start()
+    with RawClient(("127.0.0.1", gateway.port)) as raw:
+        raw.request(path="/bus/events?channels=quiet&last=0", headers={"Host": "x"}).response()
+        while raw.buffer.count(b"\n\n") < 5:
+            raw._fill()
+        hello, told, *beats = raw.buffer.split(b"\n\n")[:5]
+        assert hello == b"retry: 2000" and told.startswith(b"event: internal\ndata: ")
+        assert all(beat.startswith(b":") and b"\n" not in beat for beat in beats), beats
+
+
+def test_how_long_a_quiet_client_waits():
+    """Proxies, browsers and bus_service.js, which gives up a stream after 45 s and a poll after 75 s, rely on these."""
+    configuration = run_gateway("--print-config").stdout.splitlines()
+    assert "#heartbeat = 15" in configuration and "#poll-hold = 50" in configuration
 
 
 async def test_a_stream_ends_and_comes_back(make_gateway, database):

@@ -54,15 +54,17 @@ class Nginx:
     """with Nginx(gateway_port, files=[ROOT / "client"]) as nginx: nginx.url("/demo.html")
 
     `demo_port`: where the demo answers what is below /demo/. `blocked`: paths that this network does not let through.
+    `changes`: what somebody has written in place of what is shipped, [(there, here), ...].
     """
 
-    def __init__(self, gateway_port, files=(), port=None, demo_port=9, blocked=()):
+    def __init__(self, gateway_port, files=(), port=None, demo_port=9, blocked=(), changes=()):
         self.port = port or free_port()
         self.demo_port = demo_port
         self.odoo_port = free_port()
         self.gateway_port = gateway_port
         self.files = files
         self.blocked = blocked
+        self.changes = changes
         self.directory = Path(tempfile.mkdtemp(prefix="odoo_bus_nginx."))
         self.process = None
         self.lines = []
@@ -88,6 +90,9 @@ class Nginx:
             ("server 127.0.0.1:8073;", f"server 127.0.0.1:{self.gateway_port};"),
         ]:
             assert text.count(there) == 1, f"deploy/nginx.conf must say {there!r} once"
+            text = text.replace(there, here)
+        for there, here in self.changes:
+            assert there in text, f"deploy/nginx.conf must say {there!r}"
             text = text.replace(there, here)
         for location, path in BLOCKABLE:
             assert text.count(location) == 1
