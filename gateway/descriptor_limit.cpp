@@ -18,8 +18,12 @@ constexpr uint64_t BESIDES = 1'000;
 
 } // namespace
 
+uint64_t descriptors_needed(uint64_t connections) {
+    return connections + BESIDES;
+}
+
 void fit_descriptor_limit(uint64_t connections) {
-    const rlim_t needed = connections + BESIDES;
+    const rlim_t needed = descriptors_needed(connections);
     rlimit limit = {};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= needed)
         return;

@@ -12,4 +12,7 @@ namespace odoo_bus {
 // without a word.
 void fit_descriptor_limit(uint64_t connections);
 
+// How many files so many connections need, with all that is open beside them.
+uint64_t descriptors_needed(uint64_t connections);
+
 } // namespace odoo_bus

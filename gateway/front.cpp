@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "arrival.h"
 #include "clock.h"
 #include "handshake.h"
 #include "log.h"
@@ -273,6 +274,8 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
 
 Response Front::serve_websocket(Visitor& visitor) {
     const RequestHead& head = visitor.head();
+    if (const auto told = tell_arrival(head, visitor.peer(), trust_))
+        return *told;
     if (const auto refusal = judge_handshake(head))
         return *refusal;
     if (const auto refusal = refuse_address(visitor))

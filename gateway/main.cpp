@@ -11,6 +11,7 @@
 #include <pthread.h>
 
 #include "descriptor_limit.h"
+#include "doctor/doctor.h"
 #include "gateway.h"
 #include "log.h"
 #include "options.h"
@@ -124,6 +125,8 @@ int main(int count, char** values) {
         return run_tail({arguments.begin() + 1, arguments.end()});
     if (!arguments.empty() && arguments.front() == "status")
         return run_status({arguments.begin() + 1, arguments.end()});
+    if (!arguments.empty() && arguments.front() == "doctor")
+        return run_doctor({arguments.begin() + 1, arguments.end()});
 
     Parsed parsed = parse_options(arguments);
     if (const auto* text = std::get_if<OptionsText>(&parsed)) {

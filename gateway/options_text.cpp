@@ -70,7 +70,9 @@ std::string options_help() {
                        "  odoo-bus-gateway tail URL CHANNEL...  print notifications as they come\n"
                        "                                        (see odoo-bus-gateway tail --help)\n"
                        "  odoo-bus-gateway status [OPTION...]   tell how a running gateway is doing; it\n"
-                       "                                        asks at its --metrics-listen\n\n" +
+                       "                                        asks at its --metrics-listen\n"
+                       "  odoo-bus-gateway doctor [OPTION...]   look for what is wrong, and how to mend it\n"
+                       "                                        (see odoo-bus-gateway doctor --help)\n\n" +
                        wrapped("Each option may also be an environment variable (--log-level: "
                                "ODOO_BUS_LOG_LEVEL; several values with \";\" between them) or a line of the "
                                "configuration file (log-level = debug). The command line goes before the "

@@ -1,0 +1,32 @@
+// The command line of doctor: what it takes beside the gateway's own options.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "../option_table.h"
+#include "peer.h"
+
+namespace odoo_bus::doctor {
+
+struct DoctorOptions {
+    Options gateway;
+    std::optional<Place> proxy; // --url, and --address
+    bool json = false;
+    bool send = false;
+    bool wait = false;
+    uint16_t gevent_port = 8072; // 0: nobody looks for it
+    std::chrono::seconds long_transaction{300};
+};
+
+const std::vector<CommandDefinition>& doctor_table();
+std::string doctor_help();
+
+// `json` is set as soon as it is known, so that a mistake can be told in JSON, too.
+std::variant<DoctorOptions, OptionsText, OptionsError>
+parse_doctor_options(const std::vector<std::string>& arguments, bool& json);
+
+} // namespace odoo_bus::doctor
