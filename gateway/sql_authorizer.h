@@ -1,5 +1,6 @@
-// Authorization `sql`: a function in the database, named by --auth-sql-function, is told what of the request the
-// options list and which channels are wanted, and returns those that are granted, as stored; NULL refuses.
+// Authorization `sql`: a function in the database, named by --auth-sql-function, is told what of the request
+// the options list and which channels are wanted, and returns those that are granted, as stored; NULL
+// refuses.
 #pragma once
 
 #include <memory>

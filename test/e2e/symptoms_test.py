@@ -4,7 +4,7 @@ import re
 from doctor_test import FAULTS
 from harness.system import ROOT
 
-CHECK = re.compile(r"`([a-z]+\.[a-z-]+)`")
+CHECK = re.compile(r"`([a-z]+\.[a-z_-]+)`")
 TEST = re.compile(r"`([a-z_]+_test\.py)::(test_\w+)`")
 
 
