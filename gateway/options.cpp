@@ -50,6 +50,7 @@ std::optional<OptionsError> read_command_line(std::vector<std::string> arguments
         add(command.name, command.value.empty());
     add("print-options-markdown", true);
     add("print-metrics-markdown", true);
+    add("print-man", true);
     // CLI11 would take the next argument as the value.
     for (const std::string& argument : arguments)
         if (argument.starts_with("--") && argument.ends_with('='))
@@ -178,6 +179,8 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
         return OptionsText{sample_configuration()};
     if (line.commands.count("print-options-markdown"))
         return OptionsText{options_markdown()};
+    if (line.commands.count("print-man"))
+        return OptionsText{manual_page()};
     if (line.commands.count("print-metrics-markdown"))
         return OptionsText{metrics::markdown()};
 

@@ -1,5 +1,7 @@
 """The command line, the environment and the configuration file."""
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -96,3 +98,16 @@ def test_the_printed_configuration_is_valid(tmp_path):
     config.write_text(done.stdout)
     done = run_gateway("--config", config, *DATABASE, "--check-config")
     assert done.returncode == 0, done.stderr
+
+
+def test_the_manual_page_names_every_option_and_is_well_formed(tmp_path):
+    page = run_gateway("--print-man").stdout
+    known = run_gateway("--help").stdout + run_gateway("doctor", "--help").stdout
+    for option in re.findall(r"^ +--([a-z-]+)", known, re.MULTILINE):
+        assert "\\fB--{}\\fR".format(option).replace("-", "\\-") in page, option
+    file = tmp_path / "odoo-bus-gateway.1"
+    file.write_text(page)
+    groff = shutil.which("groff")
+    if groff:
+        done = subprocess.run([groff, "-man", "-Tutf8", "-ww", "-z", file], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (0, "")
