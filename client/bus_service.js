@@ -810,13 +810,13 @@ export class Hub {
       transports: () => this.connection?.setTransports(message.transports),
       wake: () => this.connection?.wake(),
       online: () => (this.connection?.state === "offline" ? this.connection.setOffline(false) : this.connection?.wake()),
-      offline: () => this.connection?.setOffline(true),
+      offline: () => this.goOffline(),
       token: () => this.questions.get(message.question)?.(message),
     };
     actions[message.type]?.();
   }
 
-  join(tab, { channels, last, base, transports, lock, hasToken }) {
+  join(tab, { channels, last, base, transports, lock, hasToken, offline }) {
     this.tabs.add(tab);
     Object.assign(tab, { joined: true, channels: new Set(channels), last, hasToken, held: null, seen: null, asleep: false, sent: 0 });
     if (lock) {
@@ -838,9 +838,21 @@ export class Hub {
         tab.last = this.connection.last;
       }
     }
-    const { state, transportName } = this.connection;
-    tab.port.postMessage({ type: "state", state, transport: transportName });
+    this.tellState(tab);
+    if (offline) {
+      this.goOffline();
+    }
     this.tellSubscribed(tab);
+  }
+
+  // No event says so while it was not connected.
+  goOffline() {
+    this.connection?.setOffline(true);
+    this.tabs.forEach((tab) => this.tellState(tab));
+  }
+
+  tellState(tab) {
+    tab.port.postMessage({ type: "state", ...this.status() });
   }
 
   leave(tab) {
@@ -1135,6 +1147,7 @@ export class BusService extends EventTarget {
   #isJoined = false;
   #outbox = []; // events for the server, as long as the hub is not there
   #paused = false;
+  #isOffline = false; // or plays it
 
   state = "stopped";
   transport = null;
@@ -1240,6 +1253,7 @@ export class BusService extends EventTarget {
 
   // As if the network had gone, or come back.
   setOffline(offline) {
+    this.#isOffline = offline;
     this.#post({ type: offline ? "offline" : "online" });
   }
 
@@ -1280,7 +1294,7 @@ export class BusService extends EventTarget {
     const lock = this.#hub ? null : await this.#hold();
     if (this.#port === port) {
       const { base, transports, token } = this.#settings;
-      this.#post({ type: "join", channels: this.channels, last: this.#last, base, transports, lock, hasToken: token !== null });
+      this.#post({ type: "join", channels: this.channels, last: this.#last, base, transports, lock, hasToken: token !== null, offline: this.#isOffline });
       this.#isJoined = true;
       this.#sendWaiting();
     } else {
@@ -1334,8 +1348,8 @@ export class BusService extends EventTarget {
     if (!page) {
       return;
     }
-    page.addEventListener("online", () => this.#post({ type: "online" }));
-    page.addEventListener("offline", () => this.#post({ type: "offline" }));
+    page.addEventListener("online", () => this.setOffline(false));
+    page.addEventListener("offline", () => this.#post({ type: "offline" })); // a page that sleeps may not hear that it is over
     page.addEventListener("pagehide", () => {
       if (this.#port) {
         this.#paused = true;
@@ -1368,6 +1382,9 @@ export class BusService extends EventTarget {
       },
       event: () => {
         this.#setState(message.state, message.transport);
+        if (message.name === "outdated") {
+          this.#forget();
+        }
         this.dispatchEvent(new CustomEvent(message.name, { detail: message.detail }));
       },
       subscribed: () => this.#settle(message),
@@ -1464,6 +1481,16 @@ export class BusService extends EventTarget {
     }
   }
 
+  // The server does not know this position any more: a page that loads itself anew because of that must not come back
+  // from it, to be told the same again.
+  #forget() {
+    try {
+      this.#environment.storage?.removeItem(this.#key);
+    } catch {
+      // It was never kept.
+    }
+  }
+
   #keep(last) {
     this.#last = last;
     try {
@@ -1479,6 +1506,6 @@ export class BusService extends EventTarget {
 if (typeof SharedWorkerGlobalScope !== "undefined" && globalThis instanceof SharedWorkerGlobalScope) {
   const hub = new Hub(defaultEnvironment());
   globalThis.onconnect = ({ ports: [port] }) => hub.attach(port);
-  globalThis.addEventListener("offline", () => hub.connection?.setOffline(true));
+  globalThis.addEventListener("offline", () => hub.goOffline());
   globalThis.addEventListener("online", () => hub.connection?.setOffline(false));
 }

@@ -262,6 +262,35 @@ def test_a_page_is_closed_in_the_middle_of_a_message(browser, nginx, database, t
     browser.order("close", "closed")
 
 
+@pytest.mark.parametrize("worker", [True, False])
+def test_a_page_that_loads_itself_anew_when_it_is_outdated(browser, make_gateway, database, worker):
+    """As docs/client.md says: once, and not again and again."""
+    gateway = make_gateway(database, history_seconds=1).start()
+    with Nginx(gateway.port, files=[HERE / "site"]) as nginx:
+        open_page(browser, nginx, worker=worker)
+        database.sendone("a", payload=1)
+        wait_received(browser, [1])
+        browser.goto("about:blank")
+        database.sendone("other", payload=2)
+        database.execute("DELETE FROM bus_bus WHERE id = (SELECT min(id) FROM bus_bus)")
+        gateway.terminate()
+        gateway.start()
+        browser.goto(nginx.url("/bus.html"))
+        browser.wait("window.ready")
+        browser.evaluate("sessionStorage.loads = 0; 0")
+        anew = "sessionStorage.loads = 1 + Number(sessionStorage.loads), start(['a'], {worker: %s}), " \
+               "bus.addEventListener('outdated', () => location.reload()); 0" % json.dumps(worker)
+        browser.evaluate("window.old = true; " + anew)
+        browser.wait("!window.old && window.ready")
+        # What the page loads anew does the same.
+        browser.evaluate("window.second = true; " + anew)
+        browser.wait("bus.state === 'connected'")
+        database.sendone("a", payload=3)
+        wait_received(browser, [3])
+        assert browser.evaluate("[window.second, sessionStorage.loads]") == [True, "2"]
+        assert browser.evaluate("events.filter(([name]) => name === 'outdated').length") == 0
+
+
 def test_a_gateway_that_is_killed(browser, nginx, gateway, database):
     open_page(browser, nginx)
     database.sendone("a", payload=1)

@@ -163,6 +163,49 @@ test("a server that answers no ping gets Odoo's byte, and is not suspected", asy
   assert.equal(network.sockets.length, 1);
 });
 
+test("a stream that says nothing for 45 s is replaced, one with heartbeats is not", async () => {
+  const { network, bus, names } = connection(["events"]);
+  bus.start();
+  await network.pass();
+  network.request.stream();
+  network.request.confirm(4);
+  for (let n = 0; n < 10; ++n) {
+    await network.pass(44_000);
+    assert.equal(network.requests.length, 1);
+    network.request.say(": heartbeat\n\n");
+  }
+  await network.pass(44_000);
+  assert.deepEqual([bus.state, network.requests[0].signal.aborted], ["connected", false]);
+  await network.pass(1_500);
+  assert.ok(network.requests[0].signal.aborted);
+  assert.ok(names().includes("disconnect"));
+  await network.pass(2_500);
+  assert.equal(network.requests.length, 2);
+  assert.equal(network.request.body.last, 4);
+  bus.stop();
+});
+
+test("a poll that is not answered within 75 s is given up, one that is held for 50 s is not", async () => {
+  const { network, bus, names } = connection(["polling"]);
+  bus.start();
+  await network.pass();
+  network.request.result({ type: "bus/subscribed", internal: true, payload: { confirm: 0, last: 3 } });
+  for (let n = 2; n < 10; ++n) {
+    await network.pass(50_000);
+    assert.equal(network.requests.length, n);
+    network.request.result();
+  }
+  await network.pass(74_000);
+  assert.deepEqual([bus.state, network.requests.length, network.request.signal.aborted], ["connected", 10, false]);
+  await network.pass(1_500);
+  assert.ok(network.requests[9].signal.aborted);
+  assert.ok(names().includes("disconnect"));
+  await network.pass(2_500);
+  assert.equal(network.requests.length, 11);
+  assert.equal(network.request.body.params.last, 3);
+  bus.stop();
+});
+
 test("after a sleep the connection is tried at once", async () => {
   const { network, bus } = await connected();
   network.sleep(3_600_000);
@@ -565,7 +608,7 @@ test("a quiet tab hears where the connection is", async () => {
 async function service(options = {}) {
   const network = new FakeNetwork();
   const kept = new Map();
-  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value) };
+  const storage = { getItem: (key) => kept.get(key) ?? null, setItem: (key, value) => kept.set(key, value), removeItem: (key) => kept.delete(key) };
   const environment = { ...network.environment, storage };
   const bus = new BusService({ url: BASE, environment, ...options });
   const again = () => new BusService({ url: BASE, environment, ...options });
@@ -609,6 +652,156 @@ test("the interface of Odoo's bus_service", async () => {
   await network.pass();
   assert.equal(network.socket.closedWith, 1000);
   assert.equal(bus.isActive, false);
+});
+
+// What a page hears of these events, each as [name, detail].
+function heard(bus, ...names) {
+  const events = [];
+  for (const name of names) {
+    bus.addEventListener(name, ({ detail }) => events.push([name, detail]));
+  }
+  return events;
+}
+
+test("a page hears that it is connected, not any more, again, and outdated", async () => {
+  const { network, bus, open } = await service();
+  const events = heard(bus, "connect", "disconnect", "reconnecting", "reconnect", "outdated", "expired");
+  bus.addChannel("a");
+  await open(1);
+  assert.deepEqual(events.splice(0), [["connect", { transport: "websocket" }]]);
+  network.socket.drop(1006, "gone");
+  await network.pass(2_500);
+  await open(1);
+  assert.deepEqual(events.splice(0), [
+    ["disconnect", { code: 1006, reason: "gone" }],
+    ["reconnecting", { delay: 2_000, code: 1006, reason: "gone" }],
+    ["reconnect", { transport: "websocket" }],
+  ]);
+  network.socket.frame({ type: "bus/subscription_outdated", internal: true, payload: null });
+  await network.pass();
+  assert.deepEqual(events.splice(0), [["outdated", { reason: "notifications were missed" }]]);
+  network.socket.drop(1000, "OUTDATED_VERSION");
+  await network.pass();
+  assert.deepEqual(events.map(([name]) => name), ["disconnect", "outdated"]);
+  bus.stop();
+
+  // A page that comes to a connection which is there already is told so, too.
+  const network2 = new FakeNetwork();
+  const hub = new Hub(network2.environment);
+  tab(hub, ["a"]);
+  await network2.pass();
+  network2.socket.accept();
+  const SharedWorker = workers(network2, hub);
+  const late = new BusService({ url: BASE, environment: { ...network2.environment, SharedWorker } });
+  const told = heard(late, "connect");
+  late.addChannel("a");
+  await network2.pass();
+  assert.deepEqual(told, [["connect", { transport: "websocket" }]]);
+  late.stop();
+});
+
+test("a page that loads itself anew when it is outdated does so once", async () => {
+  for (const told of [{ type: "bus/subscription_outdated", payload: null }, { type: "bus/last_id_reset", payload: 3 }]) {
+    const { network, bus, open, again, kept } = await service();
+    bus.addChannel("a");
+    await open(8);
+    network.socket.frame(row(9, 9));
+    await network.pass();
+    bus.stop();
+    const page = again();
+    const events = heard(page, "outdated");
+    page.addChannel("a");
+    await network.pass();
+    network.socket.accept();
+    assert.equal(network.socket.subscribes[0].last, 9);
+    network.socket.frame({ internal: true, ...told });
+    await network.pass();
+    assert.deepEqual([events.length, kept.size], [1, 0]);
+    // It is loaded anew at once, as if for the first time: nothing is there of which it could be told.
+    page.stop();
+    const anew = again();
+    anew.addChannel("a");
+    await network.pass();
+    network.socket.accept();
+    assert.deepEqual(network.socket.subscribes[0], { channels: ["a"], last: 0, name_channels: true, confirm: 1 });
+    // A page that stays is told where it is, and comes back from there.
+    network.socket.frame({ internal: true, ...told });
+    network.socket.confirm(12);
+    await network.pass(1_500);
+    assert.equal(again().last, 12);
+    anew.stop();
+  }
+});
+
+test("offline before anything is there is offline until it is told otherwise", async () => {
+  for (const SharedWorker of [undefined, "worker"]) {
+    const network = new FakeNetwork();
+    const environment = { ...network.environment, SharedWorker: SharedWorker && workers(network) };
+    for (const early of [(bus) => bus.setOffline(true), (bus) => (bus.start(), bus.setOffline(true))]) {
+      const before = network.sockets.length;
+      const bus = new BusService({ url: BASE, environment });
+      early(bus);
+      bus.addChannel("a");
+      await network.pass(600_000);
+      assert.deepEqual([bus.state, network.sockets.length], ["offline", before]);
+      bus.setOffline(false);
+      await network.pass(1_000);
+      network.socket.accept();
+      await network.pass();
+      assert.equal(bus.state, "connected");
+      bus.stop();
+      await network.pass();
+    }
+  }
+});
+
+test("a page that is resumed, or seen again, looks whether its connection is there", async () => {
+  const network = new FakeNetwork();
+  const page = Object.assign(new EventTarget(), { document: Object.assign(new EventTarget(), { hidden: false }) });
+  const bus = new BusService({ url: BASE, environment: { ...network.environment, page } });
+  bus.addChannel("a");
+  await network.pass();
+  network.socket.accept();
+  network.socket.confirm(1);
+  await network.pass();
+  const pings = () => network.socket.sent.filter(({ event_name }) => event_name === "bus/ping").length;
+  const says = async (name, hidden) => {
+    page.document.hidden = hidden;
+    page.document.dispatchEvent(new Event(name));
+    await network.pass();
+    network.socket.frame({ type: "bus/pong", internal: true, payload: {} });
+    await network.pass();
+    return pings();
+  };
+  assert.equal(await says("visibilitychange", true), 0);
+  assert.equal(await says("visibilitychange", false), 1);
+  assert.equal(await says("resume", false), 2);
+  // Nobody answers: another connection, long before it would have been missed.
+  page.document.dispatchEvent(new Event("resume"));
+  await network.pass(13_000);
+  assert.equal(network.sockets.length, 2);
+  bus.stop();
+});
+
+test("a signal gives up what is still waited for, and the last one the channel", async () => {
+  const { network, bus } = await service();
+  const [one, two] = [new AbortController(), new AbortController()];
+  const first = bus.addChannel("a", { signal: one.signal });
+  const second = bus.addChannel("a", { signal: two.signal });
+  bus.addChannel("b");
+  await network.pass();
+  network.socket.accept();
+  await network.pass();
+  one.abort(new Error("not any more"));
+  await assert.rejects(first, /not any more/);
+  assert.deepEqual(bus.channels, ["a", "b"]);
+  network.socket.confirm(1);
+  assert.deepEqual(await second, { channel: "a" });
+  two.abort();
+  assert.deepEqual(bus.channels, ["b"]);
+  await network.pass(300);
+  assert.deepEqual(network.socket.subscribes.at(-1).channels, ["b"]);
+  bus.stop();
 });
 
 test("a promise says when a channel is subscribed, and that it is refused", async () => {
@@ -822,15 +1015,15 @@ test("a page's token is asked for at each attempt", async () => {
   assert.deepEqual(network.socket.protocols, ["odoo-bus", "odoo-bus.token.token2"]);
 });
 
-// Workers, each with a hub of its own, to which what a page posts comes a moment later.
-function workers(network) {
+// Workers, each with a hub of its own unless there is one, to which what a page posts comes a moment later.
+function workers(network, hub = null) {
   return class {
     constructor() {
       const end = () => ({ onmessage: null, close() {} });
       const [its, mine] = [(this.port = end()), end()];
       its.postMessage = (data) => queueMicrotask(() => mine.onmessage({ data: structuredClone(data) }));
       mine.postMessage = (data) => queueMicrotask(() => its.onmessage?.({ data: structuredClone(data) }));
-      new Hub(network.environment).attach(mine);
+      (hub ?? new Hub(network.environment)).attach(mine);
     }
   };
 }
