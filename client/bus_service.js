@@ -375,6 +375,7 @@ export class Connection {
     this.sent = 0; // the newest revision that was sent on this transport
     this.confirmed = 0; // the newest that was confirmed on this transport
     this.confirms = false; // the server confirms subscriptions and answers pings
+    this.believed = 0; // the newest that a server that confirms nothing will be believed to know
     this.connected = false; // it was, at least once
     this.asksPosition = false;
     this.switching = false; // to a better transport, while nothing was lost
@@ -517,13 +518,15 @@ export class Connection {
     if (this.last > 0) {
       data.check_outdated = true;
     }
-    if (!goesOn || this.sent !== this.revision || this.asksPosition || (this.confirms && this.confirmed !== this.revision)) {
+    // Poll after poll: one that is answered with notifications may say nothing else.
+    if (!goesOn || this.sent !== this.revision || this.asksPosition || !this.isConfirmed) {
       data.confirm = this.revision;
     }
     this.asksPosition = false;
     this.sent = this.revision;
-    if (!this.confirms) {
-      const revision = this.revision;
+    // Since it was asked first: while notifications keep coming a poll follows another at once.
+    if (!this.confirms && !this.isConfirmed && (this.believed !== this.revision || !this.timers.has("confirm"))) {
+      const revision = (this.believed = this.revision);
       this.after("confirm", CONFIRM_WITHIN, () => this.state === "connected" && this.confirm({ confirm: revision }));
     }
     return data;

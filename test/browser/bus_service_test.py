@@ -229,7 +229,7 @@ def test_back_to_a_page(browser, nginx, gateway, database, worker):
     wait_received(browser, [1, 2, 3] if slept else [2, 3])
 
 
-@pytest.mark.parametrize("transport", ["websocket", "events"])
+@pytest.mark.parametrize("transport", ["websocket", "events", "polling"])
 def test_a_page_is_closed_in_the_middle_of_a_message(browser, nginx, database, transport):
     """Large ones, so that one is always on its way. The page that follows in the tab goes on where this one was."""
     stop = threading.Event()

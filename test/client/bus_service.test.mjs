@@ -324,6 +324,35 @@ test("where neither gets through it polls", async () => {
   assert.equal(network.request.body.params.confirm, 1);
 });
 
+test("a poll that brings notifications confirms nothing: the next one is asked, and in the end it is believed", async () => {
+  for (const confirms of [true, false]) {
+    const { network, bus, told } = connection(["polling"]);
+    bus.setChannels(["a"]);
+    bus.start();
+    await network.pass();
+    let id = 10;
+    for (let seconds = 0; seconds < 4; ++seconds) {
+      assert.equal(network.request.body.params.confirm, 1);
+      network.request.result(row(++id, 1));
+      await network.pass(1_000);
+      assert.deepEqual([told.confirmed.length, told.ids.length], [0, seconds + 1]);
+    }
+    if (confirms) {
+      network.request.result({ type: "bus/subscribed", internal: true, payload: { confirm: 1, last: id } });
+      await network.pass();
+    } else {
+      // Notifications keep coming: this does not put off what is believed after a while.
+      network.request.result(row(++id, 1));
+      await network.pass(1_500);
+      network.request.result(row(++id, 1));
+      await network.pass();
+    }
+    assert.deepEqual(told.confirmed, [[1, { refused: [], error: undefined }]]);
+    assert.equal(network.request.body.params.confirm, undefined);
+    bus.stop();
+  }
+});
+
 test("a server that is away is not a transport that is blocked", async () => {
   for (const away of [(request) => request.fail(), (request) => request.answer(502)]) {
     const { network, bus } = connection();
