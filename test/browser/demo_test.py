@@ -1,5 +1,6 @@
 """The page of the demo, in all its states, on a desk and on a phone."""
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,24 @@ def test_the_page_of_the_demo(browser, nginx, database, name, width, height, dar
     browser.order("click", "#offline")
     browser.wait("document.getElementById('feed').textContent.includes('offline')")
 
+    # The chart: a column for each bound, the tallest over the whole height, and labels below.
+    browser.wait("document.querySelectorAll('#chart rect').length === 12")
+    heights = browser.evaluate("[...document.querySelectorAll('#chart rect')].map((column) => column.height.baseVal.value)")
+    assert max(heights) == 50 and min(heights) == 0
+    assert browser.evaluate("[...document.querySelectorAll('#chart text')].map((label) => label.textContent)")[-1] == "more"
+    assert browser.evaluate("document.getElementById('chart').getBoundingClientRect().height") > 20
+    assert browser.evaluate("document.getElementById('latency').textContent") != "–"
+    # Everything comes from this server.
+    loaded = "performance.getEntriesByType('resource').map(({ name }) => name)"
+    assert browser.evaluate(f"{loaded}.filter((name) => !name.startsWith(location.origin + '/'))") == []
+    assert any(name.endswith("/demo.js") for name in browser.evaluate(loaded))
+
     assert browser.evaluate("document.getElementById('missed').textContent") == "0"
     assert browser.evaluate("document.documentElement.scrollWidth") <= width
     assert browser.errors() == []
+
+
+@pytest.mark.parametrize("name", ["demo.html", "demo.css", "demo.js"])
+def test_no_asset_of_the_demo_is_of_another_host(name):
+    text = (ROOT / "client" / name).read_text()
+    assert not re.search(r"https?:|[\"'(]//\w|@import", text)

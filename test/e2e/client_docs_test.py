@@ -85,6 +85,11 @@ async def test_the_example_of_who_is_present(app_database, make_gateway):
             assert (await client.wait_closed())[0] == 4001
 
 
+def test_the_demo_is_shown_in_all_its_states():
+    shown = set(re.findall(r"!\[[^\]]+\]\(demo/([^)]+)\)", CLIENT))
+    assert shown == {path.name for path in (ROOT / "docs/demo").iterdir()}
+
+
 def test_who_is_online_as_docs_sql_asks(database):
     section = (ROOT / "docs/sql.md").read_text().split("\n## Who is online\n")[1].split("\n## ")[0]
     make, ask = blocks(section)
