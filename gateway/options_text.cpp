@@ -71,7 +71,7 @@ std::string options_help() {
                        "                                        (see odoo-bus-gateway tail --help)\n"
                        "  odoo-bus-gateway status [OPTION...]   tell how a running gateway is doing; it\n"
                        "                                        asks at its --metrics-listen\n"
-                       "  odoo-bus-gateway doctor [OPTION...]   look for what is wrong, and how to mend it\n"
+                       "  odoo-bus-gateway doctor [OPTION...]   say what is wrong, and what to do\n"
                        "                                        (see odoo-bus-gateway doctor --help)\n\n" +
                        wrapped("Each option may also be an environment variable (--log-level: "
                                "ODOO_BUS_LOG_LEVEL; several values with \";\" between them) or a line of the "
