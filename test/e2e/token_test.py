@@ -163,7 +163,8 @@ def reason_logged(gateway, ask):
 
 
 @pytest.mark.sanitized
-def test_bad_tokens_are_refused_everywhere_and_logged_nowhere(gateway):
+def test_bad_tokens_are_refused_everywhere_and_logged_nowhere(make_token_gateway):
+    gateway = make_token_gateway(log_level="debug")
     tokens = {name: make() for name, (make, _) in BAD.items()}
 
     def refuses(ask, name, carry, expected):
