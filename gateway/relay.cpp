@@ -25,8 +25,10 @@ constexpr std::string_view NOT_PASSED_ON[] = {
     "te",         "trailer",       "upgrade",          "transfer-encoding",  "content-length",
     "expect",     "http2-settings"};
 // What a proxy says of the client: only believed, and only passed on, when it comes from one.
-constexpr std::string_view OF_A_PROXY[] = {"forwarded",       "x-forwarded-host", "x-forwarded-proto",
-                                           "x-forwarded-for", "x-real-ip",        "x-odoo-database"};
+constexpr std::string_view OF_A_PROXY[] = {"forwarded", "x-forwarded-host", "x-forwarded-proto",
+                                           "x-forwarded-for", "x-real-ip"};
+// What would let a client choose a database, or be somebody else; and what would give an answer another form.
+constexpr std::string_view NOT_FOR_ODOO[] = {"x-odoo-database", "authorization", "accept-encoding"};
 
 template <size_t N>
 bool is_one_of(std::string_view name, const std::string_view (&names)[N]) {
@@ -41,8 +43,10 @@ bool contains_ignoring_case(std::string_view text, std::string_view part) {
 }
 
 void add(std::string& head, std::string_view name, std::string_view value) {
-    if (!value.empty())
-        head += fmt::format("{}: {}\r\n", name, value);
+    std::string text(value);
+    std::ranges::replace(text, '\t', ' '); // the one control character that a header may hold
+    if (!text.empty())
+        head += fmt::format("{}: {}\r\n", name, text);
 }
 
 } // namespace
@@ -76,8 +80,7 @@ std::string Relay::request(const RequestHead& head, std::string_view body, const
                                    head.path(), has_query ? "?" : "", head.query());
     for (size_t i = 0; i < head.header_count(); ++i) {
         const auto [name, value] = head.header(i);
-        if (!is_one_of(name, NOT_PASSED_ON) && !is_one_of(name, OF_A_PROXY) &&
-            !equal_ignoring_case(name, "accept-encoding"))
+        if (!is_one_of(name, NOT_PASSED_ON) && !is_one_of(name, OF_A_PROXY) && !is_one_of(name, NOT_FOR_ODOO))
             add(text, name, value);
     }
     add(text, "X-Forwarded-Host", who.forwarded_host);

@@ -378,7 +378,7 @@ def test_no_path_leads_elsewhere(odoo, mydb, start, path, request):
 
 def test_nothing_is_smuggled_to_odoo(odoo, mydb, start):
     gateway = start()
-    evil = b"GET /evil HTTP/1.1\r\nHost: a\r\n\r\n"
+    evil = b"GET /bus/evil HTTP/1.1\r\nHost: a\r\n\r\n"
     for headers, body in [
         ({"Content-Length": "0"}, evil), ({"Transfer-Encoding": "chunked"}, b"0\r\n\r\n" + evil),
         ({"Content-Length": "5", "Transfer-Encoding": "chunked"}, b"0\r\n\r\n" + evil),
@@ -388,6 +388,7 @@ def test_nothing_is_smuggled_to_odoo(odoo, mydb, start):
         with RawClient(("127.0.0.1", gateway.port)) as raw:
             raw.request("POST", "/bus/x", {"Host": "a"} | headers, body)
             raw.response()
+    assert len(odoo.log) > 0  # the first, at least, is a right request
     for one in odoo.log:
         assert one.target == "/bus/x" and one.trailing == b"" and b"evil" not in one.head
         assert {name.lower() for name, _ in one.headers} <= {"host", "connection", "content-length"}
@@ -400,6 +401,12 @@ def test_odoo_in_trouble_is_told_as_such(odoo, mydb, start):
         assert get(gateway, "/bus/websocket_worker_bundle")[0] == 502
     odoo.break_with(faults.http(200, b"x" * 3_000_000), times=1)
     assert get(gateway, "/bus/websocket_worker_bundle")[2] == b"x" * 3_000_000
+    odoo.break_with(faults.http(200, b"x" * 9_000_000), times=1)
+    assert get(gateway, "/bus/websocket_worker_bundle")[0] == 502
+    asked_before = len(odoo.log)
+    with RawClient(("127.0.0.1", gateway.port)) as raw:
+        assert raw.request("POST", "/bus/x", {"Host": "a", "Content-Length": str(1 << 21)}).response()[0] == 413
+    assert len(odoo.log) == asked_before
     odoo.refuse_connections()
     assert get(gateway, "/bus/websocket_worker_bundle")[0] == 502
     odoo.listen()

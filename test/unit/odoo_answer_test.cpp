@@ -100,6 +100,18 @@ TEST(OdooAnswer, TooManyChannels) {
     EXPECT_TRUE(std::holds_alternative<Unavailable>(peek(result("[" + channels + "]"))));
 }
 
+TEST(OdooAnswer, IsBoundedInDepthAndNumber) {
+    const auto nested = [](size_t levels) {
+        return R"(,"notifications":)" + std::string(levels, '[') + std::string(levels, ']');
+    };
+    EXPECT_THAT(granted(R"([["mydb","a"]])", nested(62)), ElementsAre(R"(["mydb","a"])"));
+    EXPECT_TRUE(std::holds_alternative<Unavailable>(peek(result(R"([["mydb","a"]])", nested(63)))));
+    std::string many = R"(,"notifications":[1)";
+    for (int i = 0; i < 500'000; ++i)
+        many += ",1";
+    EXPECT_TRUE(std::holds_alternative<Unavailable>(peek(result(R"([["mydb","a"]])", many + "]"))));
+}
+
 TEST(OdooAnswer, CallsWithoutAResult) {
     EXPECT_TRUE(std::holds_alternative<Done>(read_call(answer(R"({"jsonrpc":"2.0","id":1})"))));
     EXPECT_TRUE(std::holds_alternative<Expired>(read_call(answer(R"({"error":{"code":100}})"))));

@@ -54,7 +54,8 @@ TEST(OdooRequest, TheWholeRequest) {
 }
 
 TEST(OdooRequest, NothingSplitsALine) {
-    for (const char* poison : {"a\r\nX-Evil: 1", "a\nX-Evil: 1", "a\rX-Evil: 1", "a\x7fX-Evil: 1"}) {
+    for (const char* poison :
+         {"a\r\nX-Evil: 1", "a\nX-Evil: 1", "a\rX-Evil: 1", "a\x7fX-Evil: 1", "a\tX-Evil: 1"}) {
         Requester who = requester();
         who.user_agent = who.accept_language = who.forwarded_for = who.forwarded_host = poison;
         who.forwarded_proto = who.real_ip = poison;

@@ -209,11 +209,13 @@ std::string passed_on(const std::string& head, bool trusted = true) {
 }
 
 TEST(Relay, TheHeadIsWrittenAnew) {
-    EXPECT_EQ(passed_on("POST /bus/x?a=b HTTP/1.1\r\nHost: a\r\nCookie: c\r\nConnection: keep-alive\r\n"
-                        "Accept-Encoding: gzip\r\nUpgrade: h2c\r\nTE: trailers\r\nExpect: 100-continue\r\n"
-                        "X-Odoo-Database: other\r\nContent-Length: 4\r\nX-Forwarded-For: 192.0.2.1"),
-              "POST /bus/x?a=b HTTP/1.1\r\nHost: a\r\nCookie: c\r\nX-Forwarded-For: 192.0.2.1\r\n"
-              "Connection: close\r\nContent-Length: 4\r\n\r\nbody");
+    EXPECT_EQ(
+        passed_on("POST /bus/x?a=b HTTP/1.1\r\nHost: a\r\nCookie: c\r\nConnection: keep-alive\r\n"
+                  "Accept-Encoding: gzip\r\nUpgrade: h2c\r\nTE: trailers\r\nExpect: 100-continue\r\n"
+                  "X-Odoo-Database: other\r\nAuthorization: Basic secret\r\nX-Tab: a\tb\r\n"
+                  "Content-Length: 4\r\nX-Forwarded-For: 192.0.2.1"),
+        "POST /bus/x?a=b HTTP/1.1\r\nHost: a\r\nCookie: c\r\nX-Tab: a b\r\nX-Forwarded-For: 192.0.2.1\r\n"
+        "Connection: close\r\nContent-Length: 4\r\n\r\nbody");
     EXPECT_THAT(passed_on("HEAD /bus/x HTTP/1.1\r\nHost: a"), HasSubstr("GET /bus/x HTTP/1.1\r\n"));
 }
 
