@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "address.h"
+#include "pace.h"
 
 namespace odoo_bus {
 
@@ -35,14 +36,12 @@ public:
     size_t addresses() const { return entries_.size(); }
 
 private:
-    struct Entry {
-        int64_t full_at_us = 0; // when it may do 5 seconds' handshakes at once again
-    };
-    // An entry's use count is the number of its seats, and one.
-    std::map<Address, std::shared_ptr<Entry>> entries_;
+    // Of its handshakes. Its use count is the number of its seats, and one.
+    using Entry = std::shared_ptr<Pace>;
+    std::map<Address, Entry> entries_;
     Bounds bounds_;
 
-    std::shared_ptr<Entry>& entry(const Address& address);
+    Entry& entry(const Address& address);
 };
 
 } // namespace odoo_bus

@@ -247,6 +247,17 @@ std::optional<Response> Front::refuse_address(Visitor& visitor) {
     return Response::refusal(429, "too many connections of your address").with("Retry-After", "5");
 }
 
+// Behind the address's own limits, so that what one address is refused is not taken from the others.
+std::optional<Response> Front::refuse_handshake() {
+    if (handshakes_.take(options_.max_handshakes, now_us()))
+        return std::nullopt;
+    static log::Limited lines("handshakes above --max-handshakes", 1);
+    lines.write(log::Level::warning,
+                "a handshake was refused: there are more than {} a second (--max-handshakes)",
+                options_.max_handshakes);
+    return Response::refusal(503, "too many handshakes").with("Retry-After", "5");
+}
+
 std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport transport) const {
     const RequestHead& head = visitor.head();
     const auto query = parse_query(head.query(), MAX_QUERY_PAIRS);
@@ -280,6 +291,8 @@ Response Front::serve_websocket(Visitor& visitor) {
         return *refusal;
     if (const auto refusal = refuse_address(visitor))
         return *refusal;
+    if (const auto refusal = refuse_handshake())
+        return *refusal;
     auto admission = begin_admission(visitor, Transport::websocket);
     if (!admission)
         return Response::refusal(400, "the query is malformed");
@@ -308,6 +321,8 @@ Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
     if (visitor.awaits_body())
         return {};
     if (const auto refusal = refuse_address(visitor))
+        return *refusal;
+    if (const auto refusal = refuse_handshake())
         return *refusal;
     auto admission = begin_admission(visitor, is_stream ? Transport::events : Transport::poll);
     if (!admission)

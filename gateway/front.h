@@ -16,6 +16,7 @@
 #include "listening_socket.h"
 #include "loop.h"
 #include "options.h"
+#include "pace.h"
 #include "relay.h"
 #include "visitor.h"
 
@@ -65,6 +66,8 @@ private:
     // Why its address can have no more, or nothing; takes its seat. A poll counts as a handshake does: each
     // is authorized.
     std::optional<Response> refuse_address(Visitor& visitor);
+    // Why nobody can be let in so soon after the others, or nothing.
+    std::optional<Response> refuse_handshake();
     // What the visitor's head says about an admission, without its socket; nothing when the query is
     // malformed.
     std::optional<Admission> begin_admission(Visitor& visitor, Transport transport) const;
@@ -74,6 +77,7 @@ private:
 
     Options options_;
     AddressLimits addresses_;
+    Pace handshakes_;                       // of all addresses together
     std::atomic<uint64_t> max_connections_; // options_' own, for other threads
     const Surroundings surroundings_;
     Loop loop_;

@@ -221,6 +221,11 @@ std::vector<OptionDefinition> build_table() {
          "Refuse more handshakes, event streams and polls than this a second of one address with 429, when "
          "it has used up those of 5 seconds; 0: do not count.",
          RELOADS, count_field(&O::max_handshakes_per_address, uint64_t{0}, uint64_t{1'000'000})},
+        {"max-handshakes", "N", bounds,
+         "Refuse more handshakes, event streams and polls than this a second, of all addresses together, "
+         "with "
+         "503 and Retry-After, when those of 5 seconds are used up; 0: do not count.",
+         RELOADS, count_field(&O::max_handshakes, uint64_t{0}, uint64_t{1'000'000})},
         {"max-memory", "BYTES", bounds,
          "When the process has more memory than this, refuse new connections with 503, and close those with "
          "1013 that "

@@ -95,6 +95,7 @@ struct Options {
     Milliseconds poll_hold{50'000};
     uint64_t max_connections_per_address = 1'000;
     uint64_t max_handshakes_per_address = 200; // a second
+    uint64_t max_handshakes = 0;               // a second
     uint64_t max_memory = uint64_t{2} << 30;
     uint64_t max_receive_rate = 64 << 10; // bytes a second
     Milliseconds message_timeout{30'000};

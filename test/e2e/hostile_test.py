@@ -149,9 +149,11 @@ def test_behind_a_proxy_its_clients_are_told_apart(make_gateway, database):
 def test_too_many_handshakes_of_one_address(make_gateway, database):
     gateway = make_gateway(database, trusted_proxy="none", max_handshakes_per_address=1).start()
     statuses = []
-    for _ in range(12):
+    for n in range(12):
         with connect(gateway) as client:
-            statuses.append(client.request().response()[0])
+            # Who is no proxy that is trusted has the address that it has.
+            headers = HANDSHAKE | {"X-Forwarded-For": f"192.0.2.{n}"}
+            statuses.append(client.request(headers=headers).response()[0])
     assert statuses[:5] == [101] * 5
     assert 429 in statuses
 
@@ -230,6 +232,24 @@ def test_an_address_opens_so_many_in_a_while_whatever_they_are(make_gateway, dat
                 OPENED[transport](client)
             statuses.append(client.response()[0])
     assert statuses[:5] == [101 if transport == "websocket" else 200] * 5
+
+
+@pytest.mark.parametrize("transport", OPENED)
+def test_all_together_open_so_many_in_a_while(make_gateway, database, transport):
+    gateway = make_gateway(database, trusted_proxy="127.0.0.0/8", max_handshakes=1, poll_hold=0.1).start()
+    method, path, headers, body = {
+        "websocket": ("GET", "/websocket", HANDSHAKE, b""),
+        "events": ("GET", "/bus/events?channels=quiet", {"Host": "x"}, b""),
+        "poll": ("POST", "/longpolling/poll", {"Host": "x", "Content-Length": len(POLL)}, POLL)}[transport]
+    statuses = []
+    while 503 not in statuses:
+        assert len(statuses) < 200
+        address = {"X-Forwarded-For": f"192.0.2.{len(statuses)}"}
+        with connect(gateway) as client:
+            status, answered, _ = client.request(method, path, {**headers, **address}, body).response()
+            statuses.append(status)
+    assert statuses[:5] == [101 if transport == "websocket" else 200] * 5
+    assert int(answered["retry-after"]) > 0
 
 
 async def test_memory_has_a_ceiling(make_gateway, database, metrics):  # noqa: F811

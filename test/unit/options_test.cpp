@@ -176,6 +176,7 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"poll-hold", "13"},
                                                         {"max-connections-per-address", "14"},
                                                         {"max-handshakes-per-address", "15"},
+                                                        {"max-handshakes", "16"},
                                                         {"max-memory", "16MiB"},
                                                         {"max-receive-rate", "17KiB"},
                                                         {"message-timeout", "18"},
