@@ -105,6 +105,26 @@ async def test_streams_and_polls_come_back_for_nothing(odoo, mydb, gateway, data
     assert first_peeks(odoo) == 1
 
 
+@pytest.mark.parametrize("foreign", [{"Origin": "https://evil.example"}, {"Origin": "null"},
+                                     {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}],
+                         ids=["other", "null", "cross-site", "same-site"])
+@pytest.mark.parametrize("transport", ["events", "poll"])
+async def test_a_foreign_page_reads_nothing_for_cookies_without_a_websocket(
+        odoo, mydb, gateway, database, transport, foreign):  # noqa: F811
+    user = mydb.add_user("anna")
+    session = odoo.login(user)
+    own = {"Cookie": session.cookie, "Origin": "http://127.0.0.1"}
+    async with TRANSPORTS[transport](gateway.url, ["a"], headers=own) as anna, \
+            TRANSPORTS[transport](gateway.url, ["a"], headers={"Cookie": session.cookie} | foreign) as page:
+        await asked(odoo, 2, status=200)
+        send(database, "res.partner", user.partner_id, payload="for anna alone")
+        send(database, "broadcast", payload="for all")
+        await anna.wait_payload("for all")
+        await page.wait_payload("for all")
+        assert anna.payloads == ["for anna alone", "for all"] and page.payloads == ["for all"]
+    assert {r.login for r in odoo.log.requests("peek")} == {"anna", ""}
+
+
 def test_each_host_has_a_public_session_of_its_own(odoo, mydb, start, database):  # noqa: F811
     gateway = start(grant_ttl=0)  # noqa: F811
     hosts = ["one.example", "two.example", "one.example:8069"]
