@@ -23,7 +23,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr timeval STEP = {.tv_sec = 5, .tv_usec = 0};
+constexpr timeval STEP = {.tv_sec = 10, .tv_usec = 0};
 
 int left(Clock::time_point deadline) {
     const auto time = std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now());
@@ -216,7 +216,7 @@ std::optional<HttpAnswer> ask(const Place& place, std::string_view request, std:
             answer.end();
             break;
         case Peer::Outcome::silence:
-            problem = "there was no answer within 5 s";
+            problem = "there was no answer within 10 s";
             return std::nullopt;
         }
     }

@@ -52,7 +52,7 @@ private:
 };
 
 // How long doctor waits for an answer that should come at once.
-inline constexpr std::chrono::milliseconds PATIENCE{5'000};
+inline constexpr std::chrono::milliseconds PATIENCE{10'000};
 
 // One request, whole as sent, and its answer. Nothing, and why in `problem`.
 std::optional<HttpAnswer> ask(const Place& place, std::string_view request, std::string& problem);

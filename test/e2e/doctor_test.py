@@ -329,6 +329,12 @@ def few_files_may_be_open(site):
     site.wrapper = ["prlimit", "--nofile=100:100"]
 
 
+@fault("machine.descriptors", "warning", "LimitNOFILE")
+def fewer_files_than_connections_may_be_open(site):
+    site.wrapper = ["prlimit", "--nofile=1024:4000"]
+    site.overrides["max_connections"] = 50_000
+
+
 @fault("machine.memory", "warning", "--max-memory")
 def more_memory_than_there_is(site):
     site.overrides["max_memory"] = "1000GiB"
