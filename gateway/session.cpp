@@ -2,6 +2,8 @@
 #include "session.h"
 
 #include <algorithm>
+#include <mutex>
+#include <set>
 
 #include "clock.h"
 #include "frame.h"
@@ -54,6 +56,21 @@ constexpr int64_t SETTLED_US = 60'000'000;
 
 // Subscribes that wait while one is being authorized; the rate limit lets no honest client get there.
 constexpr size_t MAX_WAITING = 16;
+
+// A database that is not served, of which nothing was said yet: its clients come back every few seconds.
+bool is_news(const std::string& database) {
+    constexpr size_t MOST = 1'000; // clients may name them, too
+    static std::mutex mutex;
+    static std::set<std::string> told;
+    static log::Limited lines("subscribes to a database that is not served", 1);
+    const std::lock_guard lock(mutex);
+    if (told.contains(database) || !lines.admit(log::Level::warning, log::Limited::Clock::now()))
+        return false;
+    if (told.size() >= MOST)
+        told.clear();
+    told.insert(database);
+    return true;
+}
 
 } // namespace
 
@@ -163,12 +180,11 @@ void Session::decided(const Subscribe& subscribe, Decision decision) {
 }
 
 void Session::refuse_database(const std::string& database) {
-    static log::Limited lines("subscribes to a database that is not served", 1);
-    lines.write(
-        log::Level::warning,
-        "a client was granted channels of database \"{}\", which this gateway does not serve: name it "
-        "with --database, or see that --database-match finds it",
-        database);
+    if (is_news(database))
+        log::warning(
+            "a client was granted channels of database \"{}\", which this gateway does not serve: name it "
+            "with --database, or see that --database-match finds it",
+            database);
     close(TRY_AGAIN_LATER, "database not served");
 }
 

@@ -127,9 +127,11 @@ async def test_an_ended_session_is_closed_with_4001(odoo, mydb, gateway):
 
 async def test_a_database_that_is_not_read_is_refused(odoo, gateway):
     other = odoo.add_database("another")
-    async with client(gateway, odoo.login(other.add_user("anna")), ["a"], reconnect=False) as anna:
-        assert (await anna.wait_closed())[0] == 1013
+    async with client(gateway, odoo.login(other.add_user("anna")), ["a"], delay_scale=1) as anna:
+        await anna.until(lambda: len(anna.closes) == 3, "it comes back again and again")
+        assert {code for code, _ in anna.closes} == {1013}
     assert "another" in gateway.wait_for_line("does not serve")
+    assert sum("does not serve" in line for line in gateway.lines) == 1
 
 
 async def test_channels_of_another_database_are_dropped(odoo, mydb, gateway, database):
