@@ -4,6 +4,7 @@
 # make test                               everything, tested
 # make test-matrix                        built and tested in other releases of Debian (needs root)
 # make test-odoo ODOO_HOME=/path/to/odoo   Odoo's own web client and routes, with an Odoo that you have
+# make deb                                build/deb/*.deb: packages for the Debian that this is
 # make bench                              the benchmarks
 # make dist                               build/odoo_bus-VERSION.zip for PGXN, of the last commit
 
@@ -70,4 +71,7 @@ dist:
 	mkdir -p build
 	git archive --format=zip --prefix=odoo_bus-$(DISTVERSION)/ -o build/odoo_bus-$(DISTVERSION).zip HEAD
 
-.PHONY: gateway demo test test-matrix test-odoo bench dist
+deb:
+	deploy/build-packages
+
+.PHONY: gateway demo test test-matrix test-odoo bench dist deb
