@@ -28,10 +28,7 @@ class OdooAuthorizers final : public Authorizers {
 public:
     OdooAuthorizers(const Options& options, const std::vector<std::string>& names) : desk_(options, names) {}
 
-    std::string start() override {
-        desk_.start();
-        return {};
-    }
+    void begin() override { desk_.start(); }
     void stop() override { desk_.stop(); }
     std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override {
         return std::make_unique<OdooAuthorizer>(desk_, std::move(post));
@@ -46,6 +43,12 @@ public:
     }
     void set_newest(const std::string& database, Id newest) override { desk_.set_newest(database, newest); }
     void forget(const std::string& database) override { desk_.forget_newest(database); }
+    void hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done) override {
+        desk_.hand_over(std::move(tell), std::move(done));
+    }
+    void take_back() override { desk_.take_back(); }
+    void retire() override { desk_.retire(); }
+    void inherit(const TakeOverMessage& message) override { desk_.inherit(message); }
 
 private:
     OdooDesk desk_;

@@ -14,6 +14,7 @@
 #include "loop.h"
 #include "notification.h"
 #include "options.h"
+#include "take_over_message.h"
 
 namespace odoo_bus {
 
@@ -23,6 +24,8 @@ public:
 
     // Empty, or one sentence why it cannot start. Authorizers may be made before.
     virtual std::string start() { return {}; }
+    // From now on clients come: not before, since another process may use what is kept on the disk.
+    virtual void begin() {}
     // No authorizer is asked any more.
     virtual void stop() {}
 
@@ -46,6 +49,20 @@ public:
     virtual void forget(const std::string&) {}
     // The newest id of a database has changed.
     virtual void set_newest(const std::string&, Id) {}
+
+    // --- another process of this gateway takes over, from any thread ---
+
+    // Files are let go, and `tell` is given what only memory has: what there is now, before `done` is called,
+    // and what comes later.
+    virtual void hand_over(std::function<void(TakeOverMessage)> /*tell*/, std::function<void()> done) {
+        done();
+    }
+    // The other process did not take over.
+    virtual void take_back() {}
+    // It has. What clients ask from now on is for that one to decide.
+    virtual void retire() {}
+    // What the former process has told.
+    virtual void inherit(const TakeOverMessage&) {}
 };
 
 // `names`: of the databases that are read, in the order of options.databases.

@@ -50,11 +50,17 @@ Database::Database(uv_loop_t* loop, Settings settings, Audience& audience)
                              }}),
       replayer_(loop, settings_.conninfo,
                 [this](Id id) { return ahead_.contains(id) || ledger_.is_decided(id); }),
-      history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop), metrics_(settings_.name),
+      history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop),
+      following_(settings_.prepared != nullptr), metrics_(settings_.name),
       user_watch_(connection_,
                   [this](std::set<int64_t> partners) { audience_.users_changed(settings_.name, partners); }) {
     audience_.expect(settings_.name);
     connect();
+}
+
+void Database::try_again() {
+    retry_ms_ = next_retry(retry_ms_);
+    retry_.start(with_jitter(retry_ms_), [this] { connect(); });
 }
 
 Database::~Database() {
@@ -74,6 +80,7 @@ void Database::remove_state() {
 // --- the connection ---
 
 void Database::connect() {
+    connecting_ = true;
     connection_.open(settings_.conninfo);
 }
 
@@ -82,6 +89,7 @@ void Database::disconnect() {
     metrics_.up.set(0);
     if (std::exchange(running_, false))
         settings_.available->fetch_sub(1, std::memory_order_relaxed);
+    connecting_ = prepared_ = reading_ = false;
     ledger_.abandon();
     incoming_ = {};
     safety_.stop();
@@ -90,11 +98,13 @@ void Database::disconnect() {
 
 void Database::lose(const std::string& reason) {
     disconnect();
-    if (!has_run_ && settings_.refused)
+    if (!has_run_ && !is_followed_ && !is_frozen_ && settings_.refused)
         return settings_.refused(reason);
     if (reason != last_problem_)
         log::warning("database \"{}\": {}; trying again", settings_.name, reason);
     last_problem_ = reason;
+    if (is_frozen_)
+        return settle(); // it is tried again when it is to go on
     retry_ms_ = next_retry(retry_ms_);
     if (connection_.was_terminated()) {
         stay_away();
@@ -117,7 +127,12 @@ void Database::let_go() {
               settings_.name);
     disconnect();
     stay_away();
-    retry_.start(LET_GO_MS, [this] { connection_.open(settings_.conninfo, LET_GO_PATIENCE_MS); });
+    if (is_frozen_)
+        return settle();
+    retry_.start(LET_GO_MS, [this] {
+        connecting_ = true;
+        connection_.open(settings_.conninfo, LET_GO_PATIENCE_MS);
+    });
 }
 
 bool Database::failed(const PgResult& result, const char* what) {
@@ -147,6 +162,7 @@ void Database::connected() {
 }
 
 void Database::inspect(const PgResult& row) {
+    const Identity identity_before = inherited_.value_or(identity());
     const TableFacts before = std::exchange(facts_, TableFacts::read(row));
     if (!facts_.refusal.empty()) {
         const std::string refusal = facts_.refusal;
@@ -158,13 +174,20 @@ void Database::inspect(const PgResult& row) {
     prepare_statements();
 
     note_peers(facts_.has_peers);
-    const bool same_table = before.system_identifier == facts_.system_identifier &&
-                            before.database_oid == facts_.database_oid &&
-                            before.relation_oid == facts_.relation_oid;
-    if (!known_)
-        return begin();
-    outdated_ |= !same_table;
-    uncompared_ |= before.server_started_us != facts_.server_started_us || before.timeline != facts_.timeline;
+    if (following_) {
+        prepared_ = true;
+        return settings_.prepared();
+    }
+    known_ ? go_on_from(identity_before) : begin();
+}
+
+// It is connected again, or has taken over what another process knew.
+void Database::go_on_from(Identity before) {
+    const Identity now = identity();
+    inherited_.reset();
+    outdated_ |= before.system_identifier != now.system_identifier ||
+                 before.database_oid != now.database_oid || before.relation_oid != now.relation_oid;
+    uncompared_ |= before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline;
     if (outdated_)
         return start_afresh("it is another database or table than before");
     if (uncompared_)
@@ -196,9 +219,9 @@ void Database::run() {
     }
     metrics_.up.set(1);
     user_watch_.start();
-    reading_ = again_ = false;
+    reading_ = again_ = connecting_ = false;
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
-    tick();
+    is_frozen_ ? settle() : tick();
 }
 
 // --- the cycle ---
@@ -217,7 +240,7 @@ void Database::tick() {
 }
 
 void Database::cycle() {
-    if (!running_)
+    if (!running_ || is_frozen_)
         return;
     if (std::exchange(reading_, true)) {
         again_ = true;
@@ -351,6 +374,8 @@ void Database::finish() {
 // The cycle is over.
 void Database::rest() {
     reading_ = false;
+    if (is_frozen_)
+        return settle();
     if (again_)
         return cycle();
     if (!ledger_.has_gaps())

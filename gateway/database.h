@@ -17,6 +17,7 @@
 #include "replayer.h"
 #include "state_file.h"
 #include "table_facts.h"
+#include "take_over_message.h"
 #include "timer.h"
 #include "user_watch.h"
 
@@ -38,6 +39,9 @@ public:
         // on trying.
         std::function<void(const std::string& why)> refused;
         std::function<void()> began; // it is being read, for the first time
+        // Another process of this gateway reads it, until this one takes over; called when it could do that
+        // at once. None: this process reads it from the start.
+        std::function<void()> prepared;
     };
 
     Database(uv_loop_t* loop, Settings settings, Audience& audience);
@@ -49,6 +53,35 @@ public:
     void replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer);
     // What it has kept is for nobody any more.
     void remove_state();
+    bool has_begun() const { return has_run_; }
+
+    // --- another process takes over (reader.h) ---
+
+    using Send = std::function<void(TakeOverMessage message)>;
+    // All that is known so far. What is told to the audience after that brings it forward.
+    void describe(const Send& send) const;
+    // Reads no more. `frozen`: called when nothing more will be told to the audience, at once or when the
+    // read that is under way has ended. The state file is let go then.
+    void freeze(std::function<void()> frozen);
+    // Where a frozen one has stopped; nothing is sent when the other process had better begin by itself.
+    void send_ledger(const Send& send) const;
+    // It goes on, since the other process did not take over.
+    void thaw();
+    // It never will.
+    void retire();
+
+    // --- this process takes over ---
+
+    // What describe(), the audience and send_ledger() of the other process have said. False when it does not
+    // fit to what came before.
+    bool follow(const TakeOverMessage& message);
+    bool is_prepared() const { return prepared_; }
+    bool is_followed() const { return is_followed_; }
+    // As if it had not been refused.
+    void try_again();
+    // The other process reads the database now, so that this one must be able to.
+    bool must_be_prepared() const { return is_read_there_; }
+    void take();
 
 private:
     // Ids of a table that was not followed before: so many of the newest are looked at for gaps.
@@ -71,6 +104,10 @@ private:
     void restore_rows(size_t from, std::vector<BatchPtr> kept);
     void restored(std::vector<BatchPtr> kept);
     Identity identity() const;
+    void go_on_from(Identity before);
+    void open_state();
+    void settle();
+    bool follow_begun(bool is_read);
     void adopt_table(bool missed);
     void adopt_rows(const PgResult& result, bool missed);
     void compare_newest();
@@ -105,6 +142,7 @@ private:
     std::unique_ptr<StateFile> state_;
     std::optional<StateFile::Loaded> loaded_; // from state_, until it has been restored
     TableFacts facts_;
+    Position adopted_until_ = 0;
     bool known_ = false; // facts_, ledger_ and history_ are of this process or of the state file
     // What has to be done before the next cycle, by however many connections it takes.
     bool outdated_ = false;   // to begin with the table as it is, and to tell clients
@@ -137,6 +175,18 @@ private:
     uint64_t retry_ms_ = 0;
     uint64_t recheck_ms_ = 0;
     std::string last_problem_; // that was logged
+    bool connecting_ = false;  // or finding out where to begin
+    // While another process takes over.
+    bool is_frozen_ = false;
+    std::function<void()> frozen_;
+    // While this process takes over.
+    bool following_;
+    bool prepared_ = false;    // connected
+    bool is_followed_ = false; // the other process knows it, too
+    bool is_read_there_ = false;
+    TakeOverMessage beginning_;         // of the history that is on its way
+    std::vector<BatchPtr> kept_;        // of it, so far
+    std::optional<Identity> inherited_; // of the table that the other process read, until it was compared
     DatabaseMetrics metrics_;
     UserWatch user_watch_;
 };

@@ -111,6 +111,7 @@ void Database::restore_rows(size_t from, std::vector<BatchPtr> kept) {
 void Database::restored(std::vector<BatchPtr> kept) {
     const Identity before = loaded_->ledger.identity, now = identity();
     loaded_.reset();
+    adopted_until_ = 0;
     known_ = true;
     log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
               settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
@@ -174,11 +175,12 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
         kept.push_back(std::move(batch));
     }
     known_ = true;
+    adopted_until_ = history_.head();
     outdated_ = uncompared_ = false;
     loaded_.reset();
     read_us_ = now_us();
     log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
-    audience_.begin(settings_.name, std::move(kept), head, newest(), history_.head(), missed);
+    audience_.begin(settings_.name, std::move(kept), head, newest(), adopted_until_, missed);
     run();
 }
 

@@ -52,6 +52,13 @@ void EventStream::write(const std::string& frame) {
     written_us_ = now_us();
 }
 
+// An EventSource comes back after the end of a stream, and not after any other answer.
+void EventStream::come_back() {
+    if (!is_over())
+        begin();
+    Session::come_back();
+}
+
 void EventStream::on_subscribed() {
     told_ = here();
 }

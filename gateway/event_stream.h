@@ -11,6 +11,7 @@ public:
     EventStream(Service& service, Admission admission);
 
     void write(const std::string& frame) override;
+    void come_back() override;
 
 private:
     bool is_answering() const override { return begun_; }

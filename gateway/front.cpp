@@ -74,6 +74,8 @@ std::string Front::listen(GivenSockets& given) {
 }
 
 void Front::start() {
+    for (ListeningSocket& socket : sockets_)
+        socket.own_path(true);
     loop_.start("front", [this] {
         if (options_.auth == Auth::odoo)
             relay_ = std::make_unique<Relay>(loop_.uv(), options_.odoo_url);
@@ -83,13 +85,27 @@ void Front::start() {
     });
 }
 
+void Front::forget_listeners() {
+    for (const auto& poll : polls_)
+        if (!uv_is_closing(reinterpret_cast<const uv_handle_t*>(poll.get())))
+            uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
+    sockets_.clear();
+}
+
+void Front::stop_accepting() {
+    loop_.post([this] {
+        for (ListeningSocket& socket : sockets_)
+            socket.own_path(false);
+        forget_listeners();
+        accepts_ = false;
+    });
+}
+
 void Front::stop() {
     loop_.post([this] {
-        for (const auto& poll : polls_)
-            uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
+        forget_listeners();
         relay_.reset();
         visitors_.clear();
-        sockets_.clear();
         loop_.stop();
     });
     loop_.join();
@@ -151,6 +167,7 @@ void Front::accept(int listener) {
                                                  [this](Visitor& v) { on_event(v); });
         visitor->seat = std::move(seat);
         Visitor& entered = *visitors_.emplace(visitor.get(), std::move(visitor)).first->first;
+        visitors_count_ = visitors_.size();
         if (entered.begin())
             on_event(entered);
     }
@@ -166,6 +183,7 @@ void Front::on_event(Visitor& visitor) {
     }
     if (visitor.is_over())
         visitors_.erase(&visitor);
+    visitors_count_ = visitors_.size();
 }
 
 // The answer, unless the visitor was admitted and is over.
@@ -373,6 +391,7 @@ Response Front::serve_health(Visitor&) {
 void Front::tick() {
     log::Limited::report_suppressed();
     const int64_t now = now_us();
+    visitors_count_ = visitors_.size();
     addresses_.tidy(now);
     for (auto it = visitors_.begin(); it != visitors_.end();) {
         Visitor& visitor = *it->second;

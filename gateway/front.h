@@ -40,6 +40,13 @@ public:
     // Opens every listener, or takes it from `given`. Empty, or one sentence why that is not possible.
     std::string listen(GivenSockets& given);
     void start();
+    // Another process accepts at the same sockets. Who was accepted here is served here.
+    void stop_accepting();
+    // False when it will never accept anybody any more.
+    bool accepts() const { return accepts_; }
+    // Connections that were accepted and are neither admitted nor over.
+    size_t visitors() const { return visitors_count_; }
+    const std::vector<ListeningSocket>& sockets() const { return sockets_; } // between listen() and start()
     // Accepts no more, and ends the thread; waits for it.
     void stop();
     void reconfigure(const Options& options);
@@ -49,6 +56,7 @@ public:
 
 private:
     void watch_listeners();
+    void forget_listeners();
     void accept(int listener);
     void on_event(Visitor& visitor);
     Response route(Visitor& visitor);
@@ -86,6 +94,8 @@ private:
     std::vector<ListeningSocket> sockets_;
     std::vector<std::unique_ptr<uv_poll_t>> polls_; // of sockets_
     std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
+    std::atomic<size_t> visitors_count_ = 0;
+    std::atomic<bool> accepts_ = true;
 };
 
 } // namespace odoo_bus

@@ -43,8 +43,11 @@ std::string judge_given(const Options& options, const GivenSockets& sockets) {
 
 } // namespace
 
-Gateway::Gateway(const Options& options)
-    : options_(options), memory_(options.max_memory, [this](uint64_t bytes) {
+Gateway::Gateway(const Options& options, std::function<void()> on_phase)
+    : options_(options), on_phase_(std::move(on_phase)),
+      drain_us_(std::chrono::microseconds(options.drain_seconds).count()),
+      take_over_us_(std::chrono::microseconds(options.take_over_timeout).count()),
+      memory_(options.max_memory, [this](uint64_t bytes) {
           for (const auto& service : services_)
               service->shed(bytes / services_.size());
       }) {}
@@ -53,7 +56,7 @@ Gateway::~Gateway() {
     stop();
 }
 
-std::string Gateway::start(GivenSockets sockets) {
+std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor) {
     std::vector<std::string> names;
     for (const std::string& conninfo : options_.databases) {
         std::string error;
@@ -67,11 +70,13 @@ std::string Gateway::start(GivenSockets sockets) {
         return problem;
     if (std::string problem = make_state_dir(options_.state_dir); !problem.empty())
         return problem;
-    const std::string id = gateway_id(options_.state_dir);
-    const auto movers = std::make_shared<Movers>();
+    id_ = gateway_id(options_.state_dir, predecessor ? predecessor->offer.gateway_id : "");
+    if (predecessor)
+        inherit_positions_number(predecessor->offer.positions);
     authorizers_ = make_authorizers(options_, names);
     if (!options_.presence.empty())
-        presence_ = std::make_unique<Presence>(options_, names, id);
+        presence_ =
+            std::make_unique<Presence>(options_, names, id_, predecessor ? predecessor->offer.drain_us : 0);
 
     const unsigned threads =
         options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
@@ -87,16 +92,16 @@ std::string Gateway::start(GivenSockets sockets) {
                                      std::function<void(ReplayAnswer)> answer) {
                                   reader_->replay(database, last, std::move(channels), std::move(answer));
                               },
-                          .gateway_id = id,
-                          .movers = movers,
+                          .gateway_id = id_,
+                          .movers = movers_,
                           .presence = presence_.get()});
         if (!service->start())
             return "the service threads cannot be started";
         services_.push_back(std::move(service));
     }
-    reader_ = std::make_unique<Reader>(options_, std::move(names), id, *this);
+    reader_ = std::make_unique<Reader>(options_, std::move(names), id_, *this);
     front_ = std::make_unique<Front>(
-        options_, Front::Surroundings{.gateway_id = id,
+        options_, Front::Surroundings{.gateway_id = id_,
                                       .admit = [this](Admission admission) { admit(std::move(admission)); },
                                       .connections = [this] { return connections(); },
                                       .watch_memory = [this] { memory_.check(now_us()); },
@@ -111,12 +116,26 @@ std::string Gateway::start(GivenSockets sockets) {
         return problem;
     if (std::string problem = authorizers_->start(); !problem.empty())
         return problem;
+    for (const ListeningSocket& each : front_->sockets())
+        listening_.push_back({each.descriptor(), false, each.is_given(), each.asked()});
+    for (const ListeningSocket& each : metrics_server_->sockets())
+        listening_.push_back({each.descriptor(), true, each.is_given(), each.asked()});
+    if (predecessor) {
+        phase_ = Phase::taking_over;
+        reader_->succeed(predecessor->socket, take_over());
+    }
+    reader_->start();
+    if (!predecessor)
+        serve();
+    return {};
+}
+
+void Gateway::serve() {
+    authorizers_->begin();
     if (presence_)
         presence_->start();
-    reader_->start();
     front_->start();
     metrics_server_->start();
-    return {};
 }
 
 void Gateway::stop() {
@@ -137,6 +156,8 @@ void Gateway::stop() {
 }
 
 void Gateway::reconfigure(const Options& options) {
+    drain_us_ = std::chrono::microseconds(options.drain_seconds).count();
+    take_over_us_ = std::chrono::microseconds(options.take_over_timeout).count();
     front_->reconfigure(options);
     memory_.configure(options.max_memory);
     authorizers_->reconfigure(options);

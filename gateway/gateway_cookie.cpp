@@ -1,6 +1,7 @@
 // The cookie that names a client's gateway.
 #include "gateway_cookie.h"
 
+#include <atomic>
 #include <charconv>
 #include <random>
 
@@ -23,8 +24,8 @@ uint64_t draw_mover() {
 }
 
 // Positions are counted anew by a process that does not find what the former one wrote down.
-uint64_t this_process() {
-    static const uint64_t number = draw_number();
+std::atomic<uint64_t>& this_process() {
+    static std::atomic<uint64_t> number = draw_number();
     return number;
 }
 
@@ -43,6 +44,15 @@ uint64_t take_number(std::string_view& text, char mark) {
 
 } // namespace
 
+uint64_t positions_number() {
+    return this_process();
+}
+
+void inherit_positions_number(uint64_t number) {
+    if (number)
+        this_process() = number;
+}
+
 Provenance provenance_of(std::string_view cookie, std::string_view id) {
     if (cookie.empty())
         return {};
@@ -60,7 +70,7 @@ std::string set_gateway_cookie(Provenance provenance, std::string_view id, uint6
     if (provenance.named && !position)
         return {};
     const std::string number = provenance.mover ? fmt::format(".{}", provenance.mover) : "";
-    const std::string at = position ? fmt::format("@{}.{}", this_process(), position) : "";
+    const std::string at = position ? fmt::format("@{}.{}", positions_number(), position) : "";
     return fmt::format("{}={}{}{}; Path=/; HttpOnly; SameSite=Lax", GATEWAY_COOKIE, id, number, at);
 }
 

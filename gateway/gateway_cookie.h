@@ -2,7 +2,8 @@
 // concurrent transactions in different orders, so a position is exact only where it was given.
 //
 // "<gateway>", or "<gateway>.<number>" for a client that had come from another gateway (movers.h). Behind it,
-// where the id that a client comes back with does not say enough, stands "@<process>.<position>".
+// where the id that a client comes back with does not say enough, stands "@<process>.<position>"; a process
+// that takes over goes on with the positions, and so with the number, of the one before it.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,10 @@ struct Provenance {
     // When it came from another gateway, rounded down to seconds: the upper half of its number.
     int64_t moved_us() const { return static_cast<int64_t>(mover >> 32) * 1'000'000; }
 };
+
+uint64_t positions_number();
+// Before there is a client.
+void inherit_positions_number(uint64_t number);
 
 // `id`: of this gateway. Who comes from another one is given a number.
 Provenance provenance_of(std::string_view cookie, std::string_view id);

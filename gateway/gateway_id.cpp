@@ -21,13 +21,15 @@ bool is_id(const std::string& text) {
 
 } // namespace
 
-std::string gateway_id(const std::string& state_dir) {
+std::string gateway_id(const std::string& state_dir, const std::string& inherited) {
     const std::filesystem::path path = std::filesystem::path(state_dir) / "gateway-id";
     std::string id;
-    if (!state_dir.empty() && std::ifstream(path) >> id && is_id(id))
+    if (!state_dir.empty() && std::ifstream(path) >> id && is_id(id) &&
+        (inherited.empty() || inherited == id))
         return id;
     std::random_device random;
-    id = fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
+    id = is_id(inherited) ? inherited
+                          : fmt::format("{:08x}{:08x}{:08x}{:08x}", random(), random(), random(), random());
     if (!state_dir.empty() && !(std::ofstream(path) << id << std::endl))
         log::warning("{} cannot be written ({}): after a restart clients may be sent again what they have",
                      path.string(), strerror(errno));

@@ -105,7 +105,20 @@ void GrantCache::forget(const Digest& key, int64_t now_us) {
     if (it == entries_.end())
         return;
     append(key, {it->second.client, nullptr, now_us, 0});
+    if (on_forget_)
+        on_forget_(key);
     erase(it);
+}
+
+void GrantCache::let_go(std::function<void(const Digest& key)> on_forget) {
+    file_.reset();
+    on_forget_ = std::move(on_forget);
+}
+
+void GrantCache::take_back() {
+    on_forget_ = nullptr;
+    if (!path_.empty())
+        rewrite();
 }
 
 void GrantCache::forget_client(const Digest& client, int64_t now_us) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -33,6 +34,11 @@ public:
     std::shared_ptr<const Grant> find(const Digest& key, int64_t now_us, int64_t* asked_us = nullptr) const;
     void forget(const Digest& key, int64_t now_us);
     void forget_client(const Digest& client, int64_t now_us);
+
+    // Another process has the file from now on, and is told of what is forgotten here.
+    void let_go(std::function<void(const Digest& key)> on_forget);
+    // It has not.
+    void take_back();
 
     // About once a second: lets go of what has passed its time.
     void tick(int64_t now_us);
@@ -67,6 +73,7 @@ private:
     const size_t max_entries_;
     Entries entries_;
     std::unique_ptr<FILE, CloseFile> file_;
+    std::function<void(const Digest&)> on_forget_;                        // set: another process has the file
     size_t lines_ = 0;                                                    // in the file
     mutable std::mutex mutex_;                                            // of clients_
     std::unordered_map<Digest, std::vector<Digest>, DigestHash> clients_; // the keys of each one's entries

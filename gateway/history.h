@@ -4,6 +4,7 @@
 // forget them when they are told to, so that all of them know the same positions.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <optional>
@@ -40,10 +41,14 @@ public:
 
     // Ids up to this one may have been dispatched before what is kept.
     Id settled() const { return settled_; }
+    void settle_to(Id id) { settled_ = std::max(settled_, id); }
 
     Position head() const { return head_; }
     Position oldest() const { return batches_.empty() ? head_ + 1 : batches_.front()->front().position; }
     uint64_t bytes() const { return bytes_; }
+
+    const std::deque<BatchPtr>& batches() const { return batches_; }
+    const std::unordered_set<Position>& lost() const { return lost_; }
 
     // The server has lost these rows: they are not known any more.
     void lose(std::span<const Position> positions) { lost_.insert(positions.begin(), positions.end()); }

@@ -64,12 +64,22 @@ void Hub::judge_relay() {
 
 // Of several gateways one passes on: nobody is to be told twice.
 void Hub::take_relay() {
+    may_relay_ = true;
     connection_.query(TAKE_RELAY, {}, [this](const PgResult& result) {
         relays_ = result.ok() && result.rows() == 1 && result.boolean(0, 0);
         if (!relays_)
             return take_.start(TAKE_AGAIN_MS, [this] { take_relay(); });
         log::info("hub database: passing on what is notified in Odoo databases");
     });
+}
+
+// The other process may still hold the lock: whose it is shows when it has gone. Nothing is left out
+// meanwhile.
+void Hub::inherit_relay() {
+    if (!may_relay_ || relays_)
+        return;
+    relays_ = true;
+    take_.start(TAKE_AGAIN_MS, [this] { take_relay(); });
 }
 
 void Hub::pass_on(std::string_view payload) {
@@ -90,7 +100,7 @@ void Hub::pass_on(std::string_view payload) {
 
 void Hub::lose(const std::string& reason) {
     connection_.close();
-    relays_ = false;
+    may_relay_ = relays_ = false;
     passing_ = 0;
     take_.stop();
     up.with().set(0);

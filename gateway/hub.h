@@ -17,6 +17,10 @@ public:
     Hub(uv_loop_t* loop, std::string conninfo, Switch relay,
         std::function<void(const std::string& database)> ring);
 
+    bool relays() const { return relays_; }
+    // It does what another process of this gateway has done until now.
+    void inherit_relay();
+
     // What was heard in an Odoo database: Odoo's own servers listen only here.
     void pass_on(std::string_view payload);
 
@@ -32,9 +36,10 @@ private:
     const Switch relay_;
     PgConnection connection_;
     Timer retry_;
-    Timer take_;          // tries again to be the one that passes on
-    bool relays_ = false; // it is
-    size_t passing_ = 0;  // payloads that are on their way
+    Timer take_;             // tries again to be the one that passes on
+    bool may_relay_ = false; // --relay lets it, and the doorbell's worker does not
+    bool relays_ = false;    // it is
+    size_t passing_ = 0;     // payloads that are on their way
     uint64_t retry_ms_ = 0;
     std::string last_problem_; // that was logged
 };

@@ -40,6 +40,14 @@ void LongPoll::write(const std::string& frame) {
     answer(elements_of(frame));
 }
 
+// A poll is answered as if its time were over, so that the next one follows; a peek has its answer soon.
+void LongPoll::come_back() {
+    if (peeks_ && !subscribed_)
+        Session::come_back();
+    else
+        answer({});
+}
+
 void LongPoll::write_internal(const std::string& frame) {
     if (!internal_.empty())
         internal_ += ',';

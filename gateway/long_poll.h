@@ -13,6 +13,7 @@ public:
     bool writable() override { return !is_over(); }
     void want_writable() override {}
     void write(const std::string& frame) override;
+    void come_back() override;
 
 private:
     Response refusal(int code, std::string_view reason) const override;

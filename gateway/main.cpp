@@ -5,10 +5,14 @@
 #include <cstdio>
 #include <optional>
 #include <string>
+#include <thread>
+#include <utility>
 #include <variant>
 #include <vector>
 
 #include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "descriptor_limit.h"
 #include "doctor/doctor.h"
@@ -18,6 +22,7 @@
 #include "service_manager.h"
 #include "status.h"
 #include "tail.h"
+#include "take_over.h"
 
 using namespace odoo_bus;
 
@@ -26,11 +31,14 @@ namespace {
 constexpr int BAD_CONFIGURATION = 2;
 constexpr int CANNOT_START = 1;
 
+constexpr std::chrono::milliseconds DRAIN_STEP{50};
+constexpr std::chrono::milliseconds SUCCESSOR_ENDS_WITHIN{3'000}, LOOK_AGAIN{10};
+
 // Every thread inherits the mask, so that only wait_for_signal() is told.
 sigset_t block_signals() {
     sigset_t signals;
     sigemptyset(&signals);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+    for (const int signal : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD})
         sigaddset(&signals, signal);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
@@ -83,44 +91,199 @@ void reload(Gateway& gateway, Options& running, const std::vector<std::string>& 
     log::info("the configuration was reloaded");
 }
 
-int run(Options options, const std::vector<std::string>& arguments) {
+// What the former process listens at.
+std::string succeed(const Offer& offer, GivenSockets& sockets) {
+    for (const auto& [descriptor, for_metrics, is_given, asked] : offer.sockets) {
+        ListeningSocket socket;
+        if (std::string problem =
+                socket.succeed(descriptor, asked, is_given, "the former process's " + asked.text());
+            !problem.empty())
+            return problem;
+        sockets.add(std::move(socket), for_metrics);
+    }
+    return {};
+}
+
+// The gateway's main thread: signals, and the changes of phase that they bring about.
+class MainThread {
+public:
+    MainThread(Options options, std::vector<std::string> program, const ServiceManager& manager,
+               const std::optional<Predecessor>& predecessor)
+        : options_(std::move(options)), program_(std::move(program)), manager_(manager),
+          predecessor_(predecessor), gateway_(options_, [] { kill(getpid(), SIGUSR1); }) {}
+
+    int run(const sigset_t& signals, GivenSockets sockets);
+
+private:
+    std::optional<int> on_signal(int signal);
+    std::optional<int> on_time();
+    std::optional<int> on_phase();
+    void start_successor();
+    void successor_failed();
+    std::string end_successor();
+    int stop();
+
+    Options options_;
+    const std::vector<std::string> program_;
+    const ServiceManager& manager_;
+    const std::optional<Predecessor>& predecessor_;
+    Gateway gateway_;
+    Gateway::Phase phase_ = Gateway::Phase::serving;
+    pid_t successor_ = -1;
+};
+
+int MainThread::run(const sigset_t& signals, GivenSockets sockets) {
+    if (const std::string problem =
+            gateway_.start(std::move(sockets), predecessor_ ? &*predecessor_ : nullptr);
+        !problem.empty()) {
+        log::error("{}", problem);
+        return CANNOT_START;
+    }
+    if (predecessor_) {
+        phase_ = Gateway::Phase::taking_over;
+        log::info("taking over from process {}", predecessor_->offer.process);
+    } else {
+        log::info("ready");
+        manager_.tell_ready();
+    }
+    for (std::optional<int> code;;) {
+        std::optional<std::chrono::milliseconds> within = manager_.watchdog();
+        if (phase_ == Gateway::Phase::draining)
+            within = std::min(DRAIN_STEP, within.value_or(DRAIN_STEP));
+        const int signal = wait_for_signal(signals, within);
+        if ((code = on_phase()) || (code = signal ? on_signal(signal) : on_time()))
+            return *code;
+    }
+}
+
+std::optional<int> MainThread::on_time() {
+    if (phase_ == Gateway::Phase::draining) {
+        if (!gateway_.is_drained())
+            return std::nullopt;
+        log::info("no client is left here");
+        return stop();
+    }
+    if (gateway_.is_alive())
+        manager_.tell("WATCHDOG=1");
+    return std::nullopt;
+}
+
+std::optional<int> MainThread::on_signal(int signal) {
+    switch (signal) {
+    case SIGHUP:
+        manager_.tell_reloading();
+        reload(gateway_, options_, {program_.begin() + 1, program_.end()});
+        manager_.tell_ready();
+        return std::nullopt;
+    case SIGUSR2:
+        start_successor();
+        return std::nullopt;
+    case SIGTERM:
+    case SIGINT:
+        log::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
+        if (phase_ != Gateway::Phase::draining)
+            manager_.tell("STOPPING=1");
+        return stop();
+    default:
+        return std::nullopt; // SIGUSR1: on_phase() has looked; SIGCHLD: the link tells more
+    }
+}
+
+int MainThread::stop() {
+    // It must not take over from nobody. Has it done so already, it is to stop as well.
+    const bool is_starting = phase_ == Gateway::Phase::handing_over;
+    if (is_starting)
+        kill(-successor_, SIGTERM);
+    gateway_.stop();
+    if (is_starting)
+        end_successor();
+    log::info("stopped");
+    return 0;
+}
+
+void MainThread::start_successor() {
+    if (const std::string problem = gateway_.cannot_hand_over(); !problem.empty())
+        return log::warning("SIGUSR2: no new process is started: {}", problem);
+    const Successor successor = odoo_bus::start_successor(program_, gateway_.offer());
+    if (!successor.problem.empty())
+        return log::error("SIGUSR2: {}; this process goes on as before", successor.problem);
+    log::info("SIGUSR2: process {} is started, and takes over when it is ready", successor.process);
+    manager_.tell_reloading();
+    successor_ = successor.process;
+    phase_ = Gateway::Phase::handing_over;
+    gateway_.hand_over(successor.socket);
+}
+
+// It has nobody to talk to, and ends; if it does not, it is ended. Returns how.
+std::string MainThread::end_successor() {
+    int status = 0;
+    for (auto left = SUCCESSOR_ENDS_WITHIN; waitpid(successor_, &status, WNOHANG) == 0; left -= LOOK_AGAIN) {
+        if (left.count() <= 0)
+            kill(-successor_, SIGKILL);
+        std::this_thread::sleep_for(LOOK_AGAIN);
+    }
+    return WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                               : "exit code " + std::to_string(WEXITSTATUS(status));
+}
+
+void MainThread::successor_failed() {
+    const std::string end = end_successor();
+    log::error(
+        "no take-over: {} (process {}, {}); what it has logged says more. This process goes on as before",
+        gateway_.problem(), successor_, end);
+    manager_.tell_ready();
+}
+
+std::optional<int> MainThread::on_phase() {
+    const Gateway::Phase before = std::exchange(phase_, gateway_.phase());
+    if (before == phase_)
+        return std::nullopt;
+    switch (phase_) {
+    case Gateway::Phase::serving:
+        if (before == Gateway::Phase::handing_over) {
+            successor_failed();
+        } else {
+            log::info("ready: it has taken over from process {}", predecessor_->offer.process);
+            manager_.tell_ready();
+        }
+        return std::nullopt;
+    case Gateway::Phase::draining:
+        // Before that, systemd does not listen to the new process.
+        manager_.tell("MAINPID=" + std::to_string(successor_) + "\nREADY=1");
+        log::info("process {} has taken over; clients that are left here are sent there within {} seconds "
+                  "(--drain-seconds)",
+                  successor_, std::chrono::duration<double>(options_.drain_seconds).count());
+        return std::nullopt;
+    case Gateway::Phase::orphaned:
+        log::error("not taken over: {}", gateway_.problem());
+        gateway_.stop();
+        return CANNOT_START;
+    default:
+        return std::nullopt;
+    }
+}
+
+int run(const Options& options, const std::vector<std::string>& program) {
     const sigset_t signals = block_signals();
-    const ServiceManager manager = ServiceManager::from_environment(false);
+    const std::optional<Predecessor> predecessor = find_predecessor();
+    const ServiceManager manager = ServiceManager::from_environment(predecessor.has_value());
     GivenSockets sockets;
-    std::string problem = adopt(manager, sockets);
-    fit_descriptor_limit(options.max_connections);
-    Gateway gateway(options);
+    std::string problem = predecessor ? predecessor->problem : "";
     if (problem.empty())
-        problem = gateway.start(std::move(sockets));
+        problem = predecessor ? succeed(predecessor->offer, sockets) : adopt(manager, sockets);
     if (!problem.empty()) {
         log::error("{}", problem);
         return CANNOT_START;
     }
-    log::info("ready");
-    manager.tell_ready();
-    for (;;) {
-        const int signal = wait_for_signal(signals, manager.watchdog());
-        if (signal == 0) {
-            if (gateway.is_alive())
-                manager.tell("WATCHDOG=1");
-        } else if (signal == SIGHUP) {
-            manager.tell_reloading();
-            reload(gateway, options, arguments);
-            manager.tell_ready();
-        } else {
-            log::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
-            manager.tell("STOPPING=1");
-            gateway.stop();
-            log::info("stopped");
-            return 0;
-        }
-    }
+    fit_descriptor_limit(options.max_connections);
+    return MainThread(options, program, manager, predecessor).run(signals, std::move(sockets));
 }
 
 } // namespace
 
 int main(int count, char** values) {
-    const std::vector<std::string> arguments(values + 1, values + count);
+    const std::vector<std::string> program(values, values + count);
+    const std::vector<std::string> arguments(program.begin() + 1, program.end());
     if (!arguments.empty() && arguments.front() == "tail")
         return run_tail({arguments.begin() + 1, arguments.end()});
     if (!arguments.empty() && arguments.front() == "status")
@@ -143,5 +306,5 @@ int main(int count, char** values) {
         return 0;
     }
     log::configure(options.log_level, options.log_format);
-    return run(options, arguments);
+    return run(options, program);
 }

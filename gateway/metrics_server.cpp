@@ -38,6 +38,8 @@ std::string MetricsServer::listen(GivenSockets& given) {
 }
 
 void MetricsServer::start() {
+    for (ListeningSocket& socket : sockets_)
+        socket.own_path(true);
     loop_.start("metrics", [this] {
         for (const ListeningSocket& socket : sockets_) {
             uv_poll_t* const poll = polls_.emplace_back(std::make_unique<uv_poll_t>()).get();
@@ -53,12 +55,26 @@ void MetricsServer::start() {
     });
 }
 
+void MetricsServer::forget_listeners() {
+    for (const auto& poll : polls_)
+        if (!uv_is_closing(reinterpret_cast<const uv_handle_t*>(poll.get())))
+            uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
+    sockets_.clear();
+}
+
+void MetricsServer::stop_accepting() {
+    loop_.post([this] {
+        for (ListeningSocket& socket : sockets_)
+            socket.own_path(false);
+        forget_listeners();
+        accepts_ = false;
+    });
+}
+
 void MetricsServer::stop() {
     loop_.post([this] {
-        for (const auto& poll : polls_)
-            uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
+        forget_listeners();
         visitors_.clear();
-        sockets_.clear();
         loop_.stop();
     });
     loop_.join();
@@ -75,6 +91,7 @@ void MetricsServer::accept(int listener) {
     auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
                                              now_us() + DEADLINE_US, [this](Visitor& v) { on_event(v); });
     Visitor& entered = *visitors_.emplace(visitor.get(), std::move(visitor)).first->first;
+    visitors_count_ = visitors_.size();
     if (entered.begin())
         on_event(entered);
 }
@@ -84,6 +101,7 @@ void MetricsServer::on_event(Visitor& visitor) {
         visitor.answer(answer(visitor.head()), now_us() + DEADLINE_US);
     if (visitor.is_over())
         visitors_.erase(&visitor);
+    visitors_count_ = visitors_.size();
 }
 
 Response MetricsServer::answer(const RequestHead& head) const {
@@ -126,6 +144,7 @@ void MetricsServer::tick() {
         if (now > visitor.deadline_us())
             visitors_.erase(&visitor);
     }
+    visitors_count_ = visitors_.size();
 }
 
 } // namespace odoo_bus

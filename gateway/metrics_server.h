@@ -2,6 +2,7 @@
 // they are answered when clients come in masses.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -26,10 +27,17 @@ public:
     // Opens the listeners, or takes them from `given`. Empty, or one sentence why that is not possible.
     std::string listen(GivenSockets& given);
     void start();
+    // Another process answers at the same sockets. Who was accepted here is answered here.
+    void stop_accepting();
+    // False when it will never accept anybody any more.
+    bool accepts() const { return accepts_; }
+    size_t visitors() const { return visitors_count_; }
     void stop();
+    const std::vector<ListeningSocket>& sockets() const { return sockets_; } // between listen() and start()
 
 private:
     void accept(int listener);
+    void forget_listeners();
     void on_event(Visitor& visitor);
     Response answer(const RequestHead& head) const;
     Response ready() const;
@@ -41,6 +49,8 @@ private:
     std::vector<ListeningSocket> sockets_;
     std::vector<std::unique_ptr<uv_poll_t>> polls_;
     std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
+    std::atomic<size_t> visitors_count_ = 0;
+    std::atomic<bool> accepts_ = true;
 };
 
 } // namespace odoo_bus

@@ -16,4 +16,13 @@ bool Movers::has_gone_on(uint64_t mover, Id last) {
     return false;
 }
 
+std::vector<std::pair<uint64_t, Id>> Movers::hand_over() {
+    handed_over_ = true;
+    const std::lock_guard lock(mutex_);
+    std::vector<std::pair<uint64_t, Id>> movers;
+    for (const uint64_t mover : order_)
+        movers.emplace_back(mover, lasts_.at(mover));
+    return movers;
+}
+
 } // namespace odoo_bus

@@ -117,6 +117,49 @@ void OdooDesk::open() {
     loop_.every(TICK_MS, [this] { tick(); });
 }
 
+// --- another process takes over ---
+
+void OdooDesk::hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done) {
+    loop_.post([this, tell = std::move(tell), done = std::move(done)] {
+        tell_successor_ = tell;
+        cache_.let_go([tell](const Digest& key) {
+            tell({.type = TakeOverMessage::Type::forgotten, .texts = {{key.begin(), key.end()}}});
+        });
+        for (std::vector<std::string>& rotation : rotations_.all(now_us()))
+            tell({.type = TakeOverMessage::Type::rotation, .texts = std::move(rotation)});
+        done();
+    });
+}
+
+void OdooDesk::take_back() {
+    loop_.post([this] {
+        tell_successor_ = nullptr;
+        cache_.take_back();
+    });
+}
+
+void OdooDesk::retire() {
+    loop_.post([this] {
+        retired_ = true;
+        presence_.forget();
+    });
+}
+
+void OdooDesk::inherit(const TakeOverMessage& message) {
+    if (message.type == TakeOverMessage::Type::rotation && message.texts.size() == 3) {
+        const std::string& old_id = message.texts[0];
+        rotations_.add(old_id, message.texts[1], message.texts[2], now_us());
+        // It may have come here with the old one a moment ago.
+        loop_.post([this, old_id] { close_rotated(old_id); });
+    } else if (message.type == TakeOverMessage::Type::forgotten && message.texts.size() == 1) {
+        Digest key;
+        if (message.texts[0].size() != key.size())
+            return;
+        std::ranges::copy(message.texts[0], key.begin());
+        loop_.post([this, key] { cache_.forget(key, now_us()); });
+    }
+}
+
 void OdooDesk::reconfigure(const Options& options) {
     loop_.post([this, options] {
         options_ = options;
@@ -156,6 +199,8 @@ void OdooDesk::ask(Question question, OnDecision on_decision) {
 }
 
 void OdooDesk::ask_now(Question question, OnDecision on_decision) {
+    if (retired_)
+        return on_decision(come_back());
     const int64_t now = now_us();
     const auto peek = std::make_shared<Peek>();
     peek->subject = subject_of(std::move(question.who), std::move(question.channels));
@@ -278,7 +323,7 @@ void OdooDesk::join(std::shared_ptr<OdooLink> link, std::shared_ptr<const Reques
 
 void OdooDesk::leave(std::shared_ptr<OdooLink> link) {
     loop_.post([this, link = std::move(link)] {
-        if (const auto subject = roster_.remove(link))
+        if (const auto subject = roster_.remove(link); subject && !retired_)
             presence_.left(*subject, now_us());
     });
 }

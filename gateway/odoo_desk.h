@@ -29,6 +29,7 @@
 #include "requester.h"
 #include "session_rotation.h"
 #include "session_watch.h"
+#include "take_over_message.h"
 #include "worker_version.h"
 
 namespace odoo_bus {
@@ -72,6 +73,16 @@ public:
     // Gives a browser whose session id Odoo has changed the new one.
     void renew(Requester& requester) const;
 
+    // --- another process of this gateway takes over, from any thread ---
+
+    // See Authorizers. What only memory has: session ids that were changed, and grants that hold no more.
+    void hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done);
+    void take_back();
+    // Odoo is asked nothing more here, nor told that somebody has gone. Who asks, or is due, comes back, and
+    // is the other process's.
+    void retire();
+    void inherit(const TakeOverMessage& message);
+
 private:
     struct Peek; // a question on its way
     using PeekPtr = std::shared_ptr<Peek>;
@@ -103,6 +114,7 @@ private:
               OnAnswer on_answer);
     // True when the session's id was changed, which ends its connections.
     bool look_for_rotation(const OdooRoster::Subject& subject, const HttpAnswer& answer);
+    void close_rotated(std::string_view old_id);
     void expired(const OdooRoster::Subject& subject);
     void probe();
     void publish_state();
@@ -126,6 +138,8 @@ private:
     Requester prober_;
     double allowance_ = 0; // re-checks that may be sent now
     int64_t ticked_us_ = 0;
+    std::function<void(TakeOverMessage)> tell_successor_; // empty: there is none
+    bool retired_ = false;
 
     mutable std::mutex mutex_; // of what follows
     std::map<std::string, Id> newest_;

@@ -33,6 +33,11 @@ inline Refusal session_renewed() {
     return {.close_code = 4002, .reason = "session renewed"};
 }
 
+// Another process has taken over, and is to decide.
+inline Refusal come_back() {
+    return {.close_code = 4002, .reason = "the gateway is replaced"};
+}
+
 // In the queue clients take turns: sessions, and visitors without one by their address.
 inline std::string turn_of(const OdooRoster::Subject& subject) {
     if (!subject.identity.is_public)

@@ -31,6 +31,9 @@ public:
     // It is there, again or still.
     void came(const Digest& client) { gone_.erase(client); }
 
+    // Nobody is to be told to have gone.
+    void forget() { gone_.clear(); }
+
     // A peek of this session was answered, and its id stayed what it was.
     void kept(std::string_view session, int64_t now_us);
     // Its id was changed.

@@ -44,6 +44,11 @@ void OdooDesk::recheck_due(int64_t now) {
         if (!entry)
             break;
         allowance_ -= 1;
+        if (retired_) {
+            roster_.close([&entry](const OdooRoster::Entry& each) { return &each == entry.get(); },
+                          come_back());
+            continue;
+        }
         rechecks.add();
         queue_.add({.client = turn_of(entry->subject),
                     .priority = OdooQueue::Priority::background,
@@ -192,13 +197,20 @@ bool OdooDesk::look_for_rotation(const OdooRoster::Subject& subject, const HttpA
         rotated.add();
         presence_.rotated();
         rotations_.add(session, *set, cookie, now);
+        if (tell_successor_)
+            tell_successor_(
+                {.type = TakeOverMessage::Type::rotation, .texts = {session, *set, std::string(cookie)}});
         cache_.forget_client(subject.client, now);
-        roster_.close([&session](const OdooRoster::Entry& each) { return each.subject.session() == session; },
-                      session_renewed());
+        close_rotated(session);
         return true;
     }
     presence_.kept(session, now);
     return false;
+}
+
+void OdooDesk::close_rotated(std::string_view old_id) {
+    roster_.close([old_id](const OdooRoster::Entry& each) { return each.subject.session() == old_id; },
+                  session_renewed());
 }
 
 void OdooDesk::expired(const OdooRoster::Subject& subject) {

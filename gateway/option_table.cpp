@@ -77,6 +77,16 @@ std::vector<OptionDefinition> build_table() {
          "asks there, "
          "too. Not for the public: it tells the names of databases. May be repeated.",
          NEEDS_RESTART, listeners_field(&O::metrics_listen, true)},
+        {"drain-seconds", "SECONDS", connect,
+         "After SIGUSR2, when the new process has taken over, clients of the old one are sent there spread "
+         "over "
+         "this time (WebSockets are closed with 4002); then it exits.",
+         RELOADS, seconds_field(&O::drain_seconds, 0, 3'600)},
+        {"take-over-timeout", "SECONDS", connect,
+         "A new process that was started by SIGUSR2 and is not ready after this time is ended, and the old "
+         "one "
+         "goes on as before.",
+         RELOADS, seconds_field(&O::take_over_timeout, 0.1, 3'600)},
         {"threads", "auto|N", connect, "Threads that serve connections. `auto`: one for each CPU.",
          NEEDS_RESTART, threads_field(&O::threads, 256)},
 

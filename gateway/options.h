@@ -78,6 +78,8 @@ struct Options {
     uint64_t presence_max_members = 1'000; // of one channel
     std::string state_dir;                 // empty: nothing is kept across a restart
     std::vector<Listener> metrics_listen;
+    Milliseconds drain_seconds{30'000};
+    Milliseconds take_over_timeout{60'000};
     unsigned threads = 0; // 0: one for each CPU
     Milliseconds history_seconds{600'000};
     uint64_t history_bytes = 256 << 20;

@@ -5,6 +5,7 @@
 #include <atomic>
 
 #include "ascii_json.h"
+#include "clock.h"
 #include "conninfo.h"
 #include "json.h"
 #include "utf8.h"
@@ -60,8 +61,10 @@ bool is_presence_channel(const std::string& channel, const std::string& database
            std::ranges::any_of(patterns, [&](const std::string& each) { return fits(each, text(1)); });
 }
 
-Presence::Presence(const Options& options, const std::vector<std::string>& names, std::string gateway_id)
-    : options_(options), names_(names), gateway_id_(std::move(gateway_id)) {}
+Presence::Presence(const Options& options, const std::vector<std::string>& names, std::string gateway_id,
+                   int64_t drain_us)
+    : options_(options), names_(names), gateway_id_(std::move(gateway_id)),
+      others_until_us_(drain_us > 0 ? now_us() + drain_us : 0) {}
 
 Presence::~Presence() {
     stop();
@@ -97,6 +100,7 @@ std::unique_ptr<PresenceTable> Presence::make_table(const std::string& database)
                                                 ? with_database(conninfos.front(), database)
                                                 : conninfos[static_cast<size_t>(named - names_.begin())],
                                 .gateway = gateway_id_,
+                                .others_until_us = others_until_us_,
                                 .notify = options_.presence_notifications,
                                 .heartbeat_us = us(options_.presence_heartbeat),
                                 .batch = std::max<size_t>(1, options_.presence_rate * TICK_MS / 1000),

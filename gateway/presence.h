@@ -19,7 +19,9 @@ namespace odoo_bus {
 class Presence {
 public:
     // `names`: of the databases that are read, in the order of options.databases.
-    Presence(const Options& options, const std::vector<std::string>& names, std::string gateway_id);
+    // `drain_us`: how long a former process of this gateway has clients of its own, whose rows are to stay.
+    Presence(const Options& options, const std::vector<std::string>& names, std::string gateway_id,
+             int64_t drain_us = 0);
     ~Presence();
 
     void start();
@@ -48,6 +50,7 @@ private:
     const Options options_;
     const std::vector<std::string> names_;
     const std::string gateway_id_;
+    const int64_t others_until_us_;
     std::map<std::string, std::unique_ptr<PresenceTable>> tables_;
     bool stopping_ = false;
     Loop loop_;

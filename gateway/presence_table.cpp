@@ -228,7 +228,8 @@ void PresenceTable::enlist() {
                         stored.emplace_back(result.text(row, 0), result.text(row, 1));
                     connection_.script("COMMIT", checked("enlisting", [this, begun, stored](const PgResult&) {
                                            const bool emptied = !begun_.empty() && begun != begun_;
-                                           roster_.assume(stored, emptied, now_us());
+                                           roster_.assume(stored, emptied,
+                                                          std::max(now_us(), settings_.others_until_us));
                                            begun_ = begun;
                                            // If it stays another thing, look again once in a heartbeat.
                                            next_beat_us_ = known_ ? now_us() + settings_.heartbeat_us : 0;

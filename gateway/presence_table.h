@@ -23,7 +23,8 @@ public:
         std::string database;
         std::string conninfo;
         std::string gateway;
-        bool notify = false; // send `presence` notifications
+        int64_t others_until_us = 0; // another process of it may have clients until then
+        bool notify = false;         // send `presence` notifications
         int64_t heartbeat_us = 0;
         size_t batch = 0; // rows that one transaction writes, and as many that it expires
         PresenceRoster::Bounds bounds;

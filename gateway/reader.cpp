@@ -29,19 +29,25 @@ Reader::Reader(const Options& options, std::vector<std::string> names, const std
                                          [this](const std::string& name) {
                                              serve(name, with_database(options_.databases.front(), name));
                                          },
-                                     .forget = [this](const std::string& name) { forget(name); }}) {}
+                                     .forget = [this](const std::string& name) { forget_database(name); }}) {}
 
 Reader::~Reader() {
     stop();
 }
 
 void Reader::start() {
-    loop_.start("reader", [this] { open(); });
+    loop_.start("reader", [this] {
+        open();
+        if (link_socket_ >= 0)
+            open_link();
+    });
 }
 
 void Reader::stop() {
     loop_.post([this] {
         watch_.reset();
+        link_.reset();
+        deadline_.reset();
         databases_.clear();
         hub_.reset();
         loop_.stop();
@@ -60,6 +66,10 @@ void Reader::open() {
             serve(names_[i], options_.databases[i]);
         return;
     }
+    watch_databases();
+}
+
+void Reader::watch_databases() {
     std::string wrong;
     watch_ = std::make_unique<DatabaseWatch>(
         loop_.uv(), with_database(options_.databases.front(), hub_name()),
@@ -73,6 +83,12 @@ void Reader::open() {
 }
 
 void Reader::serve(const std::string& name, const std::string& conninfo) {
+    // The former process may have told of it.
+    if (const auto it = databases_.find(name); it != databases_.end()) {
+        if (it->second->has_begun())
+            found_.began(name);
+        return;
+    }
     const History::Bounds bounds{.age_us = std::chrono::microseconds(options_.history_seconds).count(),
                                  .bytes = options_.history_bytes};
     Database::Settings settings{.conninfo = conninfo,
@@ -85,29 +101,38 @@ void Reader::serve(const std::string& name, const std::string& conninfo) {
                                 .known = &known_,
                                 .heard = hear(name),
                                 .refused = {},
-                                .began = [this, name] { found_.began(name); }};
+                                .began = [this, name] { found_.began(name); },
+                                .prepared = {}};
     if (finds())
         settings.refused = [this, name](const std::string& why) {
             // It is still in use.
             loop_.post([this, name, why] { refused(name, why); });
         };
-    databases_[name] = std::make_unique<Database>(loop_.uv(), std::move(settings), audience_);
+    if (role_ == Role::following)
+        settings.prepared = [this] { check_prepared(); };
+    databases_[name] =
+        std::make_unique<Database>(loop_.uv(), std::move(settings), static_cast<Audience&>(*this));
 }
 
 void Reader::refused(const std::string& name, const std::string& why) {
-    if (!databases_.erase(name))
+    const auto it = databases_.find(name);
+    if (it == databases_.end())
         return;
-    audience_.forget(name);
+    if (it->second->is_followed()) // the former process has told of it since
+        return it->second->try_again();
+    databases_.erase(it);
+    forget(name);
+    check_prepared();
     found_.set_aside(name, why, now_us());
 }
 
-void Reader::forget(const std::string& name) {
+void Reader::forget_database(const std::string& name) {
     const auto it = databases_.find(name);
     if (it == databases_.end())
         return;
     it->second->remove_state();
     databases_.erase(it);
-    audience_.forget(name);
+    forget(name);
 }
 
 std::string Reader::hub_name() const {

@@ -28,6 +28,7 @@ const metrics::Counter shed_connections("odoo_bus_shed_connections_total",
                                         "Connections that were closed because of --max-memory.");
 
 constexpr int TRY_AGAIN_LATER = 1013;
+constexpr int64_t DRAIN_STEP_MS = 50;
 
 } // namespace
 
@@ -98,6 +99,31 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
                 loop_.stop();
         });
     });
+}
+
+void Service::drain(std::chrono::milliseconds within) {
+    loop_.post([this, within] {
+        const bool is_first = drained_at_us_ == 0;
+        drained_at_us_ = now_us() + std::chrono::microseconds(within).count();
+        if (is_first)
+            loop_.every(DRAIN_STEP_MS, [this] { send_back(); });
+    });
+}
+
+// Of those that are left as many as belong to one step of the time that is left.
+void Service::send_back() {
+    std::vector<Session*> left;
+    for (Session* const session : sessions_)
+        if (!session->was_sent_back())
+            left.push_back(session);
+    const int64_t steps = std::max<int64_t>(1, (drained_at_us_ - now_us()) / (1000 * DRAIN_STEP_MS));
+    due_ += static_cast<double>(left.size()) / static_cast<double>(steps);
+    const size_t now = steps == 1 ? left.size() : static_cast<size_t>(due_);
+    due_ -= static_cast<double>(now);
+    left.resize(std::min(now, left.size()));
+    for (Session* const session : left)
+        if (sessions_.contains(session)) // the end of one ends no other, but who knows
+            session->come_back();
 }
 
 void Service::flush() {

@@ -55,6 +55,8 @@ public:
     // Closes every connection with this code, and ends the thread when the last one is gone, or after
     // `within_ms`.
     void stop(int code, std::string_view reason, uint64_t within_ms);
+    // Another process has taken over: sends every client there, spread over this time.
+    void drain(std::chrono::milliseconds within);
     void join() { loop_.join(); }
 
     // --- from any thread ---
@@ -101,6 +103,7 @@ private:
     bool create_context();
     void adopt_now(Admission admission);
     void flush();
+    void send_back();
     void tick();
 
     Options options_;
@@ -118,6 +121,8 @@ private:
     std::vector<Stream*> to_flush_;
     bool stopping_ = false;
     int64_t stop_at_us_ = 0;
+    double due_ = 0;            // clients that are to be sent there now
+    int64_t drained_at_us_ = 0; // when every client is to have been sent to the other process
     std::minstd_rand random_{std::random_device{}()};
 };
 

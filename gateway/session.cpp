@@ -164,6 +164,8 @@ void Session::decided(const Subscribe& subscribe, Decision decision) {
         refused_subscribes.add();
         static log::Limited lines("refused subscribes", 10);
         lines.write(log::Level::info, "refused a subscribe: {}", refusal->reason);
+        if (refusal->close_code == COME_BACK && service_.movers().is_handed_over())
+            return come_back();
         if (refusal->close_code)
             return close(refusal->close_code, refusal->reason);
         on_refused(subscribe);
@@ -250,6 +252,8 @@ void Session::add(const Subscribe& subscribe, const Grant& grant) {
         fan_out.subscribe(*this, grant.channels, std::max(since, fan_out.oldest() - 1));
         return finish();
     }
+    if (belongs_to_successor(true))
+        return come_back();
     // Pages of 20.0 and later get from the table what the history does not reach back to.
     const bool counts = judge_last(subscribe);
     replays.add();
@@ -276,6 +280,8 @@ bool Session::judge_last(const Subscribe& subscribe) {
 void Session::begin(const Subscribe& subscribe, const Grant& grant) {
     FanOut& fan_out = stream_->fan_out;
     const bool given_here = is_given_here(subscribe.last);
+    if (belongs_to_successor(false))
+        return come_back();
     const bool counts = subscribe.last_is_integer && subscribe.last > 0 && subscribe.last <= stream_->newest;
     if (!counts && !subscribe.check_outdated) {
         // Another gateway may have been told of an id a moment before this one.
@@ -289,6 +295,8 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
         resumes.add();
         begin_at(given_here ? *known : overlap(*known), grant);
     } else {
+        if (belongs_to_successor(true))
+            return come_back();
         judge_last(subscribe);
         replays.add();
         fan_out.hold(*this);
@@ -343,6 +351,17 @@ Position Session::overlap(Position position) const {
 Position Session::before_both(Id last, int64_t time_us) const {
     const FanOut& fan_out = stream_->fan_out;
     return std::min(fan_out.before(time_us - OVERLAP_US), fan_out.before_ids_above(last));
+}
+
+// Another process has taken over. What it does not know of this client would make the client's next `last`
+// inexact there, and the table is not followed here any more.
+bool Session::belongs_to_successor(bool needs_table) const {
+    return service_.movers().is_handed_over() && (needs_table || admission_.provenance.mover != 0);
+}
+
+void Session::come_back() {
+    sent_back_ = true;
+    close(COME_BACK, "the gateway is replaced");
 }
 
 void Session::replay(Id last, const Grant& grant, bool check_outdated) {

@@ -33,6 +33,10 @@ public:
     // Ends the connection with this code when what is being written has gone. Further calls change nothing.
     virtual void close(int code, std::string_view reason) = 0;
 
+    // Another process has taken over: ends the connection so that the client comes back at once.
+    virtual void come_back();
+    bool was_sent_back() const { return sent_back_; }
+
     // Does not wait for a client that does not read.
     virtual void close_at_once(int code, std::string_view reason) { close(code, reason); }
     // About what would be free without it, but for the connection itself.
@@ -87,6 +91,8 @@ protected:
 
     Service& service_;
 
+    static constexpr int COME_BACK = 4002; // within a second, as after Odoo's keep-alive time
+
 private:
     void next_subscribe();
     void finish();
@@ -105,6 +111,7 @@ private:
     bool is_given_here(Id last) const;
     bool is_at(Position position, Id id) const;
     bool is_ambiguous(Position position) const;
+    bool belongs_to_successor(bool needs_table) const;
     Position overlap(Position position) const;
     Position before_both(Id last, int64_t time_us) const;
     template <class Function>
@@ -116,6 +123,7 @@ private:
     bool busy_ = false;
     bool subscribed_ = false; // a first subscribe was granted
     bool knows_internal_ = false;
+    bool sent_back_ = false;     // come_back() was called
     Position began_ = 0;         // where; 0 also when it was given rows from the table
     int64_t valid_until_us_ = 0; // the grant; 0: for ever
     int end_code_ = 0;

@@ -50,6 +50,15 @@ void SessionRotations::renew(Requester& requester, int64_t now_us) const {
     }
 }
 
+std::vector<std::vector<std::string>> SessionRotations::all(int64_t now_us) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::vector<std::string>> rotations;
+    for (const auto& [old_id, rotation] : by_old_id_)
+        if (rotation.until_us > now_us)
+            rotations.push_back({old_id, rotation.new_id, rotation.set_cookie});
+    return rotations;
+}
+
 void SessionRotations::tick(int64_t now_us) {
     const std::lock_guard lock(mutex_);
     std::erase_if(by_old_id_, [now_us](const auto& each) { return each.second.until_us <= now_us; });

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "requester.h"
 
@@ -19,12 +20,16 @@ public:
     // begin. Another id is a public session in place of one that has ended, and nobody's affair.
     static bool is_rotation(std::string_view old_id, std::string_view new_id);
 
+    // From any thread.
     void add(const std::string& old_id, const std::string& new_id, std::string_view set_cookie,
              int64_t now_us);
 
     // From any thread. Gives a browser that shows an old id the new one, when the page is of its own host: in
     // its cookies, and as `new_cookie`.
     void renew(Requester& requester, int64_t now_us) const;
+
+    // From any thread. Each as the arguments of add().
+    std::vector<std::vector<std::string>> all(int64_t now_us) const;
 
     // About once a second.
     void tick(int64_t now_us);

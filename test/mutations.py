@@ -16,7 +16,9 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ["gateway/id_set.cpp", "gateway/ledger.cpp", "gateway/order_ring.cpp", "gateway/checkpoint.cpp",
            "gateway/state_file.cpp", "gateway/fan_out.cpp", "gateway/metrics.cpp", "gateway/frame_cache.cpp", "gateway/frame.cpp",
-           "gateway/json.cpp", "gateway/gateway_cookie.cpp", "gateway/movers.cpp", "test/unit/gateway_cookie_test.cpp",
+           "gateway/json.cpp", "gateway/gateway_cookie.cpp", "gateway/movers.cpp", "gateway/take_over_message.cpp",
+           "gateway/take_over_link.cpp", "test/unit/gateway_cookie_test.cpp", "test/unit/take_over_message_test.cpp",
+           "test/unit/take_over_link_test.cpp",
            "test/unit/fan_out_test.cpp", "test/unit/id_set_test.cpp", "test/unit/ledger_test.cpp",
            "test/unit/ledger_simulation_test.cpp", "test/unit/state_file_test.cpp"]
 CYCLE = "test/unit/simulated_gateway.h"  # the cycle as database.cpp runs it
@@ -133,6 +135,26 @@ MUTATIONS = [
      "    }\n    return false;\n", "    }\n    return true;\n"),
     ("a client that was cut before anything was given to it counts as at home", "gateway/movers.cpp",
      "return known->second != last;", "return true;"),
+    ("a client that comes while another process takes over is known to both", "gateway/movers.cpp",
+     "    handed_over_ = true;\n", ""),
+    ("positions of the process before are not known after it", "gateway/gateway_cookie.cpp",
+     "        this_process() = number;", "        (void)number;"),
+    # one process takes over from another
+    ("a process takes over although the other one has lost its patience", "gateway/take_over_link.cpp",
+     "           static_cast<int>(bytes.size());", "           static_cast<int>(bytes.size()) || true;"),
+    ("who has lost its patience does not hear what was decided before", "gateway/take_over_link.cpp",
+     "        shutdown(socket, SHUT_RD);", "        end();"),
+    ("a decision overtakes what was sent before", "gateway/take_over_link.cpp",
+     "    if (ended_ || is_sending_)\n", "    if (ended_)\n"),
+    ("messages are sent in another order than they were given", "gateway/take_over_link.cpp",
+     "    queue_.push_back(std::move(message));", "    queue_.push_front(std::move(message));"),
+    ("what two processes tell each other may leave a position out", "gateway/take_over_message.cpp",
+     "        damaged |= (*batch)[i].position != batch->front().position + i;\n", "        ;\n"),
+    ("a message that is longer than it says is believed", "gateway/take_over_message.cpp",
+     "    bool is_whole() const { return !damaged_ && bytes_.empty(); }",
+     "    bool is_whole() const { return !damaged_; }"),
+    ("a text may be longer than its message", "gateway/take_over_message.cpp",
+     "        if (size > bytes_.size()) {\n            damaged_ = true;\n", "        if (size > bytes_.size()) {\n"),
     ("moving clients are remembered without bound", "gateway/movers.cpp",
      "order_.size() > MAX_MOVERS", "false"),
     # the set of ids
@@ -229,6 +251,10 @@ def tests_of(path):
         return "IdSet*"
     if "movers" in path:
         return "Movers*"
+    if "take_over" in path:
+        return "TakeOver*"
+    if "cookie" in path:
+        return "GatewayCookie*"
     if "fan_out" in path:
         return "FanOut*"
     return "Ledger*" if "ledger" in path or "simulated" in path else "StateFile*"
@@ -258,7 +284,7 @@ def main():
 
         def link(parts, binary):
             subprocess.run(["g++", "-o", binary, *parts.values(), "-lgtest", "-lgtest_main", "-lxxhash",
-                            "-ljansson", "-lfmt", "-lpthread"],
+                            "-ljansson", "-lfmt", "-luv", "-lpthread"],
                            check=True)
             return binary
 

@@ -56,7 +56,7 @@ def test_the_service_is_hardened(analyze):
 
 def test_the_service_is_watched_and_restarted():
     assert settings("Type") == ["notify"] and settings("WatchdogSec")
-    assert settings("ExecReload") == ["/bin/kill -HUP $MAINPID"]
+    assert settings("ExecReload") == ["/bin/kill -USR2 $MAINPID"]
     soft, hard = map(int, settings("LimitNOFILE")[0].split(":"))
     assert soft <= 1024 and hard > 50000, "hard: --max-connections; soft: libwebsockets' table is as long"
 
@@ -93,7 +93,7 @@ async def test_the_gateway_makes_no_system_call_that_is_refused(analyze, databas
     trace = tmp_path / "trace"
     state = tmp_path / "state"
     state.mkdir()
-    gateway = make_gateway(database, state_dir=str(state), max_connections="5000", metrics_listen=["127.0.0.1:0"],
+    gateway = make_gateway(database, state_dir=str(state), max_connections="5000", drain_seconds=0, metrics_listen=["127.0.0.1:0"],
                            # -D: the tracer is the child, and signals go to the gateway.
                            wrapper=["strace", "-D", "-f", "-q", "-o", str(trace), "-e", "signal=none"])
     gateway.start()
@@ -103,6 +103,7 @@ async def test_the_gateway_makes_no_system_call_that_is_refused(analyze, databas
         await client.wait_payload(1)
     gateway.reload()
     gateway.wait_for_line("the configuration was reloaded")
+    gateway.take_over()
     process = gateway.process.pid
     gateway.finish()
     wait_for_line(trace, rf"^{process} +\+\+\+ exited with 0 ")

@@ -45,6 +45,7 @@ class BusClient:
         self.internal = []  # their elements without one
         self.received_at = []  # time.time() of each notification
         self.closes = []  # (code, reason) of each connection that ended
+        self.failures = []  # connections that did not come about, and not by an answer
         self.refusals = []  # status of each handshake that was answered with another status than 101
         self.connections = 0
         self.socket = None
@@ -167,6 +168,7 @@ class BusClient:
             self.socket = await connect(self.url, headers, DEADLINE, subprotocols=subprotocols, origin=self.origin,
                                         compression=None, max_size=None, ping_interval=None)
         except (OSError, asyncio.TimeoutError, websockets.InvalidHandshake, websockets.ConnectionClosed, EOFError) as error:
+            self.failures.append(error)
             if status := refused_with(error):
                 self.refusals.append(status)
             return 1006

@@ -1,7 +1,9 @@
 """A gateway process that a test starts, watches through its log, and stops."""
+import ctypes
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import threading
@@ -34,6 +36,7 @@ class Gateway:
         self.descriptors = list(descriptors)
         self.lines = []
         self.process = None
+        self.former = []  # processes from which another one has taken over
         self.expected_exit = 0
         self._changed = threading.Condition()
         self._reader = None
@@ -135,6 +138,17 @@ class Gateway:
         assert code == expected, f"the gateway exited with {code} after SIGTERM:\n{self.tail()}"
         return took
 
+    def take_over(self):
+        """SIGUSR2; returns the former process when another one has taken over, which then is this gateway's."""
+        become_reaper()
+        mark = len(self.lines)
+        self.process.send_signal(signal.SIGUSR2)
+        self.wait_for_line(r"ready: it has taken over", since=mark)
+        line = self.wait_for_line(r"process \d+ has taken over", since=mark)
+        former, self.process = self.process, AdoptedProcess(int(re.search(r"process (\d+) has taken over", line)[1]))
+        self.former.append(former)
+        return former
+
     def kill9(self):
         self.process.kill()
         self.expected_exit = -signal.SIGKILL
@@ -165,6 +179,8 @@ class Gateway:
             if self.running:
                 self.process.kill()
                 self.wait()
+            for former in self.former:
+                assert former.wait(DEADLINE) == 0, f"the former process ended badly:\n{self.tail()}"
         report = [n for n, line in enumerate(self.lines) if SANITIZER_REPORT.search(line)]
         assert not report, "a sanitizer complains:\n" + "\n".join(self.lines[report[0]:report[0] + 60])
 
@@ -179,6 +195,48 @@ class Gateway:
         process.stderr.close()
         with self._changed:
             self._changed.notify_all()
+
+
+def become_reaper():
+    """Processes whose parent ends become children of this one."""
+    PR_SET_CHILD_SUBREAPER = 36
+    assert ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
+
+
+class AdoptedProcess:
+    """A process that a child has started, as subprocess.Popen shows a child; its exit code is known when its own
+    parent has ended, too."""
+
+    def __init__(self, pid):
+        self.pid = pid
+        self.returncode = None
+        self._descriptor = os.pidfd_open(pid)
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            signal.pidfd_send_signal(self._descriptor, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+    def poll(self):
+        if self.returncode is None:
+            try:
+                end = os.waitid(os.P_PIDFD, self._descriptor, os.WEXITED | os.WNOHANG)
+            except ChildProcessError:
+                return None
+            if end is not None:
+                self.returncode = end.si_status if end.si_code == os.CLD_EXITED else -end.si_status
+                os.close(self._descriptor)
+        return self.returncode
+
+    def wait(self, timeout):
+        deadline = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > deadline:
+                raise subprocess.TimeoutExpired("odoo-bus-gateway", timeout)
+            select.select([self._descriptor], [], [], 0.1)  # readable when it has ended
+        return self.returncode
 
 
 def run_gateway(*arguments, environment=None, timeout=DEADLINE):

@@ -1,5 +1,6 @@
 // Which gateway a client comes from, and whether its position is ours.
 #include <gtest/gtest.h>
+#include <spdlog/fmt/fmt.h>
 
 #include "clock.h"
 #include "gateway_cookie.h"
@@ -76,4 +77,30 @@ TEST(Movers, AMoversLastIsTheOthersUntilItChanges) {
     for (uint64_t other = 1000; other < 101'000; ++other)
         movers.has_gone_on(other, 1);
     EXPECT_FALSE(movers.has_gone_on(7, 80)) << "forgotten: gets some again rather than loses any";
+}
+
+TEST(Movers, GoOnInAnotherProcess) {
+    Movers before, after;
+    before.has_gone_on(7, 100);
+    before.has_gone_on(8, 50);
+    EXPECT_FALSE(before.is_handed_over());
+    for (const auto& [mover, last] : before.hand_over())
+        after.has_gone_on(mover, last);
+    EXPECT_TRUE(before.is_handed_over()) << "who comes now is not known to the other process";
+    EXPECT_FALSE(after.has_gone_on(7, 100));
+    EXPECT_TRUE(after.has_gone_on(8, 51));
+    before.take_back();
+    EXPECT_FALSE(before.is_handed_over());
+}
+
+TEST(GatewayCookie, PositionsGoOnInAnotherProcess) {
+    const uint64_t own = positions_number(), former = own == 77 ? 78 : 77;
+    const std::string cookie = fmt::format("aa@{}.43", former);
+    EXPECT_EQ(provenance_of(cookie, "aa").position, 0u) << "of a process that is none of ours";
+    inherit_positions_number(former);
+    EXPECT_EQ(provenance_of(cookie, "aa").position, 43u);
+    EXPECT_NE(set_gateway_cookie({.named = true}, "aa", 44).find(cookie.substr(0, cookie.size() - 2) + "44"),
+              std::string::npos);
+    inherit_positions_number(own);
+    EXPECT_EQ(provenance_of(cookie, "aa").position, 0u);
 }

@@ -134,5 +134,45 @@ TEST_F(GrantCacheTest, IsBoundedInNumber) {
     EXPECT_EQ(cache.size(), 10u);
 }
 
+TEST_F(GrantCacheTest, AnotherProcessHasTheFile) {
+    std::vector<Digest> forgotten;
+    auto before = make();
+    before->put(digest("early"), digest("anna"), grant, now, now);
+    before->put(digest("gone"), digest("bert"), grant, now, now);
+    before->forget(digest("gone"), now);
+    before->let_go([&forgotten](const Digest& key) { forgotten.push_back(key); });
+    auto after = make();
+    EXPECT_TRUE(after->find(digest("early"), now));
+    EXPECT_FALSE(after->find(digest("gone"), now)) << "it was forgotten in the file";
+    const std::string written = file();
+    before->put(digest("late"), digest("anna"), grant, now, now);
+    EXPECT_EQ(file(), written);
+    before->forget_client(digest("anna"), now);
+    EXPECT_EQ(file(), written);
+    EXPECT_THAT(forgotten, testing::UnorderedElementsAre(digest("early"), digest("late")));
+    for (const Digest& key : forgotten)
+        after->forget(key, now);
+    EXPECT_FALSE(after->find(digest("early"), now));
+    EXPECT_FALSE(make()->find(digest("early"), now));
+}
+
+TEST_F(GrantCacheTest, AnotherProcessWasToHaveTheFile) {
+    auto cache = make();
+    cache->put(digest("early"), digest("anna"), grant, now, now);
+    size_t forgotten = 0;
+    cache->let_go([&forgotten](const Digest&) { ++forgotten; });
+    cache->put(digest("meanwhile"), digest("anna"), grant, now, now);
+    cache->forget(digest("early"), now);
+    EXPECT_EQ(forgotten, 1u);
+    cache->take_back();
+    cache->put(digest("late"), digest("anna"), grant, now, now);
+    auto next = make();
+    EXPECT_FALSE(next->find(digest("early"), now));
+    EXPECT_TRUE(next->find(digest("meanwhile"), now));
+    EXPECT_TRUE(next->find(digest("late"), now));
+    cache->forget(digest("late"), now);
+    EXPECT_EQ(forgotten, 1u);
+}
+
 } // namespace
 } // namespace odoo_bus

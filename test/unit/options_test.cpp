@@ -180,6 +180,8 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"max-memory", "16MiB"},
                                                         {"max-receive-rate", "17KiB"},
                                                         {"message-timeout", "18"},
+                                                        {"drain-seconds", "19"},
+                                                        {"take-over-timeout", "20.5"},
                                                         {"threads", "7"},
                                                         {"state-dir", "/x"},
                                                         {"history-seconds", "11.5"},
