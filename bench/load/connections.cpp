@@ -22,6 +22,9 @@ namespace {
 
 char buffer[1 << 20];
 
+// In the close frame of a process from which another one has taken over.
+constexpr std::string_view REPLACED = "the gateway is replaced";
+
 // A client's frame: masked, with a mask of zeros.
 std::string frame(uint8_t opcode, std::string_view payload) {
     std::string bytes(1, static_cast<char>(0x80 | opcode));
@@ -97,7 +100,7 @@ std::string Connections::subscription(size_t index) const {
     for (size_t i = 0; i < plan_.channels; ++i)
         names += (i ? ",\"c" : "\"c") + std::to_string(channel(index, i)) + "\"";
     return frame(1, "{\"event_name\":\"subscribe\",\"data\":{\"channels\":[" + names +
-                        "],\"last\":" + std::to_string(last_) + "}}");
+                        "],\"last\":" + std::to_string(std::max(last_, connections_[index].last)) + "}}");
 }
 
 void Connections::watch(size_t index, uint32_t events) {
@@ -178,6 +181,8 @@ void Connections::upgraded(size_t index) {
 
 void Connections::read(size_t index, int64_t now) {
     Connection& connection = connections_[index];
+    const size_t users = std::min(plan_.group_users, plan_.connections);
+    const size_t all_channels = (plan_.connections + users - 1) / users * plan_.group_channels;
     for (;;) {
         const ssize_t length = recv(connection.socket, buffer, sizeof buffer, MSG_DONTWAIT);
         if (length < 0 && errno == EAGAIN)
@@ -195,12 +200,17 @@ void Connections::read(size_t index, int64_t now) {
                 return;
             }
             ++totals_.deliveries;
+            const auto id = static_cast<int64_t>((mark.sequence - 1) * all_channels + mark.channel + 1);
+            connection.last = std::max(connection.last, last_ + id);
             const Sequence::Verdict verdict = connection.sequences[which].receive(mark.sequence);
             totals_.lost += verdict.lost;
             totals_.doubled += verdict.doubled;
             if (connection.sampled)
                 totals_.latencies.add(now - mark.sent_us);
         });
+        if (plan_.return_us &&
+            std::string_view(buffer, static_cast<size_t>(length)).find(REPLACED) != std::string_view::npos)
+            return fail(index, false); // a page does not wait for the end of the connection either
         if (static_cast<size_t>(length) < sizeof buffer)
             return;
     }
@@ -215,6 +225,29 @@ void Connections::fail(size_t index, bool refused) {
     ++(refused ? totals_.refused : totals_.closed);
     connection.state = State::closed;
     close(std::exchange(connection.socket, -1));
+    if (plan_.return_us && !refused)
+        returning_.emplace(now_us() + std::uniform_int_distribution<int64_t>(0, plan_.return_us)(random_),
+                           index);
+}
+
+void Connections::come_back(int64_t now) {
+    for (; !returning_.empty() && returning_.begin()->first <= now; returning_.erase(returning_.begin())) {
+        ++totals_.returned;
+        start(returning_.begin()->second);
+    }
+}
+
+void Connections::churn(int64_t now) {
+    const auto due = static_cast<size_t>(now - std::exchange(churned_us_, now)) * plan_.churn / 1'000'000;
+    for (size_t i = 0; i < std::min(due, connections_.size()); ++i) {
+        const size_t index = random_() % connections_.size();
+        if (connections_[index].state != State::open)
+            continue;
+        close(std::exchange(connections_[index].socket, -1));
+        connections_[index].state = State::closed;
+        --open_;
+        returning_.emplace(now, index);
+    }
 }
 
 void Connections::open(int64_t last, size_t upto) {
@@ -246,6 +279,8 @@ void Connections::sweep() {
     for (size_t i = 0; i < connections_.size(); ++i)
         if (connections_[i].state == State::open && !connections_[i].sampled && connections_[i].reads)
             read(i, now);
+    if (plan_.churn)
+        churn(now);
     next_sweep_us_ = now_us() + plan_.sweep_us;
 }
 
@@ -260,6 +295,7 @@ void Connections::run(int64_t until_us, int control) {
             break;
         if (now >= next_sweep_us_)
             sweep();
+        come_back(now);
         const int64_t wait = std::min(until_us, next_sweep_us_) - now_us();
         const int ready =
             epoll_wait(epoll_, events, 512, static_cast<int>(std::max<int64_t>(wait / 1000, 0)));

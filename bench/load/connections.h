@@ -4,7 +4,9 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -30,6 +32,10 @@ struct Plan {
     size_t never_read = 0; // every so manieth is never read; 0: none
     int64_t sweep_us = 100'000;
     size_t addresses = 1; // 127.0.0.2 and on, from which it connects
+    // A connection that the server ends comes back within this time, with the `last` that it has; 0: none
+    // does. That needs one sender, which goes through the channels in turn, so that marks tell the ids.
+    int64_t return_us = 0;
+    size_t churn = 0; // so many a second go by themselves, and come back at once
 };
 
 // Microseconds in buckets that are a sixteenth wide at most.
@@ -51,9 +57,10 @@ struct Totals {
     uint64_t bytes = 0;
     uint64_t lost = 0;
     uint64_t doubled = 0;
-    uint64_t foreign = 0; // marks of a channel that the connection has not subscribed to
-    uint64_t closed = 0;  // connections that the server has ended
-    uint64_t refused = 0; // handshakes that were not answered with 101
+    uint64_t foreign = 0;  // marks of a channel that the connection has not subscribed to
+    uint64_t closed = 0;   // connections that the server has ended
+    uint64_t refused = 0;  // connects that failed, and handshakes that were not answered with 101
+    uint64_t returned = 0; // connections that came back
     Latencies latencies;
 };
 
@@ -84,6 +91,7 @@ private:
         bool reads = true;
         MarkReader reader;
         std::unique_ptr<Sequence[]> sequences;
+        int64_t last = 0; // the id of its newest mark
     };
 
     uint32_t first_channel(size_t index) const;
@@ -94,6 +102,8 @@ private:
     void read(size_t index, int64_t now_us);
     void fail(size_t index, bool refused);
     void watch(size_t index, uint32_t events);
+    void come_back(int64_t now_us);
+    void churn(int64_t now_us);
     void sweep();
     void send(Connection& connection, std::string_view bytes);
     std::string subscription(size_t index) const;
@@ -105,6 +115,9 @@ private:
     size_t opening_ = 0;
     size_t open_ = 0;
     int64_t next_sweep_us_ = 0;
+    std::multimap<int64_t, size_t> returning_; // by when
+    std::minstd_rand random_;
+    int64_t churned_us_ = 0;
     Totals totals_;
 };
 

@@ -160,7 +160,8 @@ class Bus(Server):
     def __init__(self, cluster, dbname="bench", **options):
         # Without the rows of the run before, whose sequences were others.
         cluster.execute("DELETE FROM bus_bus", dbname=dbname)
-        self.gateway = Gateway(cluster.conninfo(dbname), threads=options.pop("threads", 1), log_level="warning",
+        self.gateway = Gateway(cluster.conninfo(dbname), threads=options.pop("threads", 1),
+                               log_level=options.pop("log_level", "warning"),
                                ping_interval=86400, max_connections=100000, max_memory=0, trusted_proxy="127.0.0.0/8",
                                wrapper=pinned(",".join(map(str, options.pop("cpus", [SERVER_CPU])))), **options)
         self.gateway.spawn()

@@ -46,7 +46,8 @@ Plan parse(int count, char** values) {
                                                     {"--group-channels", &plan.group_channels},
                                                     {"--sample", &plan.sample},
                                                     {"--never-read", &plan.never_read},
-                                                    {"--addresses", &plan.addresses}};
+                                                    {"--addresses", &plan.addresses},
+                                                    {"--churn", &plan.churn}};
     const std::map<std::string, Protocol> protocols = {
         {"bus", Protocol::bus}, {"raw", Protocol::raw}, {"nats", Protocol::nats}, {"nchan", Protocol::nchan}};
     for (int i = 1; i + 1 < count; i += 2) {
@@ -55,6 +56,8 @@ Plan parse(int count, char** values) {
             *number->second = std::stoul(value);
         } else if (name == "--sweep-ms") {
             plan.sweep_us = std::stol(value) * 1000;
+        } else if (name == "--return-ms") {
+            plan.return_us = std::stol(value) * 1000;
         } else if (name == "--path") {
             plan.path = value;
         } else if (name == "--protocol" && protocols.contains(value)) {
@@ -83,8 +86,8 @@ std::string report(Connections& connections) {
     text << "{\"open\":" << connections.is_open() << ",\"deliveries\":" << totals.deliveries
          << ",\"bytes\":" << totals.bytes << ",\"lost\":" << totals.lost << ",\"doubled\":" << totals.doubled
          << ",\"foreign\":" << totals.foreign << ",\"closed\":" << totals.closed
-         << ",\"refused\":" << totals.refused << ",\"sampled\":" << totals.latencies.count()
-         << ",\"p50_us\":" << totals.latencies.percentile(0.5)
+         << ",\"refused\":" << totals.refused << ",\"returned\":" << totals.returned
+         << ",\"sampled\":" << totals.latencies.count() << ",\"p50_us\":" << totals.latencies.percentile(0.5)
          << ",\"p99_us\":" << totals.latencies.percentile(0.99)
          << ",\"max_us\":" << totals.latencies.percentile(1)
          << ",\"cpu_us\":" << us(usage.ru_utime) + us(usage.ru_stime) << "}";
