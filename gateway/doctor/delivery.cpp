@@ -35,31 +35,65 @@ bool arrives(WebSocket& socket, const std::string& mark, std::chrono::seconds wi
     }
 }
 
+// Empty when the subscription is in force; else why not.
+std::string refusal_of(WebSocket& socket) {
+    const auto deadline = Clock::now() + ARRIVES_WITHIN;
+    for (;;) {
+        const auto frame = socket.next(deadline);
+        if (frame.kind == WebSocket::Kind::end)
+            return "the gateway ends the connection";
+        if (frame.kind == WebSocket::Kind::silence)
+            return "no answer within 10 s";
+        // What was sent before may come before it.
+        if (frame.kind != WebSocket::Kind::text ||
+            !frame.payload.starts_with(R"([{"type":"bus/subscribed","internal":true)"))
+            continue;
+        const bool is_granted = frame.payload.find(R"("refused":[)") == frame.payload.npos &&
+                                frame.payload.find(R"("error":)") == frame.payload.npos;
+        return is_granted ? "" : "it is refused";
+    }
+}
+
 } // namespace
 
 void examine_delivery(const DoctorOptions& options, const std::string& database, bool through_proxy,
                       Report& report) {
     const char* const name = "delivery";
-    if (options.gateway.auth == Auth::token || options.gateway.auth == Auth::sql)
-        return report.ok(name,
-                         "not tried: --auth token and sql grant doctor nothing; use odoo-bus-gateway tail");
+    const bool needs_name = options.gateway.auth == Auth::token || options.gateway.auth == Auth::sql;
+    if (needs_name && options.token.empty() && options.cookie.empty())
+        return report.warning(name, "not tried: --auth token and sql grant nothing to doctor itself",
+                              "say as whom, with --token or --cookie, and --channel, which that is granted");
+    std::string identity;
+    if (!options.token.empty())
+        identity += fmt::format("Authorization: Bearer {}\r\n", options.token);
+    if (!options.cookie.empty())
+        identity += fmt::format("Cookie: {}\r\n", options.cookie);
     const PgSession session(database);
     std::vector<Receiver> receivers;
     std::string problem;
-    receivers.push_back({"directly", WebSocket::open(Place::of(options.gateway.listen.front()), problem)});
+    receivers.push_back(
+        {"directly", WebSocket::open(Place::of(options.gateway.listen.front()), problem, identity)});
     if (through_proxy)
-        receivers.push_back({"through the proxy", WebSocket::open(*options.proxy, problem)});
+        receivers.push_back({"through the proxy", WebSocket::open(*options.proxy, problem, identity)});
     for (const Receiver& receiver : receivers) {
         if (!receiver.socket)
             return report.failed(name, fmt::format("no WebSocket opens {}: {}", receiver.name, problem),
                                  "read the gateway's log");
         receiver.socket->send_text(
-            R"({"event_name":"subscribe","data":{"channels":["odoo_bus_doctor"],"last":0}})");
+            fmt::format(R"({{"event_name":"subscribe","data":{{"channels":["{}"],"last":0,"confirm":1}}}})",
+                        options.channel));
+        const std::string refusal = refusal_of(*receiver.socket);
+        if (!refusal.empty())
+            return report.failed(
+                name,
+                fmt::format("the channel {} is not granted {}: {}", options.channel, receiver.name, refusal),
+                "give a --channel, and --token or --cookie, that go together; the gateway's "
+                "log says why");
     }
     // The client's last is 0: it is given what was sent in the last 50 seconds, so none is sent too early.
     const std::string mark = fmt::format("doctor-{}", now_us());
     const std::string sql =
-        fmt::format("SELECT bus_sendone('odoo_bus_doctor', 'odoo_bus_doctor', '\"{}\"')", mark);
+        fmt::format("SELECT bus_sendone('{}', 'odoo_bus_doctor', '\"{}\"')", options.channel, mark);
     const auto begin = Clock::now();
     const PgResult sent = session.write(sql.c_str());
     const auto committed = Clock::now();
@@ -72,8 +106,7 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
         if (!arrives(*receiver.socket, mark, ARRIVES_WITHIN))
             return report.failed(name,
                                  fmt::format("{}, and within 10 s not received {}", legs, receiver.name),
-                                 "read the gateway's log: does it follow this database, and does Odoo "
-                                 "grant a visitor the channel odoo_bus_doctor?");
+                                 "read the gateway's log: does it follow this database?");
         legs += fmt::format(", received {} {:.1f} ms after that", receiver.name,
                             milliseconds(committed, Clock::now()));
     }

@@ -21,6 +21,14 @@ std::string read_number(std::string_view text, Number least, Number most, Number
     return {};
 }
 
+// As it is, in a header or within quotes.
+bool is_plain(std::string_view text, std::string_view but) {
+    return !text.empty() && std::ranges::none_of(text, [&](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return byte < ' ' || byte == 0x7f || but.find(c) != but.npos;
+    });
+}
+
 // Empty, or what is wrong with the value.
 std::string take(DoctorOptions& options, std::string_view name, const std::string& value,
                  std::string& address) {
@@ -37,6 +45,15 @@ std::string take(DoctorOptions& options, std::string_view name, const std::strin
             problem = fmt::format("\"{}\" {}", log::printable(value), problem);
     } else if (name == "address") {
         address = value;
+    } else if (name == "channel") {
+        options.channel = value;
+        if (!is_plain(value, "'\"\\"))
+            problem =
+                fmt::format("\"{}\" is not the name of a channel without quotes", log::printable(value));
+    } else if (name == "cookie" || name == "token") {
+        (name == "cookie" ? options.cookie : options.token) = value;
+        if (!is_plain(value, ""))
+            problem = "it holds a control character, which no header can carry"; // never what is secret
     } else if (name == "gevent-port") {
         problem = read_number<uint16_t>(value, 0, 65535, options.gevent_port);
     } else if (name == "long-transaction") {
@@ -56,6 +73,12 @@ const std::vector<CommandDefinition>& doctor_table() {
         {"send", "",
          "Send one notification with bus_sendone(), and tell how long each leg of its way took. Nothing "
          "else that doctor does changes anything."},
+        {"channel", "NAME",
+         "The channel of --send. Default odoo_bus_doctor, which --auth odoo and open grant to everybody."},
+        {"token", "TOKEN",
+         "Listen for what --send sends with the header \"Authorization: Bearer TOKEN\": with --auth token, "
+         "one that grants the channel."},
+        {"cookie", "COOKIES", "Listen with these cookies, like \"sid=...\": with --auth sql."},
         {"wait", "",
          "Keep a WebSocket silent until the gateway pings it (--ping-interval), to see whether the proxy "
          "bears it."},

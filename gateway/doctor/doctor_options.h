@@ -17,6 +17,9 @@ struct DoctorOptions {
     std::optional<Place> proxy; // --url, and --address
     bool json = false;
     bool send = false;
+    std::string channel = "odoo_bus_doctor"; // what --send sends on
+    // As whom the channel is listened to; empty: nobody.
+    std::string cookie, token;
     bool wait = false;
     uint16_t gevent_port = 8072; // 0: nobody looks for it
     std::chrono::seconds long_transaction{300};

@@ -93,6 +93,40 @@ bool examine_choice(const Place& odoo, const Requester& who, const std::vector<s
     return true;
 }
 
+// Odoo tells nobody, but its module website names itself in robots.txt as it believes that it was asked for.
+void examine_proxy_mode(const Place& odoo, Requester who, Report& report) {
+    const char* const name = "odoo.proxy-mode";
+    constexpr std::string_view SITEMAP = "Sitemap: ", PATH = "sitemap.xml";
+    who.sent_host = odoo.host;
+    who.forwarded_host = who.host;
+    who.forwarded_proto = "https"; // which no Odoo speaks itself
+    who.forwarded_for = "127.0.0.1";
+    std::string problem;
+    const auto answer = ask(odoo, get_request("/robots.txt", who), problem);
+    const std::string text = answer && answer->status() == 200 ? answer->body() : "";
+    const size_t begin = text.find(SITEMAP);
+    const size_t end = begin == text.npos ? begin : text.find(PATH, begin);
+    const std::string root =
+        end == text.npos ? "" : text.substr(begin + SITEMAP.size(), end - begin - SITEMAP.size());
+    // Asked for as another host than the website's domain, it forbids everything and names the domain.
+    const bool is_elsewhere = begin != text.npos && text.rfind("Disallow: /\n", begin) != text.npos;
+    const bool is_off = is_elsewhere
+                            ? root == "https://" + who.host + "/" || root == "http://" + who.host + "/"
+                            : root == "http://" + who.sent_host + "/";
+    if (is_off)
+        return report.failed(
+            name,
+            fmt::format("Odoo does not believe its proxy: asked for as https://{}, it takes "
+                        "itself for http://{}",
+                        who.host, who.sent_host),
+            "set proxy_mode = True in Odoo's configuration: links, dbfilter and the addresses of "
+            "visitors come from the proxy's headers then");
+    const bool is_on = !is_elsewhere && root == "https://" + who.host + "/";
+    report.ok(name,
+              is_on ? "Odoo believes its proxy (proxy_mode)"
+                    : "Odoo does not show whether proxy_mode is on: only with its module website it does");
+}
+
 void examine_worker_version(const Place& odoo, const Requester& who, const std::string& setting,
                             Report& report) {
     const char* const name = "odoo.worker-version";
@@ -133,8 +167,11 @@ void examine_gevent(const DoctorOptions& options, Report& report) {
 void examine_odoo(const DoctorOptions& options, const std::vector<std::string>& databases, Report& report) {
     const Place odoo = place_of(options.gateway.odoo_url);
     const Requester who = nobody(options, odoo);
-    if (examine_health(odoo, who, report) && examine_choice(odoo, who, databases, report))
+    if (examine_health(odoo, who, report) && examine_choice(odoo, who, databases, report)) {
         examine_worker_version(odoo, who, options.gateway.worker_version, report);
+        if (options.proxy)
+            examine_proxy_mode(odoo, who, report);
+    }
     examine_gevent(options, report);
 }
 

@@ -136,6 +136,36 @@ void examine_transactions(const PgSession& session, std::chrono::seconds longest
                                answer.number(0, 0)));
 }
 
+// Those whose clients do not read what they are notified of. Who holds the queue's tail PostgreSQL tells
+// nobody; but a backend that has nothing to do, and writes to its client all the same, writes notifications.
+void examine_listeners(const PgSession& session, Report& report) {
+    const char* const name = "postgresql.listeners";
+    // The transaction that delivers them begins and ends within a statement's time, unless the client does
+    // not read.
+    constexpr const char* STUCK =
+        "SELECT coalesce(string_agg(format('%s (%s in %s%s)', pid, usename, datname, "
+        "', ' || nullif(application_name, '')), ', ' ORDER BY pid), ''), "
+        "coalesce(string_agg(format('pg_terminate_backend(%s)', pid), ', ' ORDER BY pid), '') "
+        "FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'idle' "
+        "AND wait_event = 'ClientWrite' AND pid <> pg_backend_pid()";
+    PgResult answer = session.ask(STUCK);
+    // It may just have been writing: who is still at it after a second is stuck.
+    for (int look = 0; look < 2 && answer.ok() && !answer.text(0, 0).empty(); ++look) {
+        const PgResult slept = session.ask("SELECT pg_sleep(0.5)");
+        answer = session.ask(STUCK);
+    }
+    if (!answer.ok())
+        return;
+    if (answer.text(0, 0).empty())
+        return report.ok(name, "no client that listens is seen not to read");
+    report.warning(
+        name,
+        fmt::format("these processes cannot write to their clients what was notified: {}", answer.text(0, 0)),
+        fmt::format("let them read, or end them (SELECT {}): until then the NOTIFY queue keeps what "
+                    "they have not read",
+                    answer.text(0, 1)));
+}
+
 void examine_hub(const Options& options, Report& report) {
     const char* const name = "postgresql.hub";
     if (options.hub_database == "none")
@@ -299,6 +329,7 @@ std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report
         return {};
     examine_server(first, report);
     examine_transactions(first, options.long_transaction, report);
+    examine_listeners(first, report);
     examine_hub(gateway, report);
     std::vector<std::string> served;
     for (const std::string& conninfo : list_databases(gateway, first, report)) {

@@ -23,11 +23,11 @@ std::string handshake_request(const Place& place, std::string_view more) {
                        place.host, KEY, place.origin(), more);
 }
 
-std::unique_ptr<WebSocket> WebSocket::open(const Place& place, std::string& problem) {
+std::unique_ptr<WebSocket> WebSocket::open(const Place& place, std::string& problem, std::string_view more) {
     auto peer = Peer::connect(place, problem);
     if (!peer)
         return nullptr;
-    peer->send(handshake_request(place));
+    peer->send(handshake_request(place, more));
     std::string received;
     size_t end;
     while ((end = received.find("\r\n\r\n")) == received.npos && received.size() < MAX_HEAD)

@@ -16,8 +16,9 @@ std::string handshake_request(const Place& place, std::string_view more = {});
 
 class WebSocket {
 public:
-    // Nothing, and why in `problem`.
-    static std::unique_ptr<WebSocket> open(const Place& place, std::string& problem);
+    // Nothing, and why in `problem`. `more`: further header lines.
+    static std::unique_ptr<WebSocket> open(const Place& place, std::string& problem,
+                                           std::string_view more = {});
 
     bool send_text(std::string_view text);
 

@@ -11,6 +11,8 @@ from harness.nginx import Nginx
 from harness.pgbouncer import PgBouncer
 from harness.standby import Standby
 from harness.system import ROOT, clean_environment, free_port
+from harness.tokens import Secret, claims
+from harness.wait import until
 from standin import Standin
 
 ROLE = "doctor_role"
@@ -282,6 +284,20 @@ def the_notify_queue_fills(site):
     site.after += [fill]
 
 
+@fault("postgresql.listeners", "warning", "slow_reader")
+def a_listener_does_not_read(site):
+    def fill():
+        reader = site.stack.enter_context(site.database.connect(application_name="slow_reader"))
+        reader.execute("LISTEN something")
+        # More than the sockets' buffers hold, and far less than the queue.
+        site.database.execute("SELECT count(pg_notify('something', repeat('x', 7900) || n)) "
+                              "FROM generate_series(1, 1500) n")
+        until(lambda: site.database.value("SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+                                          "'slow_reader' AND wait_event = 'ClientWrite'") == 1,
+              lambda: "the listener's process is not held up")
+    site.after += [fill]
+
+
 @fault("postgresql.transactions", "warning", "pg_terminate_backend")
 def a_transaction_does_not_end(site):
     connection = site.transaction()
@@ -315,6 +331,16 @@ def odoo_chooses_another_database(site):
 @fault("odoo.database", "failed", "proxy_mode")
 def odoo_filters_by_a_host_that_it_does_not_see(site):
     site.odoo.dbfilter = "^%d$"
+
+
+@fault("odoo.proxy-mode", "failed", "proxy_mode = True")
+def odoo_does_not_believe_its_proxy(site):
+    site.odoo.website, site.odoo.proxy_mode = "", False
+
+
+@fault("odoo.proxy-mode", "failed", "proxy_mode = True")
+def odoo_does_not_believe_its_proxy_and_its_website_has_a_domain(site):
+    site.odoo.website, site.odoo.proxy_mode = f"https://127.0.0.1:{site.nginx.port}", False
 
 
 @fault("odoo.gevent", "warning", "without its gevent worker")
@@ -395,6 +421,16 @@ def test_a_proxy_that_speaks_tls_is_no_fault(site):
     assert any(check["found"] == "https arrives" for check in checks)
 
 
+@pytest.mark.parametrize("domain", ["", "https://127.0.0.1:{port}", "https://shop.example.com"])
+def test_an_odoo_that_believes_its_proxy_is_no_fault(site, domain):
+    site.odoo.website = domain.format(port=site.nginx.port)
+    checks = site.doctor()
+    assert complaints(checks) == []
+    found = next(check["found"] for check in checks if check["name"] == "odoo.proxy-mode")
+    # What a website says that is of another domain tells nothing.
+    assert found.startswith("Odoo does not show" if "shop" in domain else "Odoo believes"), found
+
+
 def test_a_patient_proxy_is_no_fault(site):
     site.gateway.options["ping_interval"] = 1
     site.extra += ["--wait"]
@@ -412,6 +448,80 @@ def test_a_notification_is_sent_and_its_legs_are_told(site):
     legs = next(check["found"] for check in checks if check["name"] == "delivery")
     assert "committed in" in legs and "received directly" in legs and "received through the proxy" in legs
     assert site.database.value("SELECT count(*) FROM bus_bus") == 1
+
+
+@pytest.fixture
+def sending_site(site):
+    site.database.execute(f"GRANT INSERT ON bus_bus TO {ROLE}")
+    site.database.execute(f"GRANT USAGE ON bus_bus_id_seq TO {ROLE}")
+    site.extra += ["--send"]
+    return site
+
+
+def use_tokens(site, channels):
+    secret = Secret()
+    secret.write(site.directory / "token.key")
+    site.gateway.options.update(auth="token", token_keys=site.directory / "token.key")
+    return secret.token(claims(channels))
+
+
+def use_function(site):
+    site.database.execute("CREATE FUNCTION app_authorize(request jsonb, channels text[]) RETURNS text[] LANGUAGE sql "
+                          "AS $$ SELECT ARRAY(SELECT bus_channel(name) FROM unnest(channels) name) "
+                          "WHERE request->'cookies'->>'sid' = 'anns' $$")
+    site.gateway.options.update(auth="sql", auth_sql_function="app_authorize", sql_pass=["cookie:sid"])
+
+
+def delivery(site):
+    found = [check for check in site.doctor() if check["state"] != "ok" or check["name"] == "delivery"]
+    assert [check["name"] for check in found] == ["delivery"], found
+    return found[0]
+
+
+def test_with_a_token_a_notification_is_sent_on_a_channel_that_it_grants(sending_site):
+    sending_site.extra += ["--token", use_tokens(sending_site, ["orders"]), "--channel", "orders"]
+    found = delivery(sending_site)
+    assert found["state"] == "ok" and "received through the proxy" in found["found"], found
+
+
+def test_a_channel_that_the_token_does_not_grant_is_told(sending_site):
+    sending_site.extra += ["--token", use_tokens(sending_site, ["orders"])]
+    found = delivery(sending_site)
+    assert found["state"] == "failed" and "odoo_bus_doctor is not granted directly" in found["found"], found
+    assert sending_site.database.value("SELECT count(*) FROM bus_bus") == 0
+
+
+def test_a_token_that_is_not_believed_is_told(sending_site):
+    use_tokens(sending_site, ["orders"])
+    sending_site.extra += ["--token", Secret(b"another secret of 32 bytes or so").token(claims(["orders"])), "--channel", "orders"]
+    assert delivery(sending_site)["state"] == "failed"
+
+
+def test_with_a_cookie_that_the_function_in_sql_knows_a_notification_is_sent(sending_site):
+    use_function(sending_site)
+    sending_site.extra += ["--cookie", "other=1; sid=anns"]
+    found = delivery(sending_site)
+    assert found["state"] == "ok" and "received through the proxy" in found["found"], found
+
+
+def test_a_cookie_that_the_function_in_sql_does_not_know_is_told(sending_site):
+    use_function(sending_site)
+    sending_site.extra += ["--cookie", "sid=bobs"]
+    assert delivery(sending_site)["state"] == "failed"
+
+
+def test_without_a_token_or_a_cookie_nothing_is_sent_and_that_is_told(sending_site):
+    use_function(sending_site)
+    found = delivery(sending_site)
+    assert found["state"] == "warning" and "--cookie" in found["cure"], found
+
+
+@pytest.mark.parametrize("option, value", [("--channel", "a'b"), ("--channel", 'a"b'), ("--token", "a\r\nB: c"),
+                                           ("--cookie", "a=b\nc")])
+def test_what_would_break_out_of_its_place_is_refused(database, option, value):
+    done = run_gateway("doctor", "--database", database.conninfo, "--auth", "open", "--send", option, value)
+    assert done.returncode == 2 and f"{option}: " in done.stdout
+    assert option == "--channel" or value not in done.stdout, "it is a secret"
 
 
 def test_a_role_that_may_not_send_is_told(site):

@@ -41,6 +41,7 @@ class Application:
         request.host = environment.get("host", "")
         if self.odoo.proxy_mode and "x-forwarded-host" in environment:
             request.host = environment["x-forwarded-host"].split(",")[-1].strip()
+            request.scheme = environment.get("x-forwarded-proto", "http").split(",")[-1].strip()
         session = self.odoo.sessions.get(request.cookies.get("session_id"))
         request.sid = request.cookies.get("session_id", "")
         forced = environment.get("x-odoo-database")

@@ -10,6 +10,7 @@ ROUTES = {
     "/bus/has_missed_notifications": "missed",
     "/bus/websocket_worker_bundle": "bundle",
     "/web/login": "login",
+    "/robots.txt": "robots",
 }
 
 
@@ -26,6 +27,7 @@ class Request:
     params: dict = field(default_factory=dict)
     cookies: dict = field(default_factory=dict)
     host: str = ""  # that selected the database
+    scheme: str = "http"  # by which it was asked for, as far as is believed
     sid: str = ""  # of the session that was shown, or empty
     login: str = ""  # of the user as whom it was answered, or empty for the public
     database: str = ""

@@ -162,6 +162,16 @@ def bundle(call):
     return "application/javascript; charset=utf-8", "/* bus.websocket_worker_assets */ self.onconnect = () => {};\n"
 
 
+def robots(call):
+    """Of Odoo's module website: it names itself as it was asked for, unless that is not its domain."""
+    request, domain = call.request, call.odoo.website
+    if domain is None:
+        return "text/plain", "User-agent: *\nDisallow: /"
+    if domain and domain.partition("://")[2] != request.host:
+        return "text/plain; charset=utf-8", f"\nUser-agent: *\n\nDisallow: /\nSitemap: {domain}/sitemap.xml\n\n"
+    return "text/plain; charset=utf-8", f"\nUser-agent: *\n\nSitemap: {request.scheme}://{request.host}/sitemap.xml\n\n"
+
+
 # Name: (JSON-RPC, function).
 ROUTES = {
     "peek": (True, peek),
@@ -170,4 +180,5 @@ ROUTES = {
     "missed": (True, missed),
     "login": (False, login),
     "bundle": (False, bundle),
+    "robots": (False, robots),
 }

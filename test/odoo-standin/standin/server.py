@@ -33,6 +33,7 @@ class Standin:
         self.cost = cost
         self.dbfilter = dbfilter
         self.proxy_mode = proxy_mode
+        self.website = None  # or the domain of the module website's only one, "" without a domain
         self.clock = Clock()
         self.sessions = Sessions(self.clock, data_dir, self.build.hex_ids)
         self.databases = {}
