@@ -44,6 +44,7 @@ def test_the_page_shows_what_sql_sends(empty_database, tmp_path):
     port, metrics = free_port(), free_port()
     configuration = block("ini")
     for there, here in [("127.0.0.1:8073", f"127.0.0.1:{port}"), ("127.0.0.1:8074", f"127.0.0.1:{metrics}"),
+                        ("/var/lib/odoo-bus-gateway", str(tmp_path)),
                         ("dbname=mydb user=odoo-bus-gateway",
                          empty_database.cluster.conninfo(empty_database.name, user=ROLE))]:
         assert configuration.count(there) == 1, there

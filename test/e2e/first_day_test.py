@@ -55,6 +55,7 @@ async def test_from_nothing_to_a_page_that_is_served(odoo_database, tmp_path):
             ("dbname=mydb user=odoo-bus-gateway", odoo_database.cluster.conninfo(odoo_database.name, user=ROLE)),
             ("http://127.0.0.1:8069", odoo.url),
             ("127.0.0.1:8074", f"127.0.0.1:{metrics}"),
+            ("/var/lib/odoo-bus-gateway", str(tmp_path)),
         ]:
             assert configuration.count(there) == 1, there
             configuration = configuration.replace(there, here)
