@@ -12,17 +12,17 @@ namespace odoo_bus {
 
 // Which table was read. It is stored with the ledger and handed back; what a difference means is the caller's
 // business.
-struct Identity {
+struct TableIdentity {
     uint64_t system_identifier = 0;
     int64_t postmaster_start_us = 0;
     uint32_t timeline = 0;
     uint32_t database_oid = 0;
     uint32_t relation_oid = 0;
-    bool operator==(const Identity&) const = default;
+    bool operator==(const TableIdentity&) const = default;
 };
 
 struct Checkpoint {
-    Identity identity = {};
+    TableIdentity identity = {};
     Position next = 1; // everything before this position is in it
     Id max_seen = 0;
     Id settled = 0;      // ids up to this one may have been dispatched before the entries that are kept

@@ -162,7 +162,7 @@ void Database::connected() {
 }
 
 void Database::inspect(const PgResult& row) {
-    const Identity identity_before = inherited_.value_or(identity());
+    const TableIdentity identity_before = inherited_.value_or(identity());
     const TableFacts before = std::exchange(facts_, TableFacts::read(row));
     if (!facts_.refusal.empty()) {
         const std::string refusal = facts_.refusal;
@@ -182,8 +182,8 @@ void Database::inspect(const PgResult& row) {
 }
 
 // It is connected again, or has taken over what another process knew.
-void Database::go_on_from(Identity before) {
-    const Identity now = identity();
+void Database::go_on_from(TableIdentity before) {
+    const TableIdentity now = identity();
     inherited_.reset();
     outdated_ |= before.system_identifier != now.system_identifier ||
                  before.database_oid != now.database_oid || before.relation_oid != now.relation_oid;

@@ -103,8 +103,8 @@ private:
     void restore();
     void restore_rows(size_t from, std::vector<BatchPtr> kept);
     void restored(std::vector<BatchPtr> kept);
-    Identity identity() const;
-    void go_on_from(Identity before);
+    TableIdentity identity() const;
+    void go_on_from(TableIdentity before);
     void open_state();
     void settle();
     bool follow_begun(bool is_read);
@@ -184,9 +184,10 @@ private:
     bool prepared_ = false;    // connected
     bool is_followed_ = false; // the other process knows it, too
     bool is_read_there_ = false;
-    TakeOverMessage beginning_;         // of the history that is on its way
-    std::vector<BatchPtr> kept_;        // of it, so far
-    std::optional<Identity> inherited_; // of the table that the other process read, until it was compared
+    TakeOverMessage beginning_;  // of the history that is on its way
+    std::vector<BatchPtr> kept_; // of it, so far
+    std::optional<TableIdentity>
+        inherited_; // of the table that the other process read, until it was compared
     DatabaseMetrics metrics_;
     UserWatch user_watch_;
 };

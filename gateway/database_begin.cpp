@@ -43,7 +43,7 @@ void Database::begin() {
 void Database::restore() {
     const Checkpoint& ledger = loaded_->ledger;
     const std::vector<Dispatched>& entries = loaded_->entries;
-    const Identity before = ledger.identity, now = identity();
+    const TableIdentity before = ledger.identity, now = identity();
     history_.start(loaded_->first + entries.size() - 1, ledger.max_seen);
     if (before.system_identifier != now.system_identifier || before.database_oid != now.database_oid ||
         before.relation_oid != now.relation_oid) {
@@ -109,7 +109,7 @@ void Database::restore_rows(size_t from, std::vector<BatchPtr> kept) {
 }
 
 void Database::restored(std::vector<BatchPtr> kept) {
-    const Identity before = loaded_->ledger.identity, now = identity();
+    const TableIdentity before = loaded_->ledger.identity, now = identity();
     loaded_.reset();
     adopted_until_ = 0;
     known_ = true;
@@ -122,7 +122,7 @@ void Database::restored(std::vector<BatchPtr> kept) {
     run();
 }
 
-Identity Database::identity() const {
+TableIdentity Database::identity() const {
     return {.system_identifier = facts_.system_identifier,
             .postmaster_start_us = facts_.server_started_us,
             .timeline = facts_.timeline,

@@ -57,7 +57,7 @@ void Database::settle() {
 void Database::send_ledger(const Send& send) const {
     if (!known_ || outdated_)
         return;
-    Identity identity = this->identity();
+    TableIdentity identity = this->identity();
     if (uncompared_)
         identity.postmaster_start_us = 0; // what this server start has lost is still to be found out
     send({.type = TakeOverMessage::Type::ledger,

@@ -21,11 +21,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr Identity IDENTITY{.system_identifier = 7'000'000'000'000'000'001,
-                            .postmaster_start_us = 1'790'000'000'000'000,
-                            .timeline = 3,
-                            .database_oid = 16384,
-                            .relation_oid = 16390};
+constexpr TableIdentity IDENTITY{.system_identifier = 7'000'000'000'000'000'001,
+                                 .postmaster_start_us = 1'790'000'000'000'000,
+                                 .timeline = 3,
+                                 .database_oid = 16384,
+                                 .relation_oid = 16390};
 
 IdSet set_of(std::initializer_list<IdRange> ranges) {
     IdSet set;
