@@ -375,7 +375,7 @@ void Database::finish() {
 void Database::rest() {
     reading_ = false;
     if (is_frozen_)
-        return settle();
+        return hear_out();
     if (again_)
         return cycle();
     if (!ledger_.has_gaps())

@@ -106,6 +106,7 @@ private:
     TableIdentity identity() const;
     void go_on_from(TableIdentity before);
     void open_state();
+    void hear_out();
     void settle();
     bool follow_begun(bool is_read);
     void adopt_table(bool missed);

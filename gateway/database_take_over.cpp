@@ -38,7 +38,17 @@ void Database::freeze(std::function<void()> frozen) {
     if (connecting_)
         disconnect(); // whoever goes on begins with that again
     if (!reading_)
-        settle();
+        hear_out();
+}
+
+// What was notified before the other process listened is heard with this answer: nobody else passes it on.
+void Database::hear_out() {
+    if (!running_)
+        return settle();
+    connection_.query("SELECT", {}, [this](const PgResult& result) {
+        if (!failed(result, "a last answer"))
+            settle();
+    });
 }
 
 // Nothing that was asked is still to be answered.

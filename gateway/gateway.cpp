@@ -140,6 +140,10 @@ void Gateway::serve() {
 
 void Gateway::stop() {
     stopping_ = true;
+    // While another process takes over, or this one, the reader's thread may start or end the others at this
+    // very moment: what it has decided until now holds.
+    if (phase_ == Phase::taking_over || phase_ == Phase::handing_over)
+        reader_->stop();
     if (front_)
         front_->stop();
     for (const auto& service : services_)

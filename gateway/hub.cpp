@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "clock.h"
 #include "log.h"
 #include "metrics.h"
 #include "notify_payload.h"
@@ -24,6 +25,8 @@ constexpr const char* IS_PRELOADED = "SELECT current_setting('odoo_bus.queue_siz
 constexpr const char* TAKE_RELAY = "SELECT pg_try_advisory_lock(1768776309, 1)";
 constexpr uint64_t TAKE_AGAIN_MS = 2'000;
 constexpr size_t MAX_PASSING = 1'000;
+// A process that is taken over passes nothing on that takes longer.
+constexpr int64_t RECENT_US = 1'000'000;
 
 } // namespace
 
@@ -58,31 +61,58 @@ void Hub::judge_relay() {
         return take_relay();
     connection_.query(IS_PRELOADED, {}, [this](const PgResult& result) {
         if (result.ok() && result.rows() == 1 && !result.boolean(0, 0))
-            take_relay();
+            return take_relay();
+        follows_ = inherits_ = false;
+        recent_.clear();
     });
 }
 
 // Of several gateways one passes on: nobody is to be told twice.
 void Hub::take_relay() {
     may_relay_ = true;
+    if (inherits_)
+        inherit_relay();
     connection_.query(TAKE_RELAY, {}, [this](const PgResult& result) {
-        relays_ = result.ok() && result.rows() == 1 && result.boolean(0, 0);
-        if (!relays_)
+        const bool is_ours = result.ok() && result.rows() == 1 && result.boolean(0, 0);
+        // The other process may have held it when that was asked.
+        relays_ = is_ours || (relays_ && inherits_);
+        if (relays_)
+            inherits_ = false;
+        if (!is_ours)
             return take_.start(TAKE_AGAIN_MS, [this] { take_relay(); });
         log::info("hub database: passing on what is notified in Odoo databases");
     });
 }
 
-// The other process may still hold the lock: whose it is shows when it has gone. Nothing is left out
-// meanwhile.
-void Hub::inherit_relay() {
-    if (!may_relay_ || relays_)
-        return;
-    relays_ = true;
+void Hub::follow() {
+    follows_ = relay_ != Switch::off;
+}
+
+void Hub::succeed(bool relays) {
+    inherits_ = std::exchange(follows_, false) && relays;
+    std::erase_if(recent_, [this, now = now_us()](const auto& each) {
+        return !inherits_ || each.first < now - RECENT_US;
+    });
+    if (!inherits_ || !may_relay_)
+        return; // in the second case it does so when it is connected
+    inherit_relay();
     take_.start(TAKE_AGAIN_MS, [this] { take_relay(); });
 }
 
+// Nothing is left out: of what was heard a moment ago the other process may have heard nothing, or have ended
+// before it was passed on. What it has passed on is told twice, which makes Odoo's servers look once more.
+void Hub::inherit_relay() {
+    relays_ = true;
+    for (const auto& [heard_us, payload] : std::exchange(recent_, {}))
+        pass_on(payload);
+}
+
 void Hub::pass_on(std::string_view payload) {
+    if (follows_ || (inherits_ && !relays_)) {
+        recent_.emplace_back(now_us(), payload);
+        if (recent_.size() > MAX_PASSING)
+            recent_.pop_front();
+    }
     if (!relays_ || passing_ >= MAX_PASSING)
         return;
     // Anything but an array of channels would stop Odoo's listeners for 50 s.
@@ -95,10 +125,23 @@ void Hub::pass_on(std::string_view payload) {
                           --passing_;
                           if (result.ok())
                               passed_on.add();
+                          if (retired_)
+                              retire();
                       });
 }
 
+void Hub::retire() {
+    retired_ = true;
+    take_.stop();
+    retry_.stop();
+    up.with().set(0);
+    if (passing_ == 0)
+        connection_.close();
+}
+
 void Hub::lose(const std::string& reason) {
+    if (retired_)
+        return connection_.close();
     connection_.close();
     may_relay_ = relays_ = false;
     passing_ = 0;

@@ -1,9 +1,12 @@
 // The database in which Odoo itself notifies (`postgres`): hears for which databases something is new.
 #pragma once
 
+#include <cstdint>
+#include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "options.h"
 #include "pg_connection.h"
@@ -18,8 +21,13 @@ public:
         std::function<void(const std::string& database)> ring);
 
     bool relays() const { return relays_; }
-    // It does what another process of this gateway has done until now.
-    void inherit_relay();
+    // Another process of this gateway passes on, or nobody does, until succeed() is called.
+    void follow();
+    // `relays`: the other process has passed on until now, so this one does from now on.
+    void succeed(bool relays);
+
+    // Another process has taken over: it ends when what is on its way was passed on.
+    void retire();
 
     // What was heard in an Odoo database: Odoo's own servers listen only here.
     void pass_on(std::string_view payload);
@@ -30,6 +38,7 @@ private:
     void heard(std::string_view payload);
     void judge_relay();
     void take_relay();
+    void inherit_relay();
 
     const std::string conninfo_;
     const std::function<void(const std::string&)> ring_;
@@ -40,6 +49,11 @@ private:
     bool may_relay_ = false; // --relay lets it, and the doorbell's worker does not
     bool relays_ = false;    // it is
     size_t passing_ = 0;     // payloads that are on their way
+    // Of one process of this gateway that takes over from another.
+    bool retired_ = false;
+    bool follows_ = false;
+    bool inherits_ = false; // that one has passed on, and whether this one has the lock is not known yet
+    std::deque<std::pair<int64_t, std::string>> recent_; // payloads, and when they were heard
     uint64_t retry_ms_ = 0;
     std::string last_problem_; // that was logged
 };

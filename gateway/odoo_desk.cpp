@@ -262,6 +262,7 @@ void OdooDesk::take(const PeekPtr& peek, const HttpAnswer& answer) {
     else if (look_for_rotation(subject, answer))
         return decide(peek, session_renewed());
     if (const auto* grant = std::get_if<Grant>(&result)) {
+        presence_.granted(subject.session(), *grant, session_set_by(answer).has_value(), now);
         if (peek->may_be_kept)
             cache_.put(subject.key, subject.client, *grant, peek->asked_us, now);
         if (database_of_host_.size() < MAX_HOSTS)

@@ -1,6 +1,10 @@
 // What Odoo is told about who is there.
 #include "odoo_presence.h"
 
+#include <algorithm>
+
+#include "ascii_json.h"
+
 namespace odoo_bus {
 
 namespace {
@@ -17,6 +21,18 @@ constexpr int64_t GRACE_US = 5'000'000;
 // Odoo changes ids of sessions that are older than three hours.
 constexpr int64_t ROTATION_US = int64_t{3} * 3600 * 1'000'000 + 300'000'000;
 constexpr size_t MAX_SEEN = 200'000;
+
+// ["mydb","res.partner",3]: Odoo gives it to who has logged in, and to nobody else.
+bool is_of_user(const Grant& grant) {
+    std::string any;
+    if (!write_channel(any, grant.database, "res.partner", 1))
+        return false;
+    const std::string_view before = std::string_view(any).substr(0, any.size() - 2);
+    return std::ranges::any_of(grant.channels, [before](std::string_view channel) {
+        return channel.size() > before.size() + 1 && channel.starts_with(before) && channel.ends_with(']') &&
+               channel.find_first_not_of("0123456789", before.size()) == channel.size() - 1;
+    });
+}
 
 } // namespace
 
@@ -45,8 +61,9 @@ void OdooPresence::left(const OdooRoster::Subject& subject, int64_t now_us) {
         gone_.insert_or_assign(subject.client, Gone{subject, now_us + GRACE_US});
 }
 
-void OdooPresence::kept(std::string_view session, int64_t now_us) {
-    if (keeps_ || session.empty())
+// Odoo that changes ids does so in no error, nor for who is not logged in: neither says that it does not.
+void OdooPresence::granted(std::string_view session, const Grant& grant, bool sets_session, int64_t now_us) {
+    if (keeps_ || session.empty() || sets_session || !is_of_user(grant))
         return;
     if (seen_.size() >= MAX_SEEN)
         seen_.clear();

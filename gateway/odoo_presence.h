@@ -34,10 +34,14 @@ public:
     // Nobody is to be told to have gone.
     void forget() { gone_.clear(); }
 
-    // A peek of this session was answered, and its id stayed what it was.
-    void kept(std::string_view session, int64_t now_us);
-    // Its id was changed.
-    void rotated() { rotates_ = true; }
+    // A peek of this session was answered with the grant. `sets_session`: and with the id of a session.
+    void granted(std::string_view session, const Grant& grant, bool sets_session, int64_t now_us);
+    // The id of a session was changed.
+    void rotated() {
+        rotates_ = true;
+        keeps_ = false;
+        seen_.clear();
+    }
 
     // About ten times a second.
     void tick(int64_t now_us);
@@ -54,7 +58,7 @@ private:
     const Call call_;
     std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // that is not sent yet
     std::unordered_map<Digest, Gone, DigestHash> gone_;
-    std::unordered_map<std::string, int64_t> seen_; // sessions, and when they were seen first
+    std::unordered_map<std::string, int64_t> seen_; // users' sessions, and when they were seen first
     bool rotates_ = false;                          // this Odoo changes ids when the gateway calls
     bool keeps_ = false;                            // it does not
 };

@@ -81,6 +81,7 @@ void OdooDesk::rechecked(const EntryPtr& entry, const HttpAnswer* answer, int64_
     else if (look_for_rotation(subject, *answer))
         return;
     if (const auto* grant = std::get_if<Grant>(&result)) {
+        presence_.granted(subject.session(), *grant, session_set_by(*answer).has_value(), now);
         cache_.put(subject.key, subject.client, *grant, asked, now);
         return roster_.renew(*entry, *grant, asked, now + us(options_.recheck_interval));
     }
@@ -204,7 +205,6 @@ bool OdooDesk::look_for_rotation(const OdooRoster::Subject& subject, const HttpA
         close_rotated(session);
         return true;
     }
-    presence_.kept(session, now);
     return false;
 }
 

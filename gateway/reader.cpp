@@ -61,6 +61,8 @@ void Reader::open() {
         hub_ = std::make_unique<Hub>(
             loop_.uv(), hub.empty() ? with_database(options_.databases.front(), "postgres") : hub,
             options_.relay, [this](const std::string& database) { ring(database); });
+    if (hub_ && role_ == Role::following)
+        hub_->follow();
     if (!finds()) {
         for (size_t i = 0; i < names_.size(); ++i)
             serve(names_[i], options_.databases[i]);

@@ -67,9 +67,10 @@ void Reader::go() {
 void Reader::taken_by_successor() {
     role_ = Role::given;
     deadline_.reset();
-    hub_.reset();
     for (const auto& [name, database] : databases_)
         database->retire();
+    if (hub_)
+        hub_->retire();
     take_over_.taken();
 }
 
@@ -167,8 +168,8 @@ void Reader::on_message(const TakeOverMessage& message) {
             described_ = true;
             check_prepared();
         } else if (message.type == Type::go) {
-            if (hub_ && message.flag)
-                hub_->inherit_relay();
+            if (hub_)
+                hub_->succeed(message.flag);
             take();
         } else {
             take_over_.inherit(message);

@@ -26,6 +26,8 @@ const metrics::Counter connected[] = {
     {"odoo_bus_connected_total", "", {{"transport", "events"}}},
     {"odoo_bus_connected_total", "", {{"transport", "poll"}}}};
 const metrics::Counter messages("odoo_bus_client_messages_total", "Messages that clients have sent.");
+const metrics::Counter ignored("odoo_bus_ignored_events_total",
+                               "Messages of clients that are no event, or none that the gateway knows.");
 const metrics::Counter
     refused_subscribes("odoo_bus_refused_subscribes_total",
                        "Subscribes that were refused, by the authorizer or for their form.");
@@ -130,7 +132,10 @@ void Session::receive(std::string_view text) {
         service_.authorizer().told(admission_, *presence);
     } else if (std::holds_alternative<Ping>(event)) {
         write_internal(pong_frame(here(), shape()));
-    } else if (const auto* invalid = std::get_if<InvalidEvent>(&event)) {
+    } else {
+        ignored.add();
+    }
+    if (const auto* invalid = std::get_if<InvalidEvent>(&event)) {
         static log::Limited lines("invalid events", 10);
         lines.write(log::Level::info, "ignored an event of a client: {}", invalid->reason);
         if (invalid->not_utf8)

@@ -17,7 +17,8 @@ constexpr int64_t INTERVAL_US = 2'000'000;
 constexpr const char* MAY = "SELECT has_column_privilege('res_users', 'partner_id', 'SELECT') AND "
                             "has_column_privilege('res_users', 'write_date', 'SELECT')";
 constexpr const char* LOOK =
-    "SELECT partner_id, write_date FROM res_users WHERE partner_id IS NOT NULL AND "
+    "SELECT partner_id, write_date, write_date > (now() AT TIME ZONE 'UTC') - interval '1 minute' "
+    "FROM res_users WHERE partner_id IS NOT NULL AND "
     "write_date > (now() AT TIME ZONE 'UTC') - interval '1 hour' ORDER BY write_date DESC LIMIT 100000";
 
 } // namespace
@@ -52,7 +53,9 @@ void UserWatch::look() {
         std::set<int64_t> partners;
         for (int row = 0; row < result.rows(); ++row) {
             std::string each = std::string(result.text(row, 0)) + " " + std::string(result.text(row, 1));
-            if (complete_ && !seen_.contains(each))
+            // A process that has taken over from another one looks for the first time: of who has changed a
+            // moment ago the other one may not know, and it still has clients.
+            if ((complete_ || result.boolean(row, 2)) && !seen_.contains(each))
                 partners.insert(result.number(row, 0));
             now.insert(std::move(each));
         }

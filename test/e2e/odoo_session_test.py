@@ -278,6 +278,17 @@ async def test_presence_waits_for_the_first_grant(odoo, mydb, start):
         assert odoo.log.requests("presence")[0].error == ""
 
 
+async def test_a_presence_of_an_ended_session_ends_it(odoo, mydb, start):
+    gateway = start(recheck_interval=1000)
+    session = odoo.login(mydb.add_user("anna"))
+    async with client(gateway, session, ["a"], reconnect=False) as anna, \
+            client(gateway, session, ["b"], reconnect=False) as second:
+        await asked(odoo, 2, status=200)
+        odoo.logout(session)
+        await anna.send("update_presence", {"inactivity_period": 0})
+        assert await anna.wait_closed() == await second.wait_closed() == (4001, "SESSION_EXPIRED")
+
+
 async def test_the_public_has_no_presence_but_guests_have(odoo, mydb, start):
     gateway = start()
     guest = mydb.add_guest()

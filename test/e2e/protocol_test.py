@@ -301,7 +301,8 @@ async def test_channels_that_are_added_begin_after_last_in_20(make_gateway, data
 # --- events and frames that mean nothing ---
 
 async def test_unknown_and_invalid_events_are_ignored(make_gateway, database):
-    gateway = make_gateway(database, rate_limit_burst=1000).start()
+    metrics = Metrics()
+    gateway = make_gateway(database, rate_limit_burst=1000, **metrics.options).start()
     async with BusClient(gateway.url, ["a"]) as client:
         await client.subscribed()
         for text in ['{"event_name":"my_module/ping","data":{"a":1}}', '{"event_name":"unknown"}', "not json", "", "[]",
@@ -316,6 +317,7 @@ async def test_unknown_and_invalid_events_are_ignored(make_gateway, database):
         database.sendone("a", payload=1)
         await client.wait_payload(1)
         assert client.connections == 1
+        assert metrics.values()["odoo_bus_ignored_events_total"] == 12  # not the presence, nor what is binary
 
 
 def test_ping_is_answered_with_its_payload(raw):

@@ -80,6 +80,26 @@ async def test_what_the_old_process_was_granted_and_what_was_taken_back(odoo, my
         await asked(odoo, peeks + 1, sid=goes.sid)  # not let in by what it was granted once
 
 
+async def test_a_user_who_changes_at_that_moment_is_checked_in_the_old_process_too(odoo, mydb, start, database):  # noqa: F811
+    database.execute("ALTER TABLE res_users ADD partner_id int, ADD write_date timestamp")
+    anna, bert = mydb.add_user("anna"), mydb.add_user("bert")
+    for user in (anna, bert):
+        database.execute("INSERT INTO res_users (login, partner_id, write_date) VALUES (%s, %s, now() - interval '1 day')",
+                         (user.login, user.partner_id))
+    gateway = start(recheck_interval=1000, drain_seconds=3600)
+    async with client(gateway, odoo.login(anna), ["a"], reconnect=False) as changed, \
+            client(gateway, odoo.login(bert), ["a"], reconnect=False) as other:
+        await asked(odoo, 2, status=200)
+        await asyncio.to_thread(gateway.wait_for_line, '": reading')
+        await asyncio.sleep(2.5)  # the gateway has looked at the users at least once
+        anna.password = "another"
+        database.execute("UPDATE res_users SET write_date = now() AT TIME ZONE 'UTC' WHERE login = 'anna'")
+        former = await take_over(gateway)
+        assert (await changed.wait_closed())[0] in (4001, 4002)  # by the one that saw it
+        assert other.closes == []
+    await drained(gateway, former)
+
+
 async def test_members_that_are_still_there_are_said_to_be(make_presence_gateway, presence_database):  # noqa: F811
     gateway = make_presence_gateway(presence_grace=0.5, drain_seconds=10, max_connections=100)
     stay = [BusClient(gateway.url, ["a"], headers=member(name)) for name in ("ann", "bob")]

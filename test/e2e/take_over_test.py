@@ -239,6 +239,36 @@ async def test_databases_that_a_pattern_finds(make_database, make_gateway, tmp_p
     assert len(begins) == 1, "the new processes go on"
 
 
+async def test_a_found_database_to_which_the_new_process_is_not_let_in_at_first(make_database, make_gateway, cluster):
+    """It is not set aside, as one is that nobody reads yet: its clients would miss what the former process knew."""
+    database = make_database("taken_late")
+    cluster.execute("CREATE ROLE taker LOGIN IN ROLE pg_read_all_data")
+    try:
+        gateway = make_gateway(cluster.conninfo("postgres", user="taker"), database_match="taken_", drain_seconds=0,
+                               log_level="info").start()
+        async with BusClient(gateway.url + "?db=taken_late", ["a"]) as client:
+            await client.subscribed()
+            await asyncio.to_thread(gateway.wait_for_line, '"taken_late": reading')
+            database.sendone("a", payload=0)
+            await client.wait_payload(0)
+            cluster.execute("ALTER ROLE taker CONNECTION LIMIT 1")
+            mark = len(gateway.lines)
+            taking = asyncio.create_task(take_over(gateway))
+            await asyncio.to_thread(gateway.wait_for_line, "too many connections for role", mark)
+            database.sendone("a", payload=1)
+            await client.wait_payload(1)
+            cluster.execute("ALTER ROLE taker CONNECTION LIMIT -1")
+            await drained(gateway, await taking)
+            database.sendone("a", payload=2)
+            await client.wait_payload(2)
+            assert client.payloads == [0, 1, 2]
+        begins = [line for line in gateway.lines if '"taken_late": begins after' in line]
+        assert len(begins) == 1 and not any("set aside" in line for line in gateway.lines)
+        gateway.finish()
+    finally:
+        cluster.execute("DROP ROLE taker")
+
+
 # --- what goes wrong ---
 
 @pytest.fixture

@@ -21,6 +21,7 @@ class TakeOverLinkTest : public testing::Test {
 protected:
     struct Side {
         std::vector<Type> heard;
+        std::vector<std::string> databases; // that these were of
         bool ended = false;
         std::unique_ptr<TakeOverLink> link;
     };
@@ -40,7 +41,11 @@ protected:
     }
     void open(Side& side, int socket) {
         side.link = std::make_unique<TakeOverLink>(
-            &loop, socket, [&side](const TakeOverMessage& message) { side.heard.push_back(message.type); },
+            &loop, socket,
+            [&side](const TakeOverMessage& message) {
+                side.heard.push_back(message.type);
+                side.databases.push_back(message.database);
+            },
             [&side] { side.ended = true; });
     }
     void turn() {
@@ -67,6 +72,23 @@ TEST_F(TakeOverLinkTest, MessagesComeInTheirOrder) {
     turn();
     EXPECT_THAT(old_process.heard, ElementsAre(Type::prepared, Type::prepared, Type::taken));
     EXPECT_FALSE(old_process.ended);
+}
+
+TEST_F(TakeOverLinkTest, WhatWaitsComesInItsOrder) {
+    // The first one is on its way; of the others some go together, and one does not fit with them.
+    const std::string large(1 << 20, 'x');
+    old_process.link->send({.type = Type::begin, .database = "1", .texts = {large}});
+    old_process.link->send({.type = Type::kept, .database = "2"});
+    old_process.link->send({.type = Type::begun, .database = "3", .texts = {large}});
+    old_process.link->send({.type = Type::publish, .database = "4"});
+    old_process.link->send({.type = Type::go, .database = "5"});
+    EXPECT_GT(old_process.link->waiting(), 0u);
+    while (new_process.heard.size() < 5)
+        uv_run(&loop, UV_RUN_ONCE);
+    EXPECT_EQ(old_process.link->waiting(), 0u);
+    EXPECT_THAT(new_process.heard,
+                ElementsAre(Type::begin, Type::kept, Type::begun, Type::publish, Type::go));
+    EXPECT_THAT(new_process.databases, ElementsAre("1", "2", "3", "4", "5"));
 }
 
 TEST_F(TakeOverLinkTest, ADecisionThatWasMadeIsHeardByWhoHasNoPatience) {
