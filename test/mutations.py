@@ -142,6 +142,8 @@ MUTATIONS = [
     # one process takes over from another
     ("a process takes over although the other one has lost its patience", "gateway/take_over_link.cpp",
      "           static_cast<int>(bytes.size());", "           static_cast<int>(bytes.size()) || true;"),
+    ("what waits for the other process overtakes what came before it", "gateway/take_over_link.cpp",
+     "    queue_.push_back(std::move(message));", "    queue_.push_front(std::move(message));"),
     ("who has lost its patience does not hear what was decided before", "gateway/take_over_link.cpp",
      "        shutdown(socket, SHUT_RD);", "        end();"),
     ("what two processes tell each other may leave a position out", "gateway/take_over_message.cpp",
