@@ -2,6 +2,7 @@
 #include "visitor.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include <sys/socket.h>
@@ -15,7 +16,7 @@ namespace {
 // read and thrown away, so much at the most.
 constexpr size_t MAX_DISCARDED = 1 << 20;
 
-uint64_t next_number = 1; // the front thread's
+std::atomic<uint64_t> next_number = 1; // of the threads of the front and of the metrics
 
 } // namespace
 
