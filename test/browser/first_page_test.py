@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from chromium import Browser
+from harness.doc_page import blocks
 from harness.gateway import Gateway, run_gateway
 from harness.nginx import Nginx
 from harness.system import ROOT, free_port
@@ -17,7 +18,7 @@ FEWER = {"ODOO_BUS_MAX_CONNECTIONS": "200"}
 
 
 def block(language):
-    [text] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.M | re.S)
+    [text] = blocks(PAGE, language)
     return text
 
 

@@ -4,16 +4,13 @@ import re
 import pytest
 
 from harness.client import BusClient
+from harness.doc_page import blocks
 from harness.system import ROOT
 
 CLIENT = (ROOT / "docs/client.md").read_text()
 
 
-def blocks(text, language="sql"):
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.M | re.S)
-
-
-[EXAMPLE, MEMBER] = blocks(CLIENT)
+[EXAMPLE, MEMBER] = blocks(CLIENT, "sql")
 PEOPLE = """
 INSERT INTO app_user VALUES (1, 'ann'), (2, 'bob');
 INSERT INTO app_session VALUES ('ann-s', 1, now() + '1 hour'), ('bob-s', 2, now() + '1 hour'), ('old', 1, now() - '1 second'::interval);
@@ -92,7 +89,7 @@ def test_the_demo_is_shown_in_all_its_states():
 
 def test_who_is_online_as_docs_sql_asks(database):
     section = (ROOT / "docs/sql.md").read_text().split("\n## Who is online\n")[1].split("\n## ")[0]
-    make, ask = blocks(section)
+    make, ask = blocks(section, "sql")
     database.psql(input=make)
     database.execute("INSERT INTO bus_presence_gateway VALUES ('g', now() + '1 hour', now()), ('h', now() + '1 hour', now()), "
                      "('dead', now(), now())")
@@ -108,7 +105,8 @@ def test_who_is_online_as_docs_sql_asks(database):
 
 def test_the_docs_name_every_grant_of_the_test():
     """presence_test.py runs a gateway with them; here they are compared with what is written."""
-    written = {grant for block in blocks((ROOT / "docs/security.md").read_text().split("\n## Presence\n")[1])
+    section = (ROOT / "docs/security.md").read_text().split("\n## Presence\n")[1]
+    written = {grant for block in blocks(section, "sql")
                for grant in re.findall(r"GRANT (.*) TO gateway;", block)}
     test = (ROOT / "test/e2e/presence_test.py").read_text()
     assert len(written) == 4 and all(grant in test for grant in written)

@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from harness.client import BusClient
+from harness.doc_page import blocks
 from harness.gateway import BINARY, Gateway, run_gateway
 from harness.nginx import Nginx
 from harness.system import ROOT, clean_environment, free_port
@@ -18,7 +19,7 @@ FEWER = {"ODOO_BUS_MAX_CONNECTIONS": "200"}
 
 
 def block(language):
-    [text] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, flags=re.M | re.S)
+    [text] = blocks(PAGE, language)
     return text
 
 

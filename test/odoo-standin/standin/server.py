@@ -53,6 +53,8 @@ class Standin:
 
     def __exit__(self, *_):
         self.stop()
+        # It touches the session, and what it answers does not say whether the session is valid.
+        assert not self.log.count("/web/session/get_session_info"), "the gateway asked for the session's info"
 
     @property
     def url(self):
