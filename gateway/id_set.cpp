@@ -165,6 +165,8 @@ void IdSet::remove_all(const IdSet& other) {
             return;
         for (const IdRange& range : ranges)
             remove(range);
+        if (ranges.back().last == INT64_MAX)
+            return;
         from = ranges.back().last + 1;
     }
 }
@@ -201,7 +203,7 @@ std::vector<IdRange> IdSet::runs(Id from, size_t limit) const {
                 const int start = std::countr_zero(bits);
                 const int length = std::countr_one(bits >> start);
                 const Id first = base + static_cast<Id>(word) * 64 + start;
-                if (!append(first, first + length - 1))
+                if (!append(first, first + (length - 1))) // the sum alone may be more than the largest id
                     return false;
                 bits = start + length == 64 ? 0 : bits & (ALL << (start + length));
             }

@@ -163,8 +163,12 @@ TEST(IdSet, ReachesToTheLargestId) {
     IdSet restored;
     EXPECT_TRUE(restored.deserialize(set.serialize()));
     EXPECT_EQ(restored, set);
-    set.remove({0, INT64_MAX - 1});
+    set.remove({0, INT64_MAX - 1}); // its chunk is a bitmap from here on
     EXPECT_EQ(set.size(), 1u);
+    EXPECT_EQ(all_runs(set), (std::vector<IdRange>{{INT64_MAX, INT64_MAX}}));
+    IdSet without = set_of({{1, 2}, {INT64_MAX, INT64_MAX}});
+    without.remove_all(set);
+    EXPECT_EQ(all_runs(without), (std::vector<IdRange>{{1, 2}}));
 }
 
 TEST(IdSet, KeepsThirtySixMillionAlternatingIdsInAFewMegabytes) {
