@@ -53,7 +53,8 @@ void _PG_init() {
     reserve_guc_prefix("odoo_bus");
     register_table_callbacks();
     register_doorbell_callbacks();
-    if (preloading) {
+    // pg_upgrade drops and makes databases in the servers that it starts, and nobody else may be in them.
+    if (preloading && !IsBinaryUpgrade) {
         register_shared_memory();
         register_doorbell_worker();
     }

@@ -40,3 +40,16 @@ def test_update_of_what_is_up_to_date(database):
     for source, target, path in database.execute("SELECT * FROM pg_extension_update_paths('odoo_bus')"):
         assert path, f"there is no way from {source} to {target}"
     assert database.sendone("c") == 1
+
+
+def test_nobody_of_ours_is_in_the_servers_that_pg_upgrade_starts():
+    """It drops and makes the database in which the doorbell's worker would be, and copies what a worker could write."""
+    with Cluster(shared_preload_libraries="odoo_bus") as preloaded:
+        preloaded.create_database("used").install()
+        assert preloaded.execute("SELECT mode FROM bus_stat", dbname="used") == [("doorbell",)]
+        preloaded.stop()
+        preloaded.start("-b")
+        assert preloaded.execute("SELECT mode FROM bus_stat", dbname="used") == [("notify",)]
+        assert preloaded.execute("SELECT backend_type FROM pg_stat_activity WHERE backend_type LIKE 'odoo_bus%'") == []
+        # What pg_upgrade does to the new cluster.
+        preloaded.execute("DROP DATABASE postgres", dbname="template1")

@@ -25,13 +25,15 @@ class Cluster:
     """Listens on a unix socket and on a free port of 127.0.0.1, trusts everyone who can reach it.
 
     with Cluster(shared_preload_libraries="odoo_bus", wal_level="logical") as cluster: ...
+
+    `bin`: the directory of another release's programs. `initdb`: further options of it.
     """
 
     user = "postgres"
     postgres = None  # another program to start instead of the server, for example a wrapper of it
 
-    def __init__(self, fsync=False, initdb=(), **settings):
-        self.bin = postgresql_bin()
+    def __init__(self, fsync=False, initdb=(), bin=None, **settings):
+        self.bin = bin or postgresql_bin()
         self.directory = Path(tempfile.mkdtemp(prefix="odoo_bus_pg."))
         self.directory.chmod(0o755)
         give_to_server_user(self.directory)
@@ -61,8 +63,9 @@ class Cluster:
                 quoted = str(value).replace("'", "''")
                 conf.write(f"{name} = '{quoted}'\n")
 
-    def start(self):
-        self._pg_ctl("start", "-l", self.log, *(("-p", self.postgres) if self.postgres else ()))
+    def start(self, options=None):
+        """`options`: of the server's command line."""
+        self._pg_ctl("start", "-l", self.log, *(("-p", self.postgres) if self.postgres else ()), *(("-o", options) if options else ()))
         return self
 
     def stop(self, mode="fast"):
