@@ -4,6 +4,8 @@ import random
 
 import pytest
 
+from harness.doorbell import Listener, worker_pid
+
 
 @pytest.fixture
 def listener(database):
@@ -92,3 +94,15 @@ def test_a_deferred_trigger_that_sends_is_heard(database, listener):
                            "FOR EACH ROW EXECUTE FUNCTION bus_record_changed('t_%s', 't')")
         connection.execute("INSERT INTO t VALUES (1)")
     assert heard(listener, database) == [json.dumps([[database.name, "t_1"]], separators=(",", ":"))]
+
+
+def test_without_preloading_all_notify_in_their_own_database_and_there_is_no_worker(database, cluster):
+    """Whatever the version: from 17 on both could be had, see "Why it must be preloaded" in docs/doorbell.md."""
+    sent = [[database.name, f"c{number}"] for number in range(50)]
+    with Listener(cluster) as hub, Listener(cluster, database.name) as local:
+        for _, name in sent:
+            database.sendone(name)  # in a session of its own
+        assert local.finish_local() == sent
+        assert hub.finish_local() == []
+    assert worker_pid(cluster) is None
+    assert database.execute("SELECT mode, sent, queue_size, worker_pid FROM bus_stat") == [("notify", None, None, None)]
