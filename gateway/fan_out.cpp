@@ -95,9 +95,15 @@ void FanOut::flush() {
     tell_news();
     enqueued_bytes_ = 0;
     flushing_.swap(touched_);
-    for (Subscriber* const subscriber : flushing_) {
-        subscriber->touched_ = false;
-        flush(*subscriber);
+    for (size_t i = 0; i < flushing_.size(); ++i) {
+        // Each send() leaves little of them in the processor's caches.
+        if (i + 4 < flushing_.size())
+            __builtin_prefetch(flushing_[i + 4]);
+        if (i + 2 < flushing_.size())
+            flushing_[i + 2]->expect_write();
+        Subscriber& subscriber = *flushing_[i];
+        subscriber.touched_ = false;
+        flush(subscriber);
     }
     flushing_.clear();
     evict(keep_from_);

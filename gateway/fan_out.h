@@ -46,6 +46,8 @@ public:
     virtual bool writable() = 0;
     // `frame`: one text frame's payload behind FRAME_HEADROOM bytes.
     virtual void write(const std::string& frame) = 0;
+    // It will be written to soon: what that needs may be brought into the processor's caches.
+    virtual void expect_write() const {}
     // Asks for one call of FanOut::drain() when writable() has become true.
     virtual void want_writable() = 0;
     // It is further behind than it may be, or than the history reaches: to be closed, so that it resumes.

@@ -3,6 +3,7 @@
 #include "websocket.h"
 
 #include <algorithm>
+#include <span>
 
 #include <libwebsockets.h>
 #include <sys/socket.h>
@@ -50,6 +51,32 @@ constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
 
 // --max-receive-rate is the mean of so long a time.
 constexpr int64_t RECEIVE_WINDOW_US = 10'000'000;
+
+// A text frame whole, with its header (RFC 6455, 5.2) in the room before the payload: always the same bytes,
+// so that it is no matter how many connections are sent it.
+std::span<const char> with_header(const std::string& frame) {
+    auto* const payload = reinterpret_cast<uint8_t*>(const_cast<char*>(frame.data())) + FRAME_HEADROOM;
+    const uint64_t length = frame.size() - FRAME_HEADROOM;
+    const auto put = [payload](int at, uint64_t value, int bytes) {
+        while (bytes-- > 0)
+            payload[at++] = static_cast<uint8_t>(value >> (8 * bytes));
+    };
+    int header = 2;
+    if (length < 126) {
+        put(-1, length, 1);
+    } else if (length <= UINT16_MAX) {
+        header = 4;
+        put(-3, 126, 1);
+        put(-2, length, 2);
+    } else {
+        header = 10;
+        put(-9, 127, 1);
+        put(-8, length, 8);
+    }
+    constexpr uint8_t FINAL_TEXT = 0x81;
+    payload[-header] = FINAL_TEXT;
+    return {reinterpret_cast<const char*>(payload) - header, length + static_cast<size_t>(header)};
+}
 
 int64_t us(Milliseconds milliseconds) {
     return std::chrono::microseconds(milliseconds).count();
@@ -129,7 +156,8 @@ int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
 }
 
 WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
-    : Session(service, std::move(admission)), wsi_(wsi), heard_us_(now_us()), counted_us_(heard_us_) {
+    : Session(service, std::move(admission)), wsi_(wsi), socket_(lws_get_socket_fd(wsi)), heard_us_(now_us()),
+      counted_us_(heard_us_) {
     expires_us_ = heard_us_ + service.lifetime_us();
     service.enter(*this);
 }
@@ -201,15 +229,29 @@ bool WebSocket::writable() {
     return !closing_us_ && !wants_writable_ && !lws_partial_buffered(wsi_);
 }
 
+void WebSocket::expect_write() const {
+    __builtin_prefetch(&wsi_);
+}
+
+// What libwebsockets would do takes twice the time, most of it to look at what belongs to one connection
+// only: the header is the same for all, and there is nothing else to be done to a frame that the socket
+// takes.
 void WebSocket::write(const std::string& frame) {
     if (closing_us_)
         return;
-    // Only the header's bytes before the payload are written to, always the same ones (the frame is this
-    // thread's).
-    auto* const payload = reinterpret_cast<unsigned char*>(const_cast<char*>(frame.data())) + FRAME_HEADROOM;
-    sent_bytes.add(frame.size() - FRAME_HEADROOM);
-    // A failure shows as a closed connection when libwebsockets next looks at it.
-    lws_write(wsi_, payload, frame.size() - FRAME_HEADROOM, LWS_WRITE_TEXT);
+    const size_t length = frame.size() - FRAME_HEADROOM;
+    sent_bytes.add(length);
+    std::span<const char> bytes = with_header(frame);
+    if (!lws_partial_buffered(wsi_)) {
+        const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (sent == static_cast<ssize_t>(bytes.size()))
+            return;
+        bytes = bytes.subspan(static_cast<size_t>(std::max<ssize_t>(sent, 0)));
+    }
+    // It keeps what the socket does not take, and sends it later. A failure shows as a closed connection when
+    // libwebsockets next looks at it.
+    auto* const rest = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
+    lws_write(wsi_, rest, bytes.size(), LWS_WRITE_HTTP); // as it stands
     if (lws_partial_buffered(wsi_))
         unsent_ += static_cast<uint32_t>(frame.size());
 }

@@ -23,6 +23,7 @@ public:
 
     bool writable() override;
     void write(const std::string& frame) override;
+    void expect_write() const override;
     void want_writable() override;
     void close(int code, std::string_view reason) override;
 
@@ -43,7 +44,15 @@ private:
     bool too_fast(int64_t now_us);
     bool too_much(int64_t now_us);
 
+    // What each write looks at stands together.
     lws* const wsi_;
+    int64_t closing_us_ = 0; // when close() was called; 0: it was not
+    const int socket_;       // wsi_'s
+    uint32_t unsent_ = 0;    // about what libwebsockets keeps of a frame that the socket did not take whole
+    bool wants_writable_ = false;
+    bool ping_due_ = false;
+    bool close_written_ = false;
+
     std::string message_;              // the fragments so far of a message
     std::vector<int64_t> received_us_; // of the last messages, for the rate limit
     int64_t message_since_us_ = 0;     // when its first fragment came; 0: none has
@@ -52,13 +61,8 @@ private:
     int64_t expires_us_;
     int64_t counted_us_; // when counted_bytes_ had been received
     uint64_t counted_bytes_ = 0;
-    int64_t closing_us_ = 0; // when close() was called; 0: it was not
     int close_code_ = 0;
     std::string close_reason_;
-    uint32_t unsent_ = 0; // about what libwebsockets keeps of a frame that the socket did not take whole
-    bool close_written_ = false;
-    bool wants_writable_ = false;
-    bool ping_due_ = false;
 };
 
 } // namespace odoo_bus

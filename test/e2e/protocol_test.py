@@ -1,6 +1,7 @@
 """The WebSocket protocol as Odoo's shipped client expects it."""
 import asyncio
 import json
+import socket
 
 import pytest
 
@@ -337,6 +338,42 @@ def test_a_message_in_fragments_is_one_message(raw, database):
     opcode, payload = raw.receive_frame()
     assert opcode == TEXT
     assert json.loads(payload)[0]["message"]["payload"] == 1
+
+
+def test_frames_have_each_form_of_length(raw, database):
+    raw.send_event("subscribe", {"channels": ["a"], "last": 0})
+    database.sendone("a", payload="")
+    _, smallest = raw.receive_frame()
+    for length in (125, 126, 127, 65535, 65536, 1_000_000):
+        database.sendone("a", payload="x" * (length - len(smallest)))
+        opcode, payload = raw.receive_frame()
+        assert (opcode, len(payload)) == (TEXT, length)
+        assert json.loads(payload)[0]["message"]["payload"] == "x" * (length - len(smallest))
+
+
+def test_pongs_stand_between_frames_that_do_not_fit_into_the_socket(make_gateway, database):
+    """Frames are written past libwebsockets, which answers pings itself: neither may break into the rest of the other."""
+    gateway = make_gateway(database, max_queue_bytes=100_000_000, max_queue_seconds=60, rate_limit_burst=1000).start()
+    with RawClient(("127.0.0.1", gateway.port)) as raw:
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        raw.upgrade().send_event("subscribe", {"channels": ["a"], "last": 0, "confirm": 1})
+        got, pongs, answers = [], set(), 0
+        for number in range(60):
+            database.sendone("a", payload=[number, "x" * 200_000])
+            raw.send_frame(PING, str(number).encode())
+            raw.send_event("bus/ping", {})
+        while not got or got[-1] < 59 or answers < 60:
+            opcode, payload = raw.receive_frame()
+            if opcode == PONG:
+                pongs.add(int(payload))
+                continue
+            for element in json.loads(payload):
+                if element.get("internal"):
+                    answers += element["type"] == "bus/pong"
+                else:
+                    got.append(element["message"]["payload"][0])
+        assert got == list(range(60))
+        assert pongs and pongs <= set(range(60))
 
 
 # --- close codes ---

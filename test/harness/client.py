@@ -292,8 +292,10 @@ class RawClient:
         length = second & 0x7F
         if length == 126:
             length, = struct.unpack("!H", self._take(2))
+            assert length > 125, "a length in a form that is too long"
         elif length == 127:
             length, = struct.unpack("!Q", self._take(8))
+            assert length > 65535, "a length in a form that is too long"
         return first & 0x0F, self._take(length)
 
     def receive_close(self):
