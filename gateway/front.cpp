@@ -122,6 +122,8 @@ void Front::reconfigure(const Options& options) {
 
 void Front::watch_listeners() {
     for (const ListeningSocket& socket : sockets_) {
+        const int on = 1; // for all that is accepted; fails on a unix socket, which needs it not
+        setsockopt(socket.descriptor(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         uv_poll_t* const poll = polls_.emplace_back(std::make_unique<uv_poll_t>()).get();
         uv_poll_init(loop_.uv(), poll, socket.descriptor());
         poll->data = this;
@@ -159,9 +161,6 @@ void Front::accept(int listener) {
             close(socket);
             continue;
         }
-        const int on = 1;
-        setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on,
-                   sizeof on); // fails on a unix socket, which needs it not
         auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, peer_address, options_.max_head_bytes,
                                                  deadline_after(options_.head_timeout),
                                                  [this](Visitor& v) { on_event(v); });

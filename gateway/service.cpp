@@ -47,8 +47,7 @@ Service::~Service() {
     loop_.run_pending();
     lws_context_destroy(context_);
     // The WebSockets went with it.
-    while (!sessions_.empty())
-        delete *sessions_.begin();
+    each_session([](Session& session) { delete &session; });
 }
 
 void Service::configure(const Options& options) {
@@ -92,8 +91,7 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
     loop_.post([this, code, reason = std::string(reason), within_ms] {
         stopping_ = true;
         stop_at_us_ = now_us() + static_cast<int64_t>(within_ms) * 1000;
-        for (Session* const session : sessions_)
-            session->close(code, reason);
+        each_session([&](Session& session) { session.close(code, reason); });
         loop_.every(20, [this] {
             if (sessions_.empty() || now_us() > stop_at_us_)
                 loop_.stop();
@@ -112,18 +110,25 @@ void Service::drain(std::chrono::milliseconds within) {
 
 // Of those that are left as many as belong to one step of the time that is left.
 void Service::send_back() {
-    std::vector<Session*> left;
-    for (Session* const session : sessions_)
-        if (!session->was_sent_back())
-            left.push_back(session);
+    const int64_t left =
+        std::ranges::count_if(sessions_, [](Session* each) { return !each->was_sent_back(); });
     const int64_t steps = std::max<int64_t>(1, (drained_at_us_ - now_us()) / (1000 * DRAIN_STEP_MS));
-    due_ += static_cast<double>(left.size()) / static_cast<double>(steps);
-    const size_t now = steps == 1 ? left.size() : static_cast<size_t>(due_);
+    due_ += static_cast<double>(left) / static_cast<double>(steps);
+    int64_t now = steps == 1 ? left : static_cast<int64_t>(due_);
     due_ -= static_cast<double>(now);
-    left.resize(std::min(now, left.size()));
-    for (Session* const session : left)
-        if (sessions_.contains(session)) // the end of one ends no other, but who knows
-            session->come_back();
+    each_session([&now](Session& session) {
+        if (now > 0 && !session.was_sent_back()) {
+            --now;
+            session.come_back();
+        }
+    });
+}
+
+template <class Visit>
+void Service::each_session(Visit visit) {
+    // From the end: who ends is replaced by one that was visited already.
+    for (size_t i = sessions_.size(); i > 0; i = std::min(i - 1, sessions_.size()))
+        visit(*sessions_[i - 1]);
 }
 
 void Service::flush() {
@@ -136,14 +141,12 @@ void Service::tick() {
     authorizer_->tick();
     const int64_t now = now_us();
     int64_t behind_now = 0, bytes_now = 0;
-    for (auto it = sessions_.begin(); it != sessions_.end();) {
-        Session* const session = *it;
-        ++it; // before the session may end
-        behind_now += session->is_behind();
-        bytes_now += static_cast<int64_t>(session->queued_bytes());
-        session->check_grant(now);
-        session->tick(now);
-    }
+    each_session([&](Session& session) {
+        behind_now += session.is_behind();
+        bytes_now += static_cast<int64_t>(session.queued_bytes());
+        session.check_grant(now);
+        session.tick(now);
+    });
     behind.add(behind_now - std::exchange(behind_, behind_now));
     behind_bytes.add(bytes_now - std::exchange(behind_bytes_, bytes_now));
 }
@@ -200,11 +203,10 @@ void Service::forget(const std::string& database) {
         const std::unique_ptr<Stream> stream = std::move(it->second);
         streams_.erase(it);
         std::erase(to_flush_, stream.get());
-        std::vector<Session*> served;
-        std::ranges::copy_if(sessions_, std::back_inserter(served),
-                             [&stream](Session* session) { return session->stream() == stream.get(); });
-        for (Session* const session : served)
-            session->forget_database();
+        each_session([&stream](Session& session) {
+            if (session.stream() == stream.get())
+                session.forget_database();
+        });
         for (const auto& subscribe : std::exchange(stream->waiting, {}))
             subscribe(); // it finds no stream
     });
@@ -246,9 +248,10 @@ void Service::set_ready(Stream& stream) {
 }
 
 void Service::tell_outdated(Stream& stream) {
-    for (Session* const session : sessions_)
-        if (session->stream() == &stream && session->knows_internal())
-            session->tell_outdated();
+    each_session([&stream](Session& session) {
+        if (session.stream() == &stream && session.knows_internal())
+            session.tell_outdated();
+    });
 }
 
 int64_t Service::lifetime_us() {
@@ -257,11 +260,14 @@ int64_t Service::lifetime_us() {
 }
 
 void Service::enter(Session& session) {
-    sessions_.insert(&session);
+    session.place_ = sessions_.size();
+    sessions_.push_back(&session);
 }
 
 void Service::leave(Session& session) {
-    sessions_.erase(&session);
+    sessions_[session.place_] = sessions_.back();
+    sessions_[session.place_]->place_ = session.place_;
+    sessions_.pop_back();
     connections_.fetch_sub(1, std::memory_order_relaxed);
 }
 

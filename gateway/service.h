@@ -11,7 +11,6 @@
 #include <random>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 #include <vector>
 
 #include "admission.h"
@@ -102,6 +101,9 @@ private:
     void configure(const Options& options);
     bool create_context();
     void adopt_now(Admission admission);
+    // Calls `visit` with each session, which may end by that.
+    template <class Visit>
+    void each_session(Visit visit);
     void flush();
     void send_back();
     void tick();
@@ -114,7 +116,7 @@ private:
     lws_context* context_ = nullptr;
     lws_vhost* vhost_ = nullptr;
     std::map<std::string, std::unique_ptr<Stream>> streams_;
-    std::unordered_set<Session*> sessions_;
+    std::vector<Session*> sessions_; // each knows its place
     Admission* adopting_ = nullptr; // what libwebsockets is taking over right now
     std::atomic<size_t> connections_ = 0;
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick

@@ -117,7 +117,10 @@ private:
     template <class Function>
     auto if_alive(Function function);
 
+    friend class Service;
+
     const Admission admission_;
+    size_t place_ = 0;                  // among the sessions of service_
     Stream* stream_ = nullptr;          // once it is subscribed
     std::vector<Subscribe> subscribes_; // the first one is being worked on when busy_
     bool busy_ = false;
