@@ -132,8 +132,28 @@ void Connections::start(size_t index) {
         perror("connect");
         return fail(index, true);
     }
-    epoll_event event = {.events = EPOLLOUT, .data = {.u64 = index}};
+    // On loopback it is connected by now, which spares waiting for it.
+    epoll_event event = {.events = ask(index) ? EPOLLIN : EPOLLOUT, .data = {.u64 = index}};
     epoll_ctl(epoll_, EPOLL_CTL_ADD, connection.socket, &event);
+}
+
+// Sends the request for a WebSocket. False while there is no connection.
+bool Connections::ask(size_t index) {
+    Connection& connection = connections_[index];
+    const std::string path =
+        plan_.protocol == Protocol::nchan ? plan_.path + "c" + std::to_string(channel(index, 0)) : plan_.path;
+    const std::string head =
+        "GET " + path +
+        " HTTP/1.1\r\nHost: bench\r\nOrigin: http://bench\r\nConnection: Upgrade\r\nUpgrade: "
+        "websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: "
+        "13\r\n\r\n";
+    const ssize_t sent = ::send(connection.socket, head.data(), head.size(), MSG_NOSIGNAL);
+    if (sent < 0 && (errno == EAGAIN || errno == ENOTCONN))
+        return false;
+    if (sent != static_cast<ssize_t>(head.size()))
+        perror("send");
+    connection.state = State::upgrading;
+    return true;
 }
 
 void Connections::send(Connection& connection, std::string_view bytes) {
@@ -147,16 +167,9 @@ void Connections::event(size_t index) {
     if (connection.state == State::open)
         return read(index, now_us());
     if (connection.state == State::connecting) {
-        connection.state = State::upgrading;
-        const std::string path = plan_.protocol == Protocol::nchan
-                                     ? plan_.path + "c" + std::to_string(channel(index, 0))
-                                     : plan_.path;
-        send(connection,
-             "GET " + path +
-                 " HTTP/1.1\r\nHost: bench\r\nOrigin: http://bench\r\nConnection: Upgrade\r\nUpgrade: "
-                 "websocket\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: "
-                 "13\r\n\r\n");
-        return watch(index, EPOLLIN);
+        if (ask(index))
+            watch(index, EPOLLIN);
+        return;
     }
     // Byte by byte no server sends it: what follows the head in the same segment is not lost, since the marks
     // of a connection are counted from 1.

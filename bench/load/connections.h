@@ -97,6 +97,7 @@ private:
     uint32_t first_channel(size_t index) const;
     uint32_t channel(size_t index, size_t which) const;
     void start(size_t index);
+    bool ask(size_t index);
     void event(size_t index);
     void upgraded(size_t index);
     void read(size_t index, int64_t now_us);
