@@ -152,7 +152,6 @@ void Database::connected() {
         // A cycle with millions of gaps takes its time.
         "UNION ALL SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",
         {}, [this](const PgResult& result) { failed(result, "settings"); });
-    connection_.query("LISTEN imbus", {}, [this](const PgResult& result) { failed(result, "LISTEN"); });
     connection_.query(fmt::format("SELECT pg_advisory_lock_shared({}, {})", PEER_LOCK, settings_.gateway_key),
                       {}, [this](const PgResult& result) { failed(result, "advisory lock"); });
     connection_.query(TableFacts::query(settings_.gateway_key), {}, [this](const PgResult& result) {
@@ -165,12 +164,16 @@ void Database::inspect(const PgResult& row) {
     const TableIdentity identity_before = inherited_.value_or(identity());
     const TableFacts before = std::exchange(facts_, TableFacts::read(row));
     if (!facts_.refusal.empty()) {
-        const std::string refusal = facts_.refusal;
-        facts_ = before;
-        return lose(refusal);
+        const TableFacts now = std::exchange(facts_, before);
+        if (now.is_standby && !has_run_)
+            settings_.found_standby();
+        return lose(now.refusal);
     }
     for (const std::string& warning : facts_.warnings)
-        log::warning("database \"{}\": {}", settings_.name, warning);
+        if (std::ranges::find(before.warnings, warning) == before.warnings.end())
+            log::warning("database \"{}\": {}", settings_.name, warning);
+    // A standby refuses it.
+    connection_.query("LISTEN imbus", {}, [this](const PgResult& result) { failed(result, "LISTEN"); });
     prepare_statements();
 
     note_peers(facts_.has_peers);
@@ -300,6 +303,7 @@ void Database::saw(const PgResult& result) {
         }
         incoming_.rows.push_back(std::move(found));
     }
+    again_ |= std::ranges::count(incoming_.rows, true, &Row::ahead) == READ_ROWS;
     if (ids.size() == READ_ROWS) {
         // There is more. Chosen ids come when everything else of their time has come.
         again_ = true;

@@ -39,6 +39,8 @@ public:
         // on trying.
         std::function<void(const std::string& why)> refused;
         std::function<void()> began; // it is being read, for the first time
+        // Its server is a standby; called while it has not been read yet.
+        std::function<void()> found_standby;
         // Another process of this gateway reads it, until this one takes over; called when it could do that
         // at once. None: this process reads it from the start.
         std::function<void()> prepared;

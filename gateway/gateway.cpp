@@ -100,6 +100,7 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
         services_.push_back(std::move(service));
     }
     reader_ = std::make_unique<Reader>(options_, std::move(names), id_, *this);
+    reader_->on_refusal([this](const std::string& why) { enter(Phase::refused, why); });
     front_ = std::make_unique<Front>(
         options_, Front::Surroundings{.gateway_id = id_,
                                       .admit = [this](Admission admission) { admit(std::move(admission)); },
@@ -142,7 +143,7 @@ void Gateway::stop() {
     stopping_ = true;
     // While another process takes over, or this one, the reader's thread may start or end the others at this
     // very moment: what it has decided until now holds.
-    if (phase_ == Phase::taking_over || phase_ == Phase::handing_over)
+    if (phase_ == Phase::taking_over || phase_ == Phase::handing_over || phase_ == Phase::refused)
         reader_->stop();
     if (front_)
         front_->stop();

@@ -29,6 +29,7 @@ public:
         handing_over, // another process is starting; this one serves
         draining,     // it has taken over, and the clients that are left here are sent there
         orphaned,     // it was to take over, and the other process has ended or did not let it
+        refused,      // it is not to serve: the server is a standby (--standby refuse)
     };
 
     // `on_phase`: called, from any thread, when the phase has changed by itself.
@@ -39,7 +40,7 @@ public:
     // serves when it has taken over.
     std::string start(GivenSockets sockets, const Predecessor* predecessor);
     Phase phase() const { return phase_; }
-    // Why the phase is orphaned, or serving again.
+    // Why the phase is orphaned or refused, or serving again.
     std::string problem() const;
 
     // What a new process is to be offered.

@@ -23,6 +23,7 @@ const metrics::Counter passed_on("odoo_bus_hub_passed_on_total",
 constexpr const char* IS_PRELOADED = "SELECT current_setting('odoo_bus.queue_size', true) IS NOT NULL";
 // "imbu", and 1.
 constexpr const char* TAKE_RELAY = "SELECT pg_try_advisory_lock(1768776309, 1)";
+constexpr std::string_view IN_RECOVERY = "25006";
 constexpr uint64_t TAKE_AGAIN_MS = 2'000;
 constexpr size_t MAX_PASSING = 1'000;
 // A process that is taken over passes nothing on that takes longer.
@@ -43,7 +44,7 @@ Hub::Hub(uv_loop_t* loop, std::string conninfo, Switch relay, std::function<void
 void Hub::connected() {
     connection_.query("LISTEN imbus", {}, [this](const PgResult& result) {
         if (!result.ok())
-            return lose(result.error());
+            return lose(result.sqlstate() == IN_RECOVERY ? "the server is a standby" : result.error());
         log::info("hub database: listening to Odoo's notifications");
         up.with().set(1);
         last_problem_.clear();

@@ -258,6 +258,10 @@ std::optional<int> MainThread::on_phase() {
         log::error("not taken over: {}", gateway_.problem());
         gateway_.stop();
         return CANNOT_START;
+    case Gateway::Phase::refused:
+        log::error("{}", gateway_.problem());
+        gateway_.stop();
+        return CANNOT_START;
     default:
         return std::nullopt;
     }

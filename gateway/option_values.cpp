@@ -456,6 +456,10 @@ Field relay_field(Switch Options::*member) {
     return choice<Switch>(member, {{"auto", Switch::automatic}, {"on", Switch::on}, {"off", Switch::off}});
 }
 
+Field standby_field(Standby Options::*member) {
+    return choice<Standby>(member, {{"wait", Standby::wait}, {"refuse", Standby::refuse}});
+}
+
 Field worker_version_field(std::string Options::*member) {
     const auto parse = [](const std::string& text) {
         return WorkerVersion::is_version(text) ? std::optional(text) : std::nullopt;

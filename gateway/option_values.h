@@ -43,6 +43,7 @@ Field match_field(std::string Options::*member);
 Field hub_field(std::string Options::*member);
 Field auth_field(Auth Options::*member);
 Field relay_field(Switch Options::*member);
+Field standby_field(Standby Options::*member);
 Field worker_version_field(std::string Options::*member);
 Field odoo_url_field(OdooUrl Options::*member);
 Field level_field(log::Level Options::*member);

@@ -36,6 +36,7 @@ struct Listener {
 };
 
 enum class Switch { automatic, on, off };
+enum class Standby { wait, refuse };
 enum class Auth { open, odoo, token, sql };
 
 struct Options {
@@ -45,6 +46,7 @@ struct Options {
     unsigned max_databases = 100;
     std::string hub_database;         // empty: `postgres` of the first server; "none": no hub
     Switch relay = Switch::automatic; // what is heard in an Odoo database, to the hub
+    Standby standby = Standby::wait;
     Auth auth = Auth::open;
     bool allow_open = false;
     OdooUrl odoo_url{"127.0.0.1", 8069};

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <utility>
 
+#include "pooler_check.h"
+
 namespace odoo_bus {
 
 namespace {
@@ -67,6 +69,7 @@ PgConnection::~PgConnection() {
 
 void PgConnection::open(const std::string& conninfo, uint64_t patience_ms) {
     close();
+    conninfo_ = conninfo;
     terminated_ = false;
     std::vector<const char*> keywords = {"dbname"}, values = {conninfo.c_str()};
     auto set = [&](const char* keyword, const char* value) {
@@ -106,6 +109,7 @@ void PgConnection::open(const std::string& conninfo, uint64_t patience_ms) {
 
 void PgConnection::close() {
     uv_timer_stop(deadline_);
+    pooler_check_.reset();
     unwatch();
     if (last_result_)
         PQclear(last_result_);
@@ -149,14 +153,25 @@ void PgConnection::advance_connecting() {
     case PGRES_POLLING_WRITING:
         return watch(UV_WRITABLE);
     case PGRES_POLLING_OK:
-        uv_timer_stop(deadline_);
         connected_ = true;
         watch(UV_READABLE);
-        handlers_.on_connected();
-        return;
+        return check_pooler();
     default:
         return lose(one_line(PQerrorMessage(connection_)));
     }
+}
+
+void PgConnection::check_pooler() {
+    const auto checked = [this](const std::string& problem) {
+        const std::unique_ptr<PoolerCheck> over = std::move(pooler_check_);
+        if (!problem.empty())
+            return lose(problem);
+        uv_timer_stop(deadline_);
+        handlers_.on_connected();
+    };
+    if (handlers_.bears_pooler)
+        return checked({});
+    pooler_check_ = std::make_unique<PoolerCheck>(loop_, *this, conninfo_, checked);
 }
 
 void PgConnection::advance() {

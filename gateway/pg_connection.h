@@ -37,6 +37,8 @@ private:
     std::unique_ptr<PGresult, decltype(&PQclear)> result_;
 };
 
+class PoolerCheck;
+
 class PgConnection {
 public:
     using OnResult = std::function<void(const PgResult&)>;
@@ -45,6 +47,9 @@ public:
         std::function<void()> on_connected;
         std::function<void(const std::string& reason)> on_lost;
         std::function<void(std::string_view channel, std::string_view payload)> on_notify;
+        // Nothing is asked that needs one process of the server for more than a statement. Otherwise a pooler
+        // that gives it away is a reason to be lost.
+        bool bears_pooler = false;
     };
 
     PgConnection(uv_loop_t* loop, Handlers handlers);
@@ -58,7 +63,9 @@ public:
     void close();
     // The last connection was ended by an administrator: pg_terminate_backend(), or a server that stops.
     bool was_terminated() const { return terminated_; }
-    bool is_open() const { return connected_; }
+    bool is_open() const { return connected_ && !pooler_check_; }
+    // Of the server, as it was told at the beginning; a pooler tells a number of its own.
+    int64_t process() const { return PQbackendPID(connection_); }
 
     // Parameters are text; std::nullopt is not needed by any query of ours.
     void query(std::string sql, std::vector<std::string> parameters, OnResult on_result);
@@ -81,6 +88,7 @@ private:
     void watch(int events);
     void unwatch();
     void advance_connecting();
+    void check_pooler();
     void advance();
     void send_next();
     void lose_soon();
@@ -88,8 +96,10 @@ private:
 
     uv_loop_t* loop_;
     Handlers handlers_;
+    std::string conninfo_;
     PGconn* connection_ = nullptr;
-    uv_poll_t* poll_ = nullptr; // freed by its close callback
+    std::unique_ptr<PoolerCheck> pooler_check_; // until on_connected()
+    uv_poll_t* poll_ = nullptr;                 // freed by its close callback
     int polled_socket_ = -1;
     uv_timer_t* deadline_;
     bool connected_ = false;

@@ -104,6 +104,14 @@ void Reader::serve(const std::string& name, const std::string& conninfo) {
                                 .heard = hear(name),
                                 .refused = {},
                                 .began = [this, name] { found_.began(name); },
+                                .found_standby =
+                                    [this, name] {
+                                        if (options_.standby == Standby::refuse && refuse_start_)
+                                            refuse_start_(
+                                                fmt::format("database \"{}\": the server is a standby "
+                                                            "(--standby refuse)",
+                                                            name));
+                                    },
                                 .prepared = {}};
     if (finds())
         settings.refused = [this, name](const std::string& why) {

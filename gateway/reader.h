@@ -67,6 +67,10 @@ public:
     void succeed(int socket, TakeOver take_over);
     // The process at the other end takes over, within this time, or this one goes on.
     void hand_over(int socket, TakeOver take_over, std::chrono::milliseconds within);
+    // Before start(): called, on the reader's thread, when the gateway is not to serve at all.
+    void on_refusal(std::function<void(const std::string& why)> refuse_start) {
+        refuse_start_ = std::move(refuse_start);
+    }
     // To the process that takes over, from hand_over() on; from any thread.
     void tell_successor(TakeOverMessage message);
 
@@ -142,6 +146,7 @@ private:
     Role role_ = Role::alone;
     int link_socket_ = -1;
     TakeOver take_over_;
+    std::function<void(const std::string&)> refuse_start_;
     std::unique_ptr<TakeOverLink> link_;
     std::unique_ptr<Timer> deadline_;     // for the other process
     std::string why_;                     // the other process is being ended

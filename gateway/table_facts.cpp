@@ -91,9 +91,10 @@ TableFacts TableFacts::read(const PgResult& row) {
         if (facts.refusal.empty())
             facts.refusal = std::move(sentence);
     };
-    if (row.boolean(0, RECOVERY))
-        refuse(
-            "the server is a standby, where notifications cannot be heard: point --database at the primary");
+    facts.is_standby = row.boolean(0, RECOVERY);
+    if (facts.is_standby)
+        refuse("the server is a standby, where notifications cannot be heard: point --database at the "
+               "primary, or promote it");
     else if (facts.relation_oid == 0)
         refuse("there is no table bus_bus: install Odoo's module \"bus\", or run SELECT bus_create_table()");
     else if (row.text(0, KIND) != "r" || row.boolean(0, PARTITION))

@@ -29,7 +29,8 @@ struct TableFacts {
     std::string sequence;          // likewise
     std::string extension_version; // of odoo_bus; empty when it is not installed
 
-    bool has_peers = false; // other gateways are connected
+    bool is_standby = false; // the reason for the refusal
+    bool has_peers = false;  // other gateways are connected
 
     static TableFacts read(const PgResult& row);
 };

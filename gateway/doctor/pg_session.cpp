@@ -30,22 +30,10 @@ std::string PgSession::problem() const {
     return problem;
 }
 
-void PgSession::begin() const {
-    PQclear(PQexec(connection_.get(), "BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'"));
-}
-
-void PgSession::end() const {
-    PQclear(PQexec(connection_.get(), "ROLLBACK"));
-}
-
-PgResult PgSession::ask_within(const char* sql) const {
-    return PgResult(PQexec(connection_.get(), sql));
-}
-
 PgResult PgSession::ask(const char* sql) const {
-    begin();
-    PgResult answer = ask_within(sql);
-    end();
+    PQclear(PQexec(connection_.get(), "BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'"));
+    PgResult answer(PQexec(connection_.get(), sql));
+    PQclear(PQexec(connection_.get(), "ROLLBACK"));
     return answer;
 }
 

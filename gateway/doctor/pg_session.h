@@ -22,10 +22,6 @@ public:
     PgResult ask(const char* sql) const;
     // In a transaction that ends by itself, and may write.
     PgResult write(const char* sql) const;
-    // For more than one question in one transaction.
-    void begin() const;
-    void end() const;
-    PgResult ask_within(const char* sql) const;
 
     // Of the process that the server named at the beginning.
     int pid() const { return PQbackendPID(connection_.get()); }

@@ -3,12 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "../clock.h"
 #include "../conninfo.h"
 #include "../database_pattern.h"
+#include "../pooler_check.h"
 #include "../table_facts.h"
 #include "pg_session.h"
 
@@ -47,30 +49,27 @@ bool answered(const PgResult& answer, const char* name, Report& report) {
     return false;
 }
 
-// Two sessions: one takes the server's process of the other exactly when a pooler gives it away after each
-// transaction.
+// As the gateway does it (pooler_check.h): one session has the other's process, or several, exactly when a
+// pooler gives it away. A pooler that does so after each statement lets nobody begin a transaction.
 bool examine_pooler(const PgSession& session, const std::string& conninfo, Report& report) {
     const char* const name = "postgresql.pooler";
     constexpr const char* PID = "SELECT pg_backend_pid()";
-    const int64_t pid = session.ask(PID).number(0, 0);
-    if (pid == session.pid()) {
+    const auto process = [](const PgSession& of) { return of.write(PID).number(0, 0); };
+    if (const int64_t pid = process(session); pid == session.pid()) {
         report.ok(name, "there is none in between");
         return true;
     }
     const PgSession other(conninfo);
-    other.begin();
-    other.ask_within(PID);
-    const int64_t now = session.ask(PID).number(0, 0);
-    other.end();
-    if (now == pid) {
+    std::set<int64_t> here, there;
+    for (int n = 0; n < 6; ++n) {
+        here.insert({process(session), process(session)});
+        there.insert(process(other));
+    }
+    if (here.size() == 1 && !here.contains(*there.begin())) {
         report.ok(name, "there is one, and it keeps sessions");
         return true;
     }
-    report.failed(name,
-                  "a pooler in between gives the server's processes away after each transaction, so that "
-                  "LISTEN hears nothing",
-                  "point --database and --hub-database at the server itself, or at a pool with pool_mode = "
-                  "session");
+    report.failed(name, PROCESSES_ARE_GIVEN_AWAY, CONNECT_PAST_THE_POOLER);
     return false;
 }
 
@@ -317,6 +316,8 @@ std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report
         return {};
     }
     report.ok(name, "PostgreSQL can be reached");
+    if (!examine_pooler(first, gateway.databases.front(), report))
+        return {};
     const PgResult recovery = first.ask("SELECT pg_is_in_recovery()");
     if (recovery.ok() && recovery.boolean(0, 0)) {
         report.failed("postgresql.primary", "the server is a standby, where notifications cannot be heard",
@@ -325,8 +326,6 @@ std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report
         return {};
     }
     report.ok("postgresql.primary", "it is a primary");
-    if (!examine_pooler(first, gateway.databases.front(), report))
-        return {};
     examine_server(first, report);
     examine_transactions(first, options.long_transaction, report);
     examine_listeners(first, report);

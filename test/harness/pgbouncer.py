@@ -10,13 +10,13 @@ from .wait import until
 
 
 class PgBouncer:
-    """with PgBouncer(cluster, "transaction", "a_role") as pooler: pooler.conninfo("mydb")
+    """with PgBouncer(cluster, "transaction", "a_role", default_pool_size=3) as pooler: pooler.conninfo("mydb")
 
     Everyone is let in, and connected as `role`."""
 
-    def __init__(self, cluster, pool_mode, role):
+    def __init__(self, cluster, pool_mode, role, port=None, **settings):
         self.role = role
-        self.port = free_port()
+        self.port = port or free_port()
         self.directory = Path(tempfile.mkdtemp(prefix="odoo_bus_pgbouncer."))
         self.directory.chmod(0o755)
         give_to_server_user(self.directory)
@@ -25,7 +25,8 @@ class PgBouncer:
             f"[databases]\n* = host={cluster.host} port={cluster.port} user={role}\n[pgbouncer]\n"
             f"listen_addr = 127.0.0.1\nlisten_port = {self.port}\nunix_socket_dir =\n"
             f"auth_type = any\npool_mode = {pool_mode}\n"
-            "ignore_startup_parameters = extra_float_digits\n")
+            "ignore_startup_parameters = extra_float_digits\n"
+            + "".join(f"{name} = {value}\n" for name, value in settings.items()))
         self.process = None
 
     def __enter__(self):

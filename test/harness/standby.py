@@ -24,3 +24,12 @@ class Standby(Cluster):
 
     def promote(self):
         self._pg_ctl("promote")
+
+    def demote(self):
+        """Restarts it as a standby that follows nobody, as after a failover to another one."""
+        self.stop()
+        signal = self.data / "standby.signal"
+        signal.touch()
+        give_to_server_user(signal)
+        self.configure(primary_conninfo="")
+        self.start()

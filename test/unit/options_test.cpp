@@ -167,6 +167,7 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"worker-version", "19.0-2"},
                                                         {"odoo-data-dir", "/odoo"},
                                                         {"relay", "on"},
+                                                        {"standby", "refuse"},
                                                         {"recheck-interval", "12"},
                                                         {"recheck-rate", "2.5"},
                                                         {"trusted-proxy", "192.0.2.0/24"},
