@@ -2,7 +2,7 @@
 # make gateway                            build/odoo-bus-gateway
 # make demo                               everything, live, on this machine
 # make test                               everything, tested
-# make test-matrix                        built and tested in other releases of Debian (needs root)
+# make test-matrix                        built and tested in other releases of Debian, PostgreSQL upgraded between them (needs root)
 # make test-odoo ODOO_HOME=/path/to/odoo   Odoo's own web client and routes, with an Odoo that you have
 # make deb                                build/deb/*.deb: packages for the Debian that this is
 # make bench                              the benchmarks
@@ -57,6 +57,7 @@ test:
 
 test-matrix:
 	test/matrix/run
+	test/matrix/upgrade
 
 test-odoo:
 	deploy/install-dependencies odoo

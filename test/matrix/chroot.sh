@@ -1,4 +1,4 @@
-# Sourced by test/matrix/run and packages: chroots of releases of Debian, in the directory $cache.
+# Sourced by test/matrix/run, packages and upgrade: chroots of releases of Debian, in the directory $cache.
 
 cache=${ODOO_BUS_MATRIX_CACHE:-/var/cache/odoo_bus/matrix}
 
