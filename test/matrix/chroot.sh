@@ -33,11 +33,13 @@ copy_source() {
         tar -x --no-same-owner -C "$target"
 }
 
-# inside ROOT COMMAND...: in a mount and a process namespace of their own, so that nothing stays mounted or running.
+# inside ROOT COMMAND...: in a mount and a process namespace of their own, so that nothing stays mounted or running. ROOT
+# is mounted on itself: who makes another mount namespace in there, as tests do, needs / to be a mount.
 inside() {
     local root=$1
     shift
     env -i root="$root" ccache="${CCACHE_DIR:-}" unshare --mount --pid --fork --kill-child bash -c '
+        mount --bind "$root" "$root" || exit 1
         mount -t proc proc "$root/proc" && mount --rbind /sys "$root/sys" && mount --rbind /dev "$root/dev" || exit 1
         mount -t tmpfs -o mode=1777 tmpfs "$root/tmp" || exit 1
         [ -z "$ccache" ] || mount --bind "$ccache" "$root/ccache" || exit 1
