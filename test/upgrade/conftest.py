@@ -62,7 +62,8 @@ def pg_upgrade(old, new, *options):
     done = subprocess.run(
         [new.bin / "pg_upgrade", "-b", old.bin, "-B", new.bin, "-d", old.data, "-D", new.data, "-U", old.user, *options],
         cwd=new.directory, env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True, **server_user())
-    logs = sorted([*new.directory.glob("pg_upgrade_*.log"), *new.data.glob("pg_upgrade_output.d/**/*.log")])
+    logs = sorted([*new.directory.glob("pg_upgrade_*.log"), *new.data.glob("pg_upgrade_output.d/**/*.log"),
+                   *new.data.glob("pg_upgrade_output.d/**/*.txt")])
     text = done.stdout + done.stderr + "".join(f"--- {path.name}\n{path.read_text(errors='replace')[-2000:]}" for path in logs)
     assert done.returncode == 0, f"pg_upgrade failed:\n{text}"
     return text

@@ -84,3 +84,27 @@ def test_pg_upgrade_to_a_newer_version_of_the_extension_at_once(old, installatio
     odoo.execute("ALTER EXTENSION odoo_bus UPDATE")
     assert odoo.value("SELECT bus_next()") == "next"
     used_cluster.use_odoo(odoo, bool(settings))
+
+
+@pytest.mark.parametrize("settings", [{"shared_preload_libraries": "odoo_bus"}], ids=["doorbell"])
+@pytest.mark.parametrize("preloaded", ["in the old server only", "in the new server only"])
+def test_pg_upgrade_with_the_library_preloaded(old, make_new, settings, preloaded):
+    used_cluster.fill(old)
+    before = used_cluster.seen(old)
+    new = make_new()
+    (new if "old" in preloaded else old).configure(shared_preload_libraries="")
+    old.stop()
+    upgrade(old, new)
+    for things in before.values():
+        del things["retention"]  # it is the worker's, where there is one
+    used_cluster.check_that_all_is_there(new, before)
+    used_cluster.use_odoo(Database(new, "odoo"), "new" in preloaded)
+
+
+@pytest.mark.parametrize("settings", [{}], ids=["notify"])
+def test_pg_upgrade_says_that_the_extension_is_not_installed_for_the_new_server(old, installation, make_new, settings):
+    used_cluster.fill(old)
+    old.stop()
+    (installation.lib / "odoo_bus.so").unlink()
+    with pytest.raises(AssertionError, match=r'could not load library "\$libdir/odoo_bus"'):
+        pg_upgrade(old, make_new(installation.bin), "--check")
