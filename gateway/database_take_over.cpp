@@ -7,15 +7,16 @@
 
 namespace odoo_bus {
 
+using Type = TakeOverMessage::Type;
+
 // --- the process that is taken over ---
 
 void Database::describe(const Send& send) const {
-    using enum TakeOverMessage::Type;
     if (!known_)
         return;
     if (outdated_) // its positions are given out, and to no other notification
-        return send({.type = begin, .database = settings_.name, .position = history_.head()});
-    TakeOverMessage first{.type = begin,
+        return send({.type = Type::begin, .database = settings_.name, .position = history_.head()});
+    TakeOverMessage first{.type = Type::begin,
                           .database = settings_.name,
                           .position = history_.oldest() - 1,
                           .adopted_until = adopted_until_,
@@ -25,9 +26,9 @@ void Database::describe(const Send& send) const {
         first.numbers.push_back(static_cast<int64_t>(lost));
     send(std::move(first));
     for (const BatchPtr& batch : history_.batches())
-        send({.type = kept, .database = settings_.name, .batch = batch});
-    send({.type = begun, .database = settings_.name, .flag = running_});
-    send({.type = peers, .database = settings_.name, .flag = has_peers_});
+        send({.type = Type::kept, .database = settings_.name, .batch = batch});
+    send({.type = Type::begun, .database = settings_.name, .flag = running_});
+    send({.type = Type::peers, .database = settings_.name, .flag = has_peers_});
 }
 
 void Database::freeze(std::function<void()> frozen) {
@@ -70,7 +71,7 @@ void Database::send_ledger(const Send& send) const {
     TableIdentity identity = this->identity();
     if (uncompared_)
         identity.postmaster_start_us = 0; // what this server start has lost is still to be found out
-    send({.type = TakeOverMessage::Type::ledger,
+    send({.type = Type::ledger,
           .database = settings_.name,
           .numbers = {peers_until_us_},
           .texts = {encode_ledger({.identity = identity,
@@ -110,23 +111,22 @@ void Database::retire() {
 // --- the process that takes over ---
 
 bool Database::follow(const TakeOverMessage& message) {
-    using enum TakeOverMessage::Type;
     switch (message.type) {
-    case begin:
+    case Type::begin:
         is_followed_ = true;
         beginning_ = message;
         kept_.clear();
         return true;
-    case kept:
+    case Type::kept:
         if (!message.batch ||
             message.batch->front().position !=
                 (kept_.empty() ? beginning_.position + 1 : kept_.back()->back().position + 1))
             return false;
         kept_.push_back(message.batch);
         return true;
-    case begun:
+    case Type::begun:
         return follow_begun(message.flag);
-    case publish:
+    case Type::publish:
         if (!message.batch)
             return true;
         if (message.batch->front().position != history_.head() + 1)
@@ -134,19 +134,19 @@ bool Database::follow(const TakeOverMessage& message) {
         history_.append(message.batch);
         audience_.publish(settings_.name, message.batch, history_.trim(now_us()));
         return true;
-    case lost: {
+    case Type::lost: {
         const std::vector<Position> positions(message.numbers.begin(), message.numbers.end());
         history_.lose(positions);
         audience_.lost(settings_.name, positions, message.newest);
         return true;
     }
-    case peers:
+    case Type::peers:
         audience_.peers(settings_.name, has_peers_ = message.flag);
         return true;
-    case let_go:
-        this->let_go();
+    case Type::let_go:
+        let_go();
         return true;
-    case ledger: {
+    case Type::ledger: {
         const auto ledger = message.texts.empty() ? std::nullopt : decode_ledger(message.texts.front());
         if (!ledger || ledger->next != history_.head() + 1 || message.numbers.empty())
             return false;

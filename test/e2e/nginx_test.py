@@ -1,5 +1,6 @@
 """Through nginx, with the configuration that is shipped."""
 import json
+import socket
 import subprocess
 import urllib.request
 
@@ -94,7 +95,7 @@ def first_event(nginx, database):
         try:
             while b'"at once"' not in raw.buffer:
                 raw._fill()
-        except TimeoutError:
+        except socket.timeout:
             pass
         return raw.buffer
 
