@@ -117,7 +117,7 @@ private:
     lws_vhost* vhost_ = nullptr;
     std::map<std::string, std::unique_ptr<Stream>> streams_;
     std::vector<Session*> sessions_; // each knows its place
-    Admission* adopting_ = nullptr; // what libwebsockets is taking over right now
+    Admission* adopting_ = nullptr;  // what libwebsockets is taking over right now
     std::atomic<size_t> connections_ = 0;
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
     std::vector<Stream*> to_flush_;
