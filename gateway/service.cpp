@@ -71,6 +71,12 @@ bool Service::create_context() {
     info.protocols = WebSocket::PROTOCOLS;
     info.retry_and_idle_policy = &no_validity_timer;
     info.vhost_name = "gateway";
+#if LWS_LIBRARY_VERSION_NUMBER >= 4003000
+    // Every object of every context is counted in the default one, without a lock: between threads the count
+    // goes wrong, and a wrong one ends the process.
+    log_context_ = std::make_shared<lws_log_cx>();
+    info.log_cx = log_context_.get();
+#endif
     context_ = lws_create_context(&info);
     vhost_ = context_ ? lws_create_vhost(context_, &info) : nullptr;
     return vhost_ != nullptr;

@@ -23,6 +23,7 @@
 
 struct lws;
 struct lws_context;
+struct lws_log_cx;
 struct lws_vhost;
 
 namespace odoo_bus {
@@ -113,6 +114,7 @@ private:
     Surroundings surroundings_;
     Loop loop_;
     const std::unique_ptr<Authorizer> authorizer_;
+    std::shared_ptr<lws_log_cx> log_context_; // of context_; null before libwebsockets 4.3
     lws_context* context_ = nullptr;
     lws_vhost* vhost_ = nullptr;
     std::map<std::string, std::unique_ptr<Stream>> streams_;

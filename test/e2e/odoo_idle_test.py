@@ -42,9 +42,10 @@ async def test_an_idle_hour_costs_odoo_no_more_than_the_recheck_rate(odoo, datab
         print(f"{SESSIONS} sessions, an hour in {lasted:.0f} s, {rounds} notifications each: Odoo was asked {len(asked)} "
               f"times, {len(asked) / lasted:.1f} a second of {RATE} allowed, {most} in the worst second, "
               f"{high_water} at a time")
-        # What may be saved up is one second's worth; the rest is the clocks of two processes and a queue between them.
-        assert len(asked) <= RATE * (lasted + 2)
-        assert most <= 3 * RATE
+        # What may be saved up is one second's worth; the rest is the clocks of two processes and a queue between them,
+        # which a busy machine may hold up for seconds, and then let go.
+        assert len(asked) <= RATE * (lasted + 5)
+        assert most <= 5 * RATE < SESSIONS
         assert len(asked) >= RATE * lasted / 4
         assert set(odoo.run("[r.params['is_first_poll'] for r in odoo.log.requests('peek')]")) == {False}
         assert set(odoo.run("[r.error for r in odoo.log.requests()]")) == {""}
