@@ -7,6 +7,7 @@
 #include <libwebsockets.h>
 #include <unistd.h>
 
+#include "adopt_with_head.h"
 #include "clock.h"
 #include "event_stream.h"
 #include "log.h"
@@ -182,7 +183,11 @@ void Service::adopt_now(Admission admission) {
     // returns.
     adopting_ = &admission;
     if (!stopping_)
+#if LWS_LIBRARY_VERSION_NUMBER >= 4001000
         lws_adopt_socket_vhost_readbuf(vhost_, socket, head.data(), head.size());
+#else
+        adopt_with_head(context_, vhost_, socket, head);
+#endif
     else
         close(socket);
     if (std::exchange(adopting_, nullptr))

@@ -8,6 +8,7 @@
 #include <libwebsockets.h>
 #include <sys/socket.h>
 
+#include "adopt_with_head.h"
 #include "bytes_received.h"
 #include "clock.h"
 #include "log.h"
@@ -129,6 +130,9 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
         return (*self)->closing_us_ ? END_CONNECTION : 0;
     case LWS_CALLBACK_CLOSED:
         delete std::exchange(*self, nullptr);
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        destroyed(wsi);
         return 0;
     default:
         return 0;

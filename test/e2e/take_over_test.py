@@ -242,7 +242,9 @@ async def test_databases_that_a_pattern_finds(make_database, make_gateway, tmp_p
 async def test_a_found_database_to_which_the_new_process_is_not_let_in_at_first(make_database, make_gateway, cluster):
     """It is not set aside, as one is that nobody reads yet: its clients would miss what the former process knew."""
     database = make_database("taken_late")
-    cluster.execute("CREATE ROLE taker LOGIN IN ROLE pg_read_all_data")
+    cluster.execute("CREATE ROLE taker LOGIN")
+    database.execute("GRANT SELECT ON ALL TABLES IN SCHEMA public TO taker")
+    database.execute("GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO taker")
     try:
         gateway = make_gateway(cluster.conninfo("postgres", user="taker"), database_match="taken_", drain_seconds=0,
                                log_level="info").start()
@@ -266,6 +268,7 @@ async def test_a_found_database_to_which_the_new_process_is_not_let_in_at_first(
         assert len(begins) == 1 and not any("set aside" in line for line in gateway.lines)
         gateway.finish()
     finally:
+        database.execute("DROP OWNED BY taker")
         cluster.execute("DROP ROLE taker")
 
 

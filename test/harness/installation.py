@@ -40,7 +40,9 @@ class Installation:
 
     def install(self, source):
         """Builds an extension with PGXS and installs it here."""
-        done = subprocess.run(["make", "-s", "-j", "2", "-C", source, "install", f"PG_CONFIG={self.bin / 'pg_config'}"],
+        # Debian's pg_config of PostgreSQL 13 names the real directories wherever it is.
+        done = subprocess.run(["make", "-s", "-j", "2", "-C", source, "install", f"PG_CONFIG={self.bin / 'pg_config'}",
+                               f"datadir={self.share}", f"pkglibdir={self.lib}"],
                               env=clean_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
         assert done.returncode == 0, f"make install failed:\n{done.stdout}{done.stderr}"
         library = self.lib / "odoo_bus.so"

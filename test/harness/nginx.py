@@ -1,5 +1,6 @@
 """A private nginx that runs deploy/nginx.conf, with nothing changed but its ports."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -122,8 +123,12 @@ class Nginx:
         conf = self.directory / "nginx.conf"
         conf.write_text(MAIN.format(directory=self.directory, odoo_port=self.odoo_port, user=user,
                                     demo_port=self.demo_port))
+        nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin")
+        # Until it has read its configuration, it writes to the machine's log otherwise; 1.18 knows no other way.
+        version = tuple(map(int, re.search(r"nginx/([\d.]+)", subprocess.run([nginx, "-v"], capture_output=True, text=True).stderr)[1].split(".")))
+        until_read = ["-e", "stderr"] if version >= (1, 19, 5) else []
         self.process = subprocess.Popen(
-            [shutil.which("nginx", path="/usr/sbin:/usr/bin:/sbin"), "-e", "stderr", "-p", self.directory, "-c", conf],
+            [nginx, *until_read, "-p", self.directory, "-c", conf],
             env=clean_environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             text=True, errors="replace")
         started = threading.Event()

@@ -23,6 +23,12 @@ if VERSION >= 14:
         return _connect(url, additional_headers=headers, open_timeout=timeout, close_timeout=timeout,
                         create_connection=Connection, **no_proxy, **options)
 else:
+    if VERSION < 10:
+        import websockets.framing
+
+        # It takes the codes that were registered after RFC 6455 for wrong.
+        websockets.framing.EXTERNAL_CLOSE_CODES += [1012, 1013, 1014]
+
     def connect(url, headers, timeout, **options):
         opens_in = {"open_timeout": timeout} if VERSION >= 10 else {}
         return websockets.connect(url, extra_headers=headers, close_timeout=timeout, **opens_in, **options)

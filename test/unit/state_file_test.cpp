@@ -1,6 +1,7 @@
 // The files that outlive the gateway: what was appended is there, whatever happened; damage is never trusted.
 #include "state_file.h"
 
+#include <atomic>
 #include <csignal>
 #include <cstring>
 #include <fstream>
