@@ -51,8 +51,9 @@ void gather(TimestampTz last_round) {
         std::max(now + doorbell_delay * INT64CONST(1000), last_round + shortest_interval_us);
     // A clock that was set back must not stop the doorbell.
     const int64 longest = doorbell_delay * INT64CONST(1000) + shortest_interval_us;
-    if (until > now)
-        pg_usleep(static_cast<long>(std::min(until - now, longest)));
+    // Before 14 whoever sets the latch sends a signal, which ends the sleep.
+    for (TimestampTz at = now; at >= now && at < until && !InterruptPending; at = GetCurrentTimestamp())
+        pg_usleep(static_cast<long>(std::min(until - at, longest)));
 }
 
 // What it takes stays in shared memory until the NOTIFY has committed.
