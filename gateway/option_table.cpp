@@ -57,8 +57,7 @@ std::vector<OptionDefinition> build_table() {
          NEEDS_RESTART, relay_field(&O::relay)},
         {"standby", "wait|refuse", connect,
          "What to do when the server is a standby. `wait`: say so, and begin when it is promoted. `refuse`: "
-         "when "
-         "that is so at the start, exit with code 1.",
+         "when that is so at the start, exit with code 1.",
          NEEDS_RESTART, standby_field(&O::standby)},
         {"auth", "MODE", connect,
          "Who may see what. `odoo`: Odoo is asked, as its own server would decide. `token`: a signed token "

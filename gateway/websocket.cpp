@@ -237,9 +237,8 @@ void WebSocket::expect_write() const {
     __builtin_prefetch(&wsi_);
 }
 
-// What libwebsockets would do takes twice the time, most of it to look at what belongs to one connection
-// only: the header is the same for all, and there is nothing else to be done to a frame that the socket
-// takes.
+// Not by libwebsockets, which looks at much that belongs to one connection only: the header is the same for
+// all, and there is nothing else to be done to a frame that the socket takes.
 void WebSocket::write(const std::string& frame) {
     if (closing_us_)
         return;
