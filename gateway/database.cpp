@@ -173,15 +173,21 @@ void Database::inspect(const PgResult& row) {
         if (std::ranges::find(before.warnings, warning) == before.warnings.end())
             log::warning("database \"{}\": {}", settings_.name, warning);
     // A standby refuses it.
-    connection_.query("LISTEN imbus", {}, [this](const PgResult& result) { failed(result, "LISTEN"); });
+    connection_.query("LISTEN imbus", {}, [this, identity_before](const PgResult& result) {
+        if (!failed(result, "LISTEN"))
+            listening(identity_before);
+    });
     prepare_statements();
-
     note_peers(facts_.has_peers);
+}
+
+// Not before this does the former process of a take-over stop hearing.
+void Database::listening(const TableIdentity& before) {
     if (following_) {
         prepared_ = true;
         return settings_.prepared();
     }
-    known_ ? go_on_from(identity_before) : begin();
+    known_ ? go_on_from(inherited_.value_or(before)) : begin();
 }
 
 // It is connected again, or has taken over what another process knew.

@@ -93,6 +93,7 @@ private:
     void connect();
     void connected();
     void inspect(const PgResult& row);
+    void listening(const TableIdentity& before);
     void prepare_statements();
     void lose(const std::string& reason);
     void disconnect();
@@ -184,7 +185,7 @@ private:
     std::function<void()> frozen_;
     // While this process takes over.
     bool following_;
-    bool prepared_ = false;    // connected
+    bool prepared_ = false;    // connected, and listens
     bool is_followed_ = false; // the other process knows it, too
     bool is_read_there_ = false;
     TakeOverMessage beginning_;  // of the history that is on its way

@@ -43,10 +43,11 @@ void Database::freeze(std::function<void()> frozen) {
 }
 
 // What was notified before the other process listened is heard with this answer: nobody else passes it on.
+// Who notifies reads all that was committed before, also what its listeners were not signalled yet.
 void Database::hear_out() {
     if (!running_)
         return settle();
-    connection_.query("SELECT", {}, [this](const PgResult& result) {
+    connection_.query("SELECT pg_notify('odoo_bus_heard_out', '')", {}, [this](const PgResult& result) {
         if (!failed(result, "a last answer"))
             settle();
     });

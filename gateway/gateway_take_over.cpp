@@ -113,7 +113,7 @@ void Gateway::other_process_failed(const std::string& why) {
 // in this order nobody is between the counts.
 bool Gateway::is_drained() const {
     const bool is_over = !front_->accepts() && front_->visitors() == 0 && !metrics_server_->accepts() &&
-                         metrics_server_->visitors() == 0 && connections() == 0;
+                         metrics_server_->visitors() == 0 && connections() == 0 && !reader_->is_passing_on();
     return is_over || now_us() > drained_by_us_;
 }
 

@@ -8,6 +8,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "notify_payload.h"
+#include "pg_array.h"
 #include "retry.h"
 
 namespace odoo_bus {
@@ -120,15 +121,44 @@ void Hub::pass_on(std::string_view payload) {
     const auto databases = parse_notify_payload(payload);
     if (!databases || databases->empty())
         return;
-    ++passing_;
-    connection_.query("SELECT pg_notify('imbus', $1)", {std::string(payload)},
-                      [this](const PgResult& result) {
-                          --passing_;
-                          if (result.ok())
-                              passed_on.add();
-                          if (retired_)
-                              retire();
+    waiting_.emplace_back(payload);
+    if (passing_++ == 0)
+        pass();
+}
+
+// What comes while one transaction is on its way goes together with the next one.
+void Hub::pass() {
+    if (!waiting_.empty())
+        notify(std::exchange(waiting_, {}));
+}
+
+void Hub::notify(std::vector<std::string> payloads) {
+    std::string array = pg_array(payloads);
+    connection_.query("SELECT pg_notify('imbus', payload) FROM unnest($1::text[]) AS payload",
+                      {std::move(array)}, [this, payloads = std::move(payloads)](const PgResult& result) {
+                          result.ok() ? passed(payloads.size()) : refused(payloads);
                       });
+}
+
+void Hub::passed(size_t count) {
+    passed_on.add(static_cast<double>(count));
+    dispose(count);
+}
+
+// One that the hub cannot take does not take the others along.
+void Hub::refused(const std::vector<std::string>& payloads) {
+    if (payloads.size() == 1)
+        return dispose(1);
+    for (const std::string& payload : payloads)
+        notify({payload});
+}
+
+void Hub::dispose(size_t count) {
+    passing_ -= count;
+    if (passing_ == waiting_.size())
+        pass();
+    if (retired_)
+        retire();
 }
 
 void Hub::retire() {
@@ -141,13 +171,14 @@ void Hub::retire() {
 }
 
 void Hub::lose(const std::string& reason) {
-    if (retired_)
-        return connection_.close();
     connection_.close();
     may_relay_ = relays_ = false;
+    waiting_.clear();
     passing_ = 0;
     take_.stop();
     up.with().set(0);
+    if (retired_)
+        return;
     if (reason != last_problem_)
         log::warning("hub database: {}; trying again, until then what Odoo sends arrives up to a second late",
                      reason);

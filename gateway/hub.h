@@ -1,12 +1,14 @@
 // The database in which Odoo itself notifies (`postgres`): hears for which databases something is new.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "options.h"
 #include "pg_connection.h"
@@ -28,6 +30,8 @@ public:
 
     // Another process has taken over: it ends when what is on its way was passed on.
     void retire();
+    // Any thread: something is on its way to the hub.
+    bool is_passing_on() const { return passing_.load(std::memory_order_relaxed) != 0; }
 
     // What was heard in an Odoo database: Odoo's own servers listen only here.
     void pass_on(std::string_view payload);
@@ -39,16 +43,22 @@ private:
     void judge_relay();
     void take_relay();
     void inherit_relay();
+    void pass();
+    void notify(std::vector<std::string> payloads);
+    void passed(size_t count);
+    void refused(const std::vector<std::string>& payloads);
+    void dispose(size_t count);
 
     const std::string conninfo_;
     const std::function<void(const std::string&)> ring_;
     const Switch relay_;
     PgConnection connection_;
     Timer retry_;
-    Timer take_;             // tries again to be the one that passes on
-    bool may_relay_ = false; // --relay lets it, and the doorbell's worker does not
-    bool relays_ = false;    // it is
-    size_t passing_ = 0;     // payloads that are on their way
+    Timer take_;                       // tries again to be the one that passes on
+    bool may_relay_ = false;           // --relay lets it, and the doorbell's worker does not
+    bool relays_ = false;              // it is
+    std::vector<std::string> waiting_; // payloads, for those before them to be passed on
+    std::atomic<size_t> passing_ = 0;  // payloads that are on their way, with those that wait
     // Of one process of this gateway that takes over from another.
     bool retired_ = false;
     bool follows_ = false;

@@ -88,6 +88,8 @@ public:
     std::string unavailable() const;
     // Why a client would miss something now that other gateways may have.
     std::vector<std::string> unready() const;
+    // What was heard in an Odoo database is on its way to the hub.
+    bool is_passing_on() const { return hub_ && hub_->is_passing_on(); }
 
 private:
     // --- what databases tell, to the audience, and to the process that follows ---

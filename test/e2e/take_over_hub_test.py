@@ -1,13 +1,17 @@
 """SIGUSR2 and Odoo's own servers, which listen in the hub database: what SQL notifies in an Odoo database reaches them."""
 import asyncio
 import contextlib
+import subprocess
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from harness.client import BusClient
 from harness.cluster import Cluster
 from harness.database import stored_channel
 from harness.doorbell import Listener
+from harness.system import ROOT
+from harness.wait import until
 
 from take_over_test import drained, take_over
 
@@ -18,11 +22,17 @@ class Notifier:
     """Notifies in a database of Odoo as SQL does, with a channel of its own each time."""
 
     def __init__(self, database):
-        self.database, self.sent = database, []
+        self.database, self.connection, self.sent = database, database.connect(), []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
 
     def __call__(self):
         self.sent.append([self.database.name, f"n{len(self.sent)}"])
-        self.database.execute("SELECT pg_notify('imbus', %s)", (f"[{stored_channel(*self.sent[-1])}]",))
+        self.connection.execute("SELECT pg_notify('imbus', %s)", (f"[{stored_channel(*self.sent[-1])}]",))
 
     async def until_cancelled(self):
         while True:
@@ -33,8 +43,7 @@ class Notifier:
 async def test_what_is_notified_meanwhile_is_passed_on(database, make_gateway, cluster):
     gateway = make_gateway(database, relay="auto", drain_seconds=1).start()
     await asyncio.to_thread(gateway.wait_for_line, PASSES_ON)
-    with Listener(cluster) as hub:
-        notify = Notifier(database)
+    with Listener(cluster) as hub, Notifier(database) as notify:
         going_on = asyncio.create_task(notify.until_cancelled())
         former = await take_over(gateway)
         count = len(notify.sent)
@@ -49,16 +58,91 @@ async def test_what_is_notified_meanwhile_is_passed_on(database, make_gateway, c
     await drained(gateway, former)
 
 
+@contextlib.asynccontextmanager
+async def door(cluster):
+    """A port of the cluster, and two events: while the first one is not set, no LISTEN gets in; then the second one is."""
+    is_open, knocked = asyncio.Event(), asyncio.Event()
+    is_open.set()
+
+    async def carry(reader, writer):
+        while data := await reader.read(1 << 16):
+            if b"LISTEN imbus" in data and not is_open.is_set():
+                knocked.set()
+                await is_open.wait()
+            writer.write(data)
+        writer.close()
+
+    async def let_in(reader, writer):
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", cluster.port)
+        with contextlib.suppress(ConnectionError):
+            await asyncio.gather(carry(reader, inner_writer), carry(inner_reader, writer))
+
+    async with await asyncio.start_server(let_in, "127.0.0.1", 0) as server:
+        yield server.sockets[0].getsockname()[1], is_open, knocked
+
+
+async def test_nobody_takes_over_before_it_listens(database, make_gateway, cluster):
+    async with door(cluster) as (port, is_open, knocked):
+        gateway = make_gateway(make_conninfo(cluster.conninfo(database.name, tcp=True), port=port),
+                               hub_database=cluster.conninfo(), drain_seconds=0)
+        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.wait_for_line, PASSES_ON)
+        with Listener(cluster) as hub, Notifier(database) as notify:
+            is_open.clear()
+            taking_over = asyncio.create_task(take_over(gateway))
+            await knocked.wait()
+            await asyncio.wait([taking_over], timeout=1)
+            notify()
+            await asyncio.to_thread(hub.wait_for, *notify.sent[0])
+            assert not taking_over.done()
+            is_open.set()
+            former = await taking_over
+        await drained(gateway, former)
+        await asyncio.to_thread(gateway.finish)
+
+
+@pytest.fixture
+def holding_cluster():
+    """A cluster in which the file "held" keeps a process from telling listeners what it has notified: signals_held.c."""
+    cluster = Cluster()
+    library = cluster.directory / "signals_held.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "test/e2e/signals_held.c"], check=True)
+    cluster.postgres = cluster.directory / "postgres"
+    cluster.postgres.write_text(f'#!/bin/sh\nHELD_SIGNALS={cluster.directory}/held LD_PRELOAD={library} '
+                                f'exec {cluster.bin}/postgres "$@"\n')
+    cluster.postgres.chmod(0o755)
+    with cluster:
+        yield cluster
+
+
+async def test_what_was_committed_and_not_signalled_yet_is_passed_on(holding_cluster, make_gateway):
+    database = holding_cluster.create_database().install()
+    gateway = make_gateway(database, drain_seconds=0).start()
+    await asyncio.to_thread(gateway.wait_for_line, PASSES_ON)
+    with Listener(holding_cluster) as hub, database.connect() as sender:
+        held = holding_cluster.directory / "held"
+        held.write_text(f"{sender.info.backend_pid}.")
+        payload = f"[{stored_channel(database.name, 'late')}]"
+        notifying = asyncio.create_task(asyncio.to_thread(sender.execute, "SELECT pg_notify('imbus', %s)", (payload,)))
+        await asyncio.to_thread(until, held.with_suffix(".held").exists, lambda: "nobody was to be signalled")
+        # It is committed before the new process listens; listeners are signalled when the former one has left.
+        former = await take_over(gateway)
+        held.unlink()
+        await notifying
+        await asyncio.to_thread(hub.wait_for, database.name, "late")
+    await drained(gateway, former)
+
+
 @pytest.mark.parametrize("then", ["off", "auto"])
 async def test_a_new_process_that_is_not_to_pass_on_does_not(make_gateway, tmp_path, then):
     """--relay as the file says when the new process starts; with auto, a preloaded odoo_bus tells the hub by itself."""
     config = tmp_path / "gateway.conf"
     config.write_text("relay = on\n")
-    with Cluster(shared_preload_libraries="odoo_bus") as cluster, Listener(cluster) as hub:
+    with Cluster(shared_preload_libraries="odoo_bus") as cluster, Listener(cluster) as hub, contextlib.ExitStack() as stack:
         database = cluster.create_database("own").install()
-        notify = Notifier(database)
         gateway = make_gateway(database, config=config, drain_seconds=0).start()
         await asyncio.to_thread(gateway.wait_for_line, PASSES_ON)
+        notify = stack.enter_context(Notifier(database))
         await asyncio.to_thread(notify)
         await asyncio.to_thread(hub.wait_for, *notify.sent[0])
         config.write_text(f"relay = {then}\n")
