@@ -2,8 +2,13 @@
 import asyncio
 import inspect
 import os
+import sys
+from pathlib import Path
 
 import pytest
+
+# pytest 6, of bullseye, has no setting for it.
+sys.path[:0] = [str(Path(__file__).parent / directory) for directory in (".", "odoo-standin", "odoo")]
 
 from harness.cluster import Cluster
 from harness.gateway import Gateway

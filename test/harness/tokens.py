@@ -50,7 +50,7 @@ class KeyPair(Secret):
         self.public = directory / f"{name}-public.pem"
         options = (["RSA", "-pkeyopt", "rsa_keygen_bits:2048"] if algorithm == "RS256" else
                    ["EC", "-pkeyopt", "ec_paramgen_curve:P-256"])
-        self._openssl("genpkey", "-quiet", "-algorithm", *options, "-out", self.private)
+        self._openssl("genpkey", "-algorithm", *options, "-out", self.private)
         self._openssl("pkey", "-in", self.private, "-pubout", "-out", self.public)
 
     def write(self, path):
