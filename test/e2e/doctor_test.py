@@ -171,7 +171,7 @@ def nginx_leads_elsewhere(site):
     site.nginx.edits += [(f"server 127.0.0.1:{site.gateway.port};", f"server 127.0.0.1:{site.nginx.odoo_port};")]
 
 
-@fault("proxy.certificate", "failed", "self-signed")
+@fault("proxy.certificate", "failed", "signed certificate")
 def the_certificate_is_nobodys(site):
     site.use_tls()
 

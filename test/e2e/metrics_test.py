@@ -11,6 +11,8 @@ from harness.gateway import DEADLINE, run_gateway
 from harness.system import ROOT, free_port
 from harness.wait import until
 
+pytestmark = pytest.mark.sanitized
+
 
 class Metrics:
     """The listener of a gateway that was started with these options."""
