@@ -55,7 +55,7 @@ public:
     // Of one subscribe that leaves the ten channels that everyone is on for ten others.
     double seconds_to_change() {
         double best = 1;
-        for (int attempt = 0; attempt < 5; ++attempt) {
+        for (int attempt = 0; attempt < ATTEMPTS; ++attempt) {
             best = std::min(best, seconds_to_subscribe("some"));
             seconds_to_subscribe("everyone");
         }
@@ -65,7 +65,7 @@ public:
     // Of one notification to a channel that nobody listens to.
     double seconds_to_ignore() {
         double best = 1;
-        for (int attempt = 0; attempt < 5; ++attempt) {
+        for (int attempt = 0; attempt < ATTEMPTS; ++attempt) {
             const auto batch = std::make_shared<Batch>();
             for (size_t n = 0; n < CHANGES; ++n)
                 batch->push_back({.id = ++id_,
@@ -94,6 +94,7 @@ private:
     }
 
     static constexpr size_t CHANGES = 250;
+    static constexpr int ATTEMPTS = 20; // of which the best counts: the caches are the other processes', too
 
     FanOut fan_out_{{.queue_bytes = SIZE_MAX, .queue_us = INT64_MAX}};
     std::vector<Silent> clients_;
