@@ -2,6 +2,7 @@
 import asyncio
 import inspect
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,18 @@ from harness.cluster import Cluster
 from harness.gateway import Gateway
 
 TEST_DEADLINE = 300 + float(os.environ.get("CHAOS_SECONDS", "0"))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_call(item):
+    """No test waits for ever, whatever it waits for."""
+    def end(*_):
+        raise TimeoutError(f"{item.name} has not ended within {TEST_DEADLINE:.0f} s")
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(int(TEST_DEADLINE) + 10)  # an asynchronous one is told earlier, by its loop
+    yield
+    signal.alarm(0)
 
 
 @pytest.hookimpl(tryfirst=True)
