@@ -370,7 +370,7 @@ def more_memory_than_there_is(site):
 def the_clock_is_off(site):
     library = site.directory / "clock_off.so"
     subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "test/e2e/clock_off.c"], check=True)
-    site.environment["LD_PRELOAD"] = str(library)
+    site.environment |= {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
 
 
 @fault("machine.state-dir", "failed", "make room")

@@ -385,6 +385,7 @@ async def test_two_gateways_deliver_everything_and_a_client_may_move(database, m
         assert client.payloads[seen:] == ["last"]
 
 
+@pytest.mark.unsanitized
 async def test_gaps_that_may_not_die_cost_next_to_nothing(database, make_gateway, cluster):
     """A transaction that has sent stays open while every second one of 400,000 ids is never committed."""
     # auto_explain logs the plans that the gateway's own statements really have.

@@ -85,6 +85,7 @@ def wait_for_line(path, pattern):
         time.sleep(0.05)
 
 
+@pytest.mark.unsanitized
 async def test_the_gateway_makes_no_system_call_that_is_refused(analyze, database, make_gateway, tmp_path):
     if not shutil.which("strace"):
         pytest.skip("strace is missing")
