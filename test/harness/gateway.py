@@ -64,7 +64,7 @@ class Gateway:
         assert self.process is None or self.process.poll() is not None, "the gateway is already running"
         environment = clean_environment(
             ASAN_OPTIONS="exitcode=99:detect_leaks=1:abort_on_error=0",
-            UBSAN_OPTIONS="print_stacktrace=1", TSAN_OPTIONS="exitcode=99:halt_on_error=0",
+            UBSAN_OPTIONS="print_stacktrace=1", TSAN_OPTIONS=f"exitcode=99:halt_on_error=0:suppressions={ROOT}/test/tsan.supp",
         ) | self.environment
         self.process = subprocess.Popen([*self.wrapper, BINARY, *self.arguments], env=environment,
                                         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
