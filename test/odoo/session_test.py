@@ -4,6 +4,7 @@ The connections are those of test/harness/client.py where what the page shows ad
 user (being logged out) is looked at in Chromium.
 """
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -11,7 +12,7 @@ import time
 
 import pytest
 from harness.client import BusClient
-from harness.gateway import Gateway
+from harness.gateway import DEADLINE, Gateway
 
 from browsers import Browsers
 from site_nginx import SiteNginx
@@ -19,6 +20,8 @@ from sites import RealSite
 from web_client import WebClient
 
 pytestmark = pytest.mark.skipif(not os.environ.get("ODOO_HOME"), reason="ODOO_HOME names no Odoo")
+TALKS = 8  # at a time
+TAKE_OVERS = 20  # what only their moment can lose is lost once in many
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +33,7 @@ def site(odoo_server):
 def gateway(odoo_server):
     odoo_server.cluster.execute("CREATE EXTENSION IF NOT EXISTS odoo_bus", dbname=odoo_server.name)
     gateway = Gateway(odoo_server.cluster.conninfo(odoo_server.name), auth="odoo", odoo_url=odoo_server.url,
-                      trusted_proxy="127.0.0.1", recheck_interval=2).start()
+                      trusted_proxy="127.0.0.1", recheck_interval=2, drain_seconds=0).start()
     yield gateway
     gateway.finish()
 
@@ -83,6 +86,12 @@ async def granted(site, client, user):
     await client.subscribed()
     toast(site, user, "are you there?")
     await client.wait_payload({"message": "are you there?"})
+
+
+def current_version(site):
+    """As pages of this Odoo name it; its own server closes connections of others."""
+    page = site.get("/web/login").body.decode()
+    return "?version=" + page.partition('worker_version": "')[2].partition('"')[0]
 
 
 # --- an end of a session ends its connections ---
@@ -202,9 +211,7 @@ def test_odoo_restarts(site, nginx, browsers, odoo_server):
 async def test_a_tab_older_than_an_upgrade_is_told_and_a_current_one_is_not(site, nginx):
     user = site.add_user()
     sid = site.login(user)
-    page = site.get("/web/login").body.decode()
-    current = page.partition('worker_version": "')[2].partition('"')[0]
-    async with connect(nginx, sid, query=f"?version={current}") as client, \
+    async with connect(nginx, sid, query=current_version(site)) as client, \
             connect(nginx, sid, query="?version=16.0-1") as old:
         await granted(site, client, user)
         assert await old.wait_closed() == (1000, "OUTDATED_VERSION")
@@ -229,3 +236,33 @@ def test_gevent_and_gateway_side_by_side(site, nginx, gevent_nginx, browsers):
     assert emil.page.count('.o_notification:has-text("SQL to gevent")') == 1
     nina.page.forget()
     emil.page.forget()
+
+
+async def test_gevent_misses_nothing_while_another_process_takes_over(site, gateway, gevent_nginx):
+    """In each channel the next notification waits for the one before, so that none can bring another along."""
+    await asyncio.to_thread(gateway.wait_for_line, "passing on what is notified")
+    over = asyncio.Event()
+    sent = {f"channel {number}": [] for number in range(TALKS)}
+
+    async def talk(client, channel):
+        while not over.is_set():
+            sent[channel].append(len(sent[channel]))
+            await asyncio.to_thread(site.sql, "SELECT bus_sendone(%s, 't', %s)", channel, str(sent[channel][-1]))
+            await client.wait_payload(sent[channel][-1])
+
+    async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as talks:
+        clients = {}
+        for channel in sent:
+            clients[channel] = await stack.enter_async_context(
+                connect(gevent_nginx, channels=[channel], query=current_version(site)))
+            await clients[channel].subscribed()
+            talks.create_task(talk(clients[channel], channel))
+        try:
+            for _ in range(TAKE_OVERS):
+                mark = len(gateway.lines)
+                former = await asyncio.to_thread(gateway.take_over)
+                assert await asyncio.to_thread(former.wait, DEADLINE) == 0
+                await asyncio.to_thread(gateway.wait_for_line, "the former process has ended", since=mark)
+        finally:
+            over.set()
+    assert {channel: client.payloads for channel, client in clients.items()} == sent

@@ -6,7 +6,7 @@ import itertools
 import os
 
 import pytest
-from harness.gateway import Gateway
+from harness.gateway import DEADLINE, Gateway
 
 from browsers import Browsers
 from site_nginx import SiteNginx
@@ -31,7 +31,7 @@ def gateway(odoo_server):
         return
     odoo_server.cluster.execute("CREATE EXTENSION IF NOT EXISTS odoo_bus", dbname=odoo_server.name)
     gateway = Gateway(odoo_server.cluster.conninfo(odoo_server.name), auth="odoo", odoo_url=odoo_server.url,
-                      trusted_proxy="127.0.0.1").start()
+                      trusted_proxy="127.0.0.1", drain_seconds=2).start()
     yield gateway
     gateway.finish()
 
@@ -137,6 +137,20 @@ def test_a_toast_that_is_sent_by_sql(site, anna, annas, bens):
     assert bens.page.count('.o_notification:has-text("from a trigger")') == 0
 
 
+@by_sql
+@pytest.mark.parametrize("length", [1000, 100_000, 5_000_000])
+def test_a_frame_of_any_length(site, anna, annas, length):
+    """A header of 4 bytes, one of 10, and frames that the socket takes in pieces."""
+    annas.open_discuss()
+    for number in range(3):
+        site.sql("""SELECT bus_sendone('res.partner', %s, 'simple_notification',
+                                       jsonb_build_object('message', %s::text, 'ballast', repeat('x', %s)))
+                    FROM set_config('odoo_bus.max_payload_size', '16MB', true)""",
+                 anna.partner_id, f"frame {number} of {length}", length)
+    for number in range(3):
+        annas.see_toast(f"frame {number} of {length}")
+
+
 @pytest.mark.skipif(STOCK, reason="it is the gateway that is restarted")
 @pytest.mark.parametrize("how", ["terminate", "kill9"])
 def test_the_gateway_restarts(room, annas, bens, gateway, how):
@@ -149,6 +163,20 @@ def test_the_gateway_restarts(room, annas, bens, gateway, how):
     bens.write(f"afterwards {how}")
     annas.see_message(f"afterwards {how}")
     assert bens.count_messages(f"meanwhile {how}") == 1
+
+
+@pytest.mark.skipif(STOCK, reason="it is the gateway from which another process takes over")
+def test_another_process_takes_over(room, annas, bens, gateway):
+    annas.write("before the take-over")
+    bens.see_message("before the take-over")
+    former = gateway.take_over()
+    annas.write("while both run")
+    bens.see_message("while both run")
+    assert former.wait(DEADLINE) == 0
+    bens.write("after the take-over")
+    annas.see_message("after the take-over")
+    for text in ["before the take-over", "while both run", "after the take-over"]:
+        assert [page.count_messages(text) for page in [annas, bens]] == [1, 1]
 
 
 @pytest.fixture(scope="module")
