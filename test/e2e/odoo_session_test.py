@@ -9,6 +9,7 @@ import pytest
 
 from harness.client import RawClient
 from harness.database import stored_channel
+from harness.doorbell import Listener
 from harness.gateway import DEADLINE
 from harness.http_clients import TRANSPORTS
 from harness.nginx import Nginx
@@ -530,3 +531,15 @@ def test_what_is_notified_in_an_odoo_database_reaches_the_hub_once(odoo, mydb, s
                 break
         assert [each for each in heard if database.name in each] == [
             f"[{stored}]", f'[{stored},["{database.name}","b"]]']
+
+
+def test_what_the_hub_cannot_take_takes_nothing_along(make_database, make_gateway, database, cluster):
+    hub = make_database(extension=False, encoding="'LATIN1'", template="template0", lc_collate="'C'", lc_ctype="'C'")
+    gateway = make_gateway(database, hub_database=hub.conninfo, relay="on").start()
+    gateway.wait_for_line("passing on what is notified")
+    with Listener(cluster, hub.name) as listener:
+        names = ["a", "b", "\N{CYRILLIC SMALL LETTER YA}", "c", "d"]
+        database.execute("SELECT pg_notify('imbus', jsonb_build_array(jsonb_build_array(%s::text, name))::text) "
+                         "FROM unnest(%s::text[]) WITH ORDINALITY AS names (name, place) ORDER BY place", (database.name, names))
+        listener.wait_for(database.name, "d")
+        assert listener.channels == [[database.name, name] for name in "abcd"]
