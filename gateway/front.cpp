@@ -36,6 +36,11 @@ const metrics::Family answers("odoo_bus_http_answers_total",
                               {"status"});
 const metrics::Counter accepted("odoo_bus_accepted_total", "Connections that were accepted.");
 
+// Bytes that the kernel keeps for a client whose window is full: it would take megabytes, for each that does
+// not read, while --max-queue-bytes counts nothing. What is on its way to clients that do read is not bounded
+// by it.
+constexpr int MAX_UNSENT = 128 << 10;
+
 // What browsers want to be agreed on when they send a token among the subprotocols.
 constexpr std::string_view SUBPROTOCOL = "odoo-bus";
 
@@ -122,8 +127,10 @@ void Front::reconfigure(const Options& options) {
 
 void Front::watch_listeners() {
     for (const ListeningSocket& socket : sockets_) {
-        const int on = 1; // for all that is accepted; fails on a unix socket, which needs it not
+        // For all that is accepted; both fail on a unix socket, which needs them not.
+        const int on = 1;
         setsockopt(socket.descriptor(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        setsockopt(socket.descriptor(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &MAX_UNSENT, sizeof MAX_UNSENT);
         uv_poll_t* const poll = polls_.emplace_back(std::make_unique<uv_poll_t>()).get();
         uv_poll_init(loop_.uv(), poll, socket.descriptor());
         poll->data = this;

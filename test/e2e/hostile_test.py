@@ -256,6 +256,18 @@ def test_all_together_open_so_many_in_a_while(make_gateway, database, transport)
     assert int(answered["retry-after"]) > 0
 
 
+def test_what_waits_for_who_does_not_read_is_not_in_the_kernel(make_gateway, database, metrics):  # noqa: F811
+    """Where it would take megabytes for each, and --max-queue-bytes would not count it."""
+    gateway = make_gateway(database, **metrics.options).start()
+    with connect(gateway) as client:
+        client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        client.upgrade().send_event("subscribe", {"channels": ["x"], "last": 0})
+        for _ in range(20):
+            database.sendone("x", payload="x" * 50_000)
+        until(lambda: metrics.values()["odoo_bus_backlog_bytes"] > 500_000,
+              lambda: f"{metrics.values()['odoo_bus_backlog_bytes']} bytes wait in the gateway")
+
+
 async def test_memory_has_a_ceiling(make_gateway, database, metrics):  # noqa: F811
     """Clients whose messages are never finished hold memory; the gateway sheds them and goes on."""
     frees_at_once = {"ASAN_OPTIONS": "exitcode=99:quarantine_size_mb=1"}
