@@ -91,7 +91,7 @@ async def test_nobody_takes_over_before_it_listens(database, make_gateway, clust
             is_open.clear()
             taking_over = asyncio.create_task(take_over(gateway))
             await knocked.wait()
-            await asyncio.wait([taking_over], timeout=1)
+            await asyncio.wait([taking_over], timeout=1)  # in vain: that nothing happens cannot be awaited
             notify()
             await asyncio.to_thread(hub.wait_for, *notify.sent[0])
             assert not taking_over.done()
