@@ -59,14 +59,14 @@ async def test_what_is_notified_meanwhile_is_passed_on(database, make_gateway, c
 
 
 @contextlib.asynccontextmanager
-async def door(cluster):
-    """A port of the cluster, and two events: while the first one is not set, no LISTEN gets in; then the second one is."""
+async def door(cluster, word):
+    """A port of the cluster, and two events: while the first one is not set, `word` does not get in; then the second one is."""
     is_open, knocked = asyncio.Event(), asyncio.Event()
     is_open.set()
 
     async def carry(reader, writer):
         while data := await reader.read(1 << 16):
-            if b"LISTEN imbus" in data and not is_open.is_set():
+            if word in data and not is_open.is_set():
                 knocked.set()
                 await is_open.wait()
             writer.write(data)
@@ -82,7 +82,7 @@ async def door(cluster):
 
 
 async def test_nobody_takes_over_before_it_listens(database, make_gateway, cluster):
-    async with door(cluster) as (port, is_open, knocked):
+    async with door(cluster, b"LISTEN imbus") as (port, is_open, knocked):
         gateway = make_gateway(make_conninfo(cluster.conninfo(database.name, tcp=True), port=port),
                                hub_database=cluster.conninfo(), drain_seconds=0)
         await asyncio.to_thread(gateway.start)
@@ -97,6 +97,24 @@ async def test_nobody_takes_over_before_it_listens(database, make_gateway, clust
             assert not taking_over.done()
             is_open.set()
             former = await taking_over
+        await drained(gateway, former)
+        await asyncio.to_thread(gateway.finish)
+
+
+async def test_the_former_process_stays_until_all_was_passed_on(database, make_gateway, cluster):
+    async with door(cluster, b"pg_notify") as (port, is_open, knocked):
+        gateway = make_gateway(database, hub_database=make_conninfo(cluster.conninfo(tcp=True), port=port), drain_seconds=0)
+        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.wait_for_line, PASSES_ON)
+        with Listener(cluster) as hub, Notifier(database) as notify:
+            is_open.clear()
+            notify()
+            await knocked.wait()
+            former = await take_over(gateway)
+            await asyncio.sleep(1)  # that it does not end cannot be awaited
+            assert former.poll() is None
+            is_open.set()
+            await asyncio.to_thread(hub.wait_for, *notify.sent[0])
         await drained(gateway, former)
         await asyncio.to_thread(gateway.finish)
 
