@@ -9,6 +9,7 @@ import pytest
 from harness.gateway import BINARY, DEADLINE, Gateway, run_gateway
 from harness.nginx import Nginx
 from harness.pgbouncer import PgBouncer
+from harness.shared_library import compile_shared_library
 from harness.standby import Standby
 from harness.system import ROOT, clean_environment, free_port
 from harness.tokens import Secret, claims
@@ -368,8 +369,7 @@ def more_memory_than_there_is(site):
 
 @fault("machine.clock", "warning", "synchronize")
 def the_clock_is_off(site):
-    library = site.directory / "clock_off.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "test/e2e/clock_off.c"], check=True)
+    library = compile_shared_library(ROOT / "test/e2e/clock_off.c", site.directory)
     site.environment |= {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}
 
 

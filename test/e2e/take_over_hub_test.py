@@ -1,7 +1,6 @@
 """SIGUSR2 and Odoo's own servers, which listen in the hub database: what SQL notifies in an Odoo database reaches them."""
 import asyncio
 import contextlib
-import subprocess
 
 import pytest
 from psycopg.conninfo import make_conninfo
@@ -10,6 +9,7 @@ from harness.client import BusClient
 from harness.cluster import Cluster
 from harness.database import stored_channel
 from harness.doorbell import Listener
+from harness.shared_library import compile_shared_library
 from harness.system import ROOT
 from harness.wait import until
 
@@ -123,8 +123,7 @@ async def test_the_former_process_stays_until_all_was_passed_on(database, make_g
 def holding_cluster():
     """A cluster in which the file "held" keeps a process from telling listeners what it has notified: signals_held.c."""
     cluster = Cluster()
-    library = cluster.directory / "signals_held.so"
-    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, ROOT / "test/e2e/signals_held.c"], check=True)
+    library = compile_shared_library(ROOT / "test/e2e/signals_held.c", cluster.directory)
     cluster.postgres = cluster.directory / "postgres"
     cluster.postgres.write_text(f'#!/bin/sh\nHELD_SIGNALS={cluster.directory}/held LD_PRELOAD={library} '
                                 f'exec {cluster.bin}/postgres "$@"\n')
