@@ -12,6 +12,7 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent / directory) for directory in (".", "odoo-standin", "odoo")]
 
 from harness.cluster import Cluster
+from harness.doorbell import preloaded_cluster
 from harness.gateway import Gateway
 
 TEST_DEADLINE = 300 + float(os.environ.get("CHAOS_SECONDS", "0"))
@@ -43,6 +44,14 @@ def pytest_pyfunc_call(pyfuncitem):
 def cluster():
     """This worker's PostgreSQL; a test that stops or restarts it starts it again."""
     with Cluster() as private:
+        yield private
+
+
+@pytest.fixture(scope="module")
+def preloaded():
+    """A PostgreSQL of this module's own, which preloads the extension; a module whose databases are to be in it says
+    that it is its `cluster`."""
+    with preloaded_cluster() as private:
         yield private
 
 

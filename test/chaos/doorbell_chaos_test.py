@@ -12,8 +12,7 @@ import threading
 import pytest
 
 from harness.client import BusClient
-from harness.cluster import Cluster
-from harness.doorbell import eventually, stat, wait_for_worker
+from harness.doorbell import eventually, preloaded_cluster, stat, wait_for_worker
 from harness.gateway import Gateway
 
 from chaos_test import judge, settle
@@ -65,8 +64,7 @@ class NowWriter(NamedWriter):
 
 @pytest.fixture
 def cluster():
-    with Cluster(fsync=True, shared_preload_libraries="odoo_bus", **{"odoo_bus.queue_size": "64kB"}) as private:
-        wait_for_worker(private)
+    with preloaded_cluster(fsync=True, **{"odoo_bus.queue_size": "64kB"}) as private:
         yield private
 
 

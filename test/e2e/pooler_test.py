@@ -10,7 +10,7 @@ import pytest
 
 from harness.client import BusClient
 from harness.cluster import Cluster
-from harness.doorbell import wait_for_worker
+from harness.doorbell import preloaded_cluster
 from harness.gateway import run_gateway
 from harness.pgbouncer import PgBouncer
 from harness.tokens import Secret
@@ -26,9 +26,7 @@ def preload(request):
 
 @pytest.fixture(scope="module")
 def senders_cluster(preload):
-    with Cluster(**({"shared_preload_libraries": "odoo_bus"} if preload else {})) as cluster:
-        if preload:
-            wait_for_worker(cluster)
+    with preloaded_cluster() if preload else Cluster() as cluster:
         yield cluster
 
 

@@ -4,15 +4,11 @@ import asyncio
 import pytest
 
 from harness.client import BusClient
-from harness.cluster import Cluster
-from harness.doorbell import wait_for_worker
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with Cluster(shared_preload_libraries="odoo_bus") as preloaded:
-        wait_for_worker(preloaded)
-        yield preloaded
+def cluster(preloaded):
+    return preloaded
 
 
 async def test_each_step_is_there_before_the_transaction_goes_on_and_nothing_else_ever(database, gateway):

@@ -7,20 +7,12 @@ import uuid
 import pytest
 
 from harness.client import BusClient
-from harness.cluster import Cluster
 from harness.database import Database
-from harness.doorbell import wait_for_worker
+from harness.doorbell import preloaded_cluster
 from harness.wait import until
 
 # What Odoo's database manager does first.
 END_CONNECTIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
-
-
-@pytest.fixture(scope="module")
-def preloaded():
-    with Cluster(shared_preload_libraries="odoo_bus") as cluster:
-        wait_for_worker(cluster)
-        yield cluster
 
 
 @pytest.fixture
@@ -187,8 +179,7 @@ async def test_a_template_is_left_alone(cluster, create, make_gateway, prefix):
 
 def test_an_extension_in_template1_is_in_every_new_database(make_database):
     """CREATE EXTENSION there, once; Odoo's tables come later."""
-    with Cluster(shared_preload_libraries="odoo_bus") as cluster:
-        wait_for_worker(cluster)
+    with preloaded_cluster() as cluster:
         cluster.execute("CREATE EXTENSION odoo_bus", dbname="template1")
         database = cluster.create_database()
         database.execute("SELECT bus_create_table()")

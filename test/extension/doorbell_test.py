@@ -10,33 +10,13 @@ import time
 import psycopg
 import pytest
 
-from harness.cluster import Cluster
-from harness.doorbell import HUB, Listener, counted, counters, eventually, stat, wait_for_worker, worker_pid
+from harness.doorbell import HUB, Listener, counted, counters, eventually, preloaded_cluster, stat, wait_for_worker, worker_pid
 from harness.standby import Standby
 
 
-@pytest.fixture(scope="module")
-def preloaded():
-    with Cluster(shared_preload_libraries="odoo_bus") as cluster:
-        wait_for_worker(cluster)
-        yield cluster
-
-
 @pytest.fixture
-def cluster(preloaded):
-    """The databases of these tests are in the preloaded cluster, with its own settings."""
-    yield preloaded
-    if not preloaded.running:
-        preloaded.start()
-    preloaded.execute("ALTER SYSTEM RESET ALL")
-    preloaded.reload()
-    wait_for_worker(preloaded)
-
-
-@pytest.fixture
-def hub(cluster):
-    with Listener(cluster) as listener:
-        yield listener
+def cluster(restored):
+    return restored
 
 
 def test_a_stock_listener_hears_odoos_format_in_the_hub_and_nothing_is_notified_in_the_database(database, hub, cluster):
@@ -600,8 +580,7 @@ def test_settings_have_their_ranges(cluster, setting, lowest, highest):
 
 def test_a_small_queue_and_no_delay(tmp_path):
     """The smallest of both, with several writers."""
-    with Cluster(shared_preload_libraries="odoo_bus", **{"odoo_bus.queue_size": "64kB", "odoo_bus.doorbell_delay": 0}) as small:
-        wait_for_worker(small)
+    with preloaded_cluster(**{"odoo_bus.queue_size": "64kB", "odoo_bus.doorbell_delay": 0}) as small:
         database = small.create_database().install()
         with Listener(small) as hub, Listener(small, database.name) as local:
             def write(writer):

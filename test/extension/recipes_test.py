@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from harness.cluster import Cluster
 from harness.system import ROOT
 
 DOCUMENT = (ROOT / "docs/sql.md").read_text()
@@ -138,9 +137,8 @@ def make_odoo(database):
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with Cluster(shared_preload_libraries="odoo_bus") as preloaded:
-        yield preloaded
+def cluster(preloaded):
+    return preloaded
 
 
 def test_every_recipe_is_tested():

@@ -2,23 +2,18 @@
 import psycopg
 import pytest
 
-from harness.cluster import Cluster
-from harness.doorbell import eventually, stat, wait_for_worker
+from harness.doorbell import eventually, stat
 
 
 @pytest.fixture(scope="module")
-def preloaded():
-    with Cluster(shared_preload_libraries="odoo_bus") as cluster:
-        wait_for_worker(cluster)
-        cluster.execute("CREATE ROLE odoo LOGIN CREATEDB")
-        yield cluster
+def preloaded(preloaded):
+    preloaded.execute("CREATE ROLE odoo LOGIN CREATEDB")
+    return preloaded
 
 
 @pytest.fixture
-def cluster(preloaded):
-    yield preloaded
-    preloaded.execute("ALTER SYSTEM RESET ALL")
-    preloaded.reload()
+def cluster(restored):
+    return restored
 
 
 @pytest.fixture

@@ -8,35 +8,22 @@ import psycopg
 import pytest
 
 from harness.cluster import Cluster
-from harness.doorbell import Listener, eventually, wait_for_worker
+from harness.doorbell import eventually, preloaded_cluster, wait_for_worker
 from harness.standby import Standby
 
 SEND = "SELECT bus_sendnow('c', 't', '1')"
 
 
 @pytest.fixture(scope="module")
-def preloaded():
-    with Cluster(shared_preload_libraries="odoo_bus") as cluster:
-        wait_for_worker(cluster)
-        for role in ("odoo LOGIN CREATEDB", "clerk LOGIN NOINHERIT", "staff NOLOGIN"):
-            cluster.execute(f"CREATE ROLE {role}")
-        yield cluster
+def preloaded(preloaded):
+    for role in ("odoo LOGIN CREATEDB", "clerk LOGIN NOINHERIT", "staff NOLOGIN"):
+        preloaded.execute(f"CREATE ROLE {role}")
+    return preloaded
 
 
 @pytest.fixture
-def cluster(preloaded):
-    yield preloaded
-    if not preloaded.running:
-        preloaded.start()
-    preloaded.execute("ALTER SYSTEM RESET ALL")
-    preloaded.reload()
-    wait_for_worker(preloaded)
-
-
-@pytest.fixture
-def hub(cluster):
-    with Listener(cluster) as listener:
-        yield listener
+def cluster(restored):
+    return restored
 
 
 @pytest.fixture
@@ -350,8 +337,7 @@ def test_a_caller_that_does_not_wait_any_longer(database, cluster, how):
 
 def test_no_background_worker_is_free(make_database):
     """PostgreSQL and the doorbell take two: an error that says what to do. With one more, idle senders make room."""
-    with Cluster(shared_preload_libraries="odoo_bus", max_worker_processes=2) as small:
-        wait_for_worker(small)
+    with preloaded_cluster(max_worker_processes=2) as small:
         database = small.create_database().install()
         begin = time.monotonic()
         with pytest.raises(psycopg.errors.ConfigurationLimitExceeded) as caught:

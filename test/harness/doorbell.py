@@ -1,8 +1,11 @@
 """The doorbell of a preloaded cluster as tests hear and see it."""
+import contextlib
 import json
 import random
 import select
 import time
+
+from .cluster import Cluster
 
 HUB = "postgres"
 
@@ -80,6 +83,14 @@ def wait_for_worker(cluster, other_than=None):
                                "AND query LIKE 'odoo_bus: waiting%%'")
         return rows[0][0] if rows and rows[0][0] != other_than else None
     return eventually(waiting)
+
+
+@contextlib.contextmanager
+def preloaded_cluster(**settings):
+    """A cluster whose doorbell's worker waits for transactions."""
+    with Cluster(shared_preload_libraries="odoo_bus", **settings) as cluster:
+        wait_for_worker(cluster)
+        yield cluster
 
 
 def counters(database):
