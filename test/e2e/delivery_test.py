@@ -182,26 +182,31 @@ async def test_large_payloads(gateway, database, size):
         assert client.connections == 1
 
 
+async def only_what_is_committed_arrives(client, database):
+    """At a client of the channel "a"."""
+    await client.subscribed()
+    with database.connect(autocommit=False) as connection:
+        connection.execute("SELECT bus_sendone('a', 't', '\"kept\"')")
+        connection.execute("SAVEPOINT s")
+        connection.execute("SELECT bus_sendone('a', 't', '\"rolled back to\"')")
+        connection.execute("ROLLBACK TO s")
+        # Committed later than the above was sent, and arrives before it.
+        database.sendone("a", payload="meanwhile")
+        await client.wait_payload("meanwhile")
+        assert client.payloads == ["meanwhile"]
+        connection.commit()
+    await client.wait_payload("kept")
+    with database.connect(autocommit=False) as connection:
+        connection.execute("SELECT bus_sendone('a', 't', '\"rolled back\"')")
+        connection.rollback()
+    database.sendone("a", payload="end")
+    await client.wait_payload("end")
+    assert client.payloads == ["meanwhile", "kept", "end"]
+
+
 async def test_nothing_before_commit_and_nothing_after_rollback(gateway, database):
     async with BusClient(gateway.url, ["a"]) as client:
-        await client.subscribed()
-        with database.connect(autocommit=False) as connection:
-            connection.execute("SELECT bus_sendone('a', 't', '\"kept\"')")
-            connection.execute("SAVEPOINT s")
-            connection.execute("SELECT bus_sendone('a', 't', '\"rolled back to\"')")
-            connection.execute("ROLLBACK TO s")
-            # Committed later than the above was sent, and arrives before it.
-            database.sendone("a", payload="meanwhile")
-            await client.wait_payload("meanwhile")
-            assert client.payloads == ["meanwhile"]
-            connection.commit()
-        await client.wait_payload("kept")
-        with database.connect(autocommit=False) as connection:
-            connection.execute("SELECT bus_sendone('a', 't', '\"rolled back\"')")
-            connection.rollback()
-        database.sendone("a", payload="end")
-        await client.wait_payload("end")
-        assert client.payloads == ["meanwhile", "kept", "end"]
+        await only_what_is_committed_arrives(client, database)
 
 
 async def test_a_record_change_sends_what_changed(gateway, database):

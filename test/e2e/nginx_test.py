@@ -12,6 +12,8 @@ from harness.nginx import Nginx
 from harness.system import ROOT
 from harness.tokens import Secret, claims
 
+from delivery_test import only_what_is_committed_arrives
+
 SECRET = Secret()
 
 
@@ -23,23 +25,7 @@ def nginx(gateway):
 
 async def test_nothing_before_commit_never_after_rollback(nginx, database):
     async with BusClient(nginx.websocket_url, ["a"]) as client:
-        await client.subscribed()
-        with database.connect(autocommit=False) as connection:
-            connection.execute("SELECT bus_sendone('a', 't', '\"committed\"')")
-            connection.execute("SAVEPOINT s")
-            connection.execute("SELECT bus_sendone('a', 't', '\"rolled back to\"')")
-            connection.execute("ROLLBACK TO s")
-            database.sendone("a", payload="meanwhile")
-            await client.wait_payload("meanwhile")
-            assert client.payloads == ["meanwhile"]
-            connection.commit()
-        await client.wait_payload("committed")
-        with database.connect(autocommit=False) as connection:
-            connection.execute("SELECT bus_sendone('a', 't', '\"rolled back\"')")
-            connection.rollback()
-        database.sendone("a", payload="end")
-        await client.wait_payload("end")
-        assert client.payloads == ["meanwhile", "committed", "end"]
+        await only_what_is_committed_arrives(client, database)
 
 
 def test_the_rest_goes_to_odoo_with_the_headers_it_needs(nginx):

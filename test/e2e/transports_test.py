@@ -11,6 +11,8 @@ from harness.client import BusClient, RawClient
 from harness.gateway import run_gateway
 from harness.http_clients import TRANSPORTS, EventsClient, PollClient
 
+from delivery_test import only_what_is_committed_arrives
+
 pytestmark = pytest.mark.sanitized
 
 
@@ -26,22 +28,7 @@ def make_client(request, gateway):
 
 async def test_nothing_before_commit_and_nothing_after_rollback(make_client, database):
     async with make_client(["a"]) as client:
-        await client.subscribed()
-        with database.connect(autocommit=False) as connection:
-            connection.execute("SELECT bus_sendone('a', 't', '\"kept\"')")
-            connection.execute("SAVEPOINT s")
-            connection.execute("SELECT bus_sendone('a', 't', '\"rolled back to\"')")
-            connection.execute("ROLLBACK TO s")
-            database.sendone("a", payload="meanwhile")
-            await client.wait_payload("meanwhile")
-            connection.commit()
-        await client.wait_payload("kept")
-        with database.connect(autocommit=False) as connection:
-            connection.execute("SELECT bus_sendone('a', 't', '\"rolled back\"')")
-            connection.rollback()
-        database.sendone("a", payload="end")
-        await client.wait_payload("end")
-        assert client.payloads == ["meanwhile", "kept", "end"]
+        await only_what_is_committed_arrives(client, database)
 
 
 async def test_only_what_is_subscribed(make_client, database):
