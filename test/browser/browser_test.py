@@ -4,16 +4,9 @@ import subprocess
 
 import pytest
 
-from chromium import HERE, Browser
+from chromium import HERE
 from harness.gateway import BINARY
 from harness.nginx import Nginx
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.close()
 
 
 @pytest.fixture

@@ -14,13 +14,6 @@ from harness.wait import until
 RECEIVED = "received.map((n) => n.payload)"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.close()
-
-
 @pytest.fixture
 def gateway(browser, make_gateway, database, tmp_path):
     browser.order("forget cookies")  # of the gateway of the test before: one would come from another gateway

@@ -5,10 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chromium import Browser
-from harness.cluster import Cluster
 from harness.demo_scenario import Orders, export, send
-from harness.doorbell import wait_for_worker
 from harness.nginx import Nginx
 from harness.system import ROOT
 
@@ -29,17 +26,8 @@ class Steps:
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    with Cluster(shared_preload_libraries="odoo_bus") as preloaded:
-        wait_for_worker(preloaded)
-        yield preloaded
-
-
-@pytest.fixture(scope="module")
-def browser():
-    browser = Browser()
-    yield browser
-    browser.close()
+def cluster(preloaded):
+    return preloaded
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from browser_test import Browser
+from chromium import Browser
 from harness.database import stored_channel
 from harness.nginx import Nginx
 from harness.system import ROOT

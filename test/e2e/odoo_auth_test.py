@@ -1,33 +1,12 @@
 """--auth odoo: Odoo decides who may see what. Against the stand-in for Odoo's HTTP port."""
 import asyncio
 import json
-import time
 
 import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
 from harness.database import stored_channel
-from harness.gateway import DEADLINE
-from standin import Standin, faults
-
-
-@pytest.fixture(params=["19.0"])
-def odoo(request, database):
-    with Standin(version=request.param) as odoo:
-        odoo.add_database(database.name)
-        yield odoo
-
-
-@pytest.fixture
-def mydb(odoo, database):
-    return odoo.databases[database.name]
-
-
-@pytest.fixture
-def start(make_gateway, database, odoo):
-    def start(**options):
-        return make_gateway(database, auth="odoo", odoo_url=odoo.url, **options).start()
-    return start
+from standin import faults
 
 
 @pytest.fixture

@@ -21,25 +21,6 @@ from odoo_auth_test import asked, client, send
 HOUR = 3600
 
 
-@pytest.fixture(params=["19.0"])
-def odoo(request, database):
-    with Standin(version=request.param) as odoo:
-        odoo.add_database(database.name)
-        yield odoo
-
-
-@pytest.fixture
-def mydb(odoo, database):
-    return odoo.databases[database.name]
-
-
-@pytest.fixture
-def start(make_gateway, database, odoo):
-    def start(**options):
-        return make_gateway(database, auth="odoo", odoo_url=odoo.url, **options).start()
-    return start
-
-
 async def reached(odoo, condition, what):
     deadline = time.monotonic() + DEADLINE
     while not condition():

@@ -9,7 +9,7 @@ import pytest
 from harness.client import HANDSHAKE, TEXT, RawClient
 from harness.http_clients import TRANSPORTS
 
-from odoo_auth_test import asked, client, gateway, mydb, odoo, send, start  # noqa: F401
+from odoo_auth_test import asked, client, gateway, send  # noqa: F401
 
 pytestmark = pytest.mark.usefixtures("mydb")
 
@@ -27,12 +27,12 @@ def be_granted(gateway, database, channels, **headers):  # noqa: F811
                 return
 
 
-def first_peeks(odoo):  # noqa: F811
+def first_peeks(odoo):
     """Who is let in by a grant that is known is checked in the background, with peeks that are not first ones."""
     return sum(request.params["is_first_poll"] for request in odoo.log.requests("peek"))
 
 
-def test_a_grant_serves_only_who_would_be_answered_the_same(odoo, mydb, start, database):  # noqa: F811
+def test_a_grant_serves_only_who_would_be_answered_the_same(odoo, mydb, start, database):
     """Each part of what decides Odoo's answer is part of the key."""
     gateway = start(grant_ttl=600)  # noqa: F811
     anna, guest = odoo.login(mydb.add_user("anna")), mydb.add_guest()
@@ -62,7 +62,7 @@ def test_a_grant_serves_only_who_would_be_answered_the_same(odoo, mydb, start, d
         assert first_peeks(odoo) == len(variants), name
 
 
-async def test_first_subscribes_share_a_question_and_later_ones_never(odoo, mydb, start, database):  # noqa: F811
+async def test_first_subscribes_share_a_question_and_later_ones_never(odoo, mydb, start, database):
     """A page repeats its list because a membership changed: after a question that is on its way, maybe."""
     gateway = start(grant_ttl=0)  # noqa: F811
     anna, bert = odoo.login(mydb.add_user("anna")), odoo.login(mydb.add_user("bert"))
@@ -125,7 +125,7 @@ async def test_a_foreign_page_reads_nothing_for_cookies_without_a_websocket(
     assert {r.login for r in odoo.log.requests("peek")} == {"anna", ""}
 
 
-def test_each_host_has_a_public_session_of_its_own(odoo, mydb, start, database):  # noqa: F811
+def test_each_host_has_a_public_session_of_its_own(odoo, mydb, start, database):
     gateway = start(grant_ttl=0)  # noqa: F811
     hosts = ["one.example", "two.example", "one.example:8069"]
     for n in range(3):
@@ -137,7 +137,7 @@ def test_each_host_has_a_public_session_of_its_own(odoo, mydb, start, database):
     assert len(odoo.sessions) == 2
 
 
-async def test_a_database_that_is_found_while_it_runs(odoo, make_database, make_gateway, cluster):  # noqa: F811
+async def test_a_database_that_is_found_while_it_runs(odoo, make_database, make_gateway, cluster):
     """Odoo's database manager makes one, and its pages are served."""
     prefix = f"o{uuid.uuid4().hex[:8]}_"
     gateway = make_gateway(cluster.conninfo("postgres"), auth="odoo", odoo_url=odoo.url,  # noqa: F811

@@ -7,7 +7,7 @@ import pytest
 from harness.client import BusClient
 
 from odoo_auth_test import asked, client, send
-from odoo_session_test import HOUR, mydb, odoo, reached, start  # noqa: F401
+from odoo_session_test import HOUR, reached
 from presence_test import make_presence_gateway, member, online, presence_database, wait_online_async  # noqa: F401
 from take_over_test import drained, take_over
 
@@ -23,7 +23,7 @@ def held(event):
     return fault
 
 
-async def test_a_session_that_was_renewed_just_before_is_known(odoo, mydb, start, database):  # noqa: F811
+async def test_a_session_that_was_renewed_just_before_is_known(odoo, mydb, start, database):
     gateway = start(drain_seconds=0)
     session = odoo.login(mydb.add_user("anna"), age=4 * HOUR)
     async with client(gateway, session, ["a"], reconnect=False) as anna:
@@ -39,7 +39,7 @@ async def test_a_session_that_was_renewed_just_before_is_known(odoo, mydb, start
         await anna.wait_payload("still logged in")
 
 
-async def test_a_session_that_is_renewed_by_the_old_process_afterwards(odoo, mydb, start, database):  # noqa: F811
+async def test_a_session_that_is_renewed_by_the_old_process_afterwards(odoo, mydb, start, database):
     """What the old process had asked when it was taken over is answered later."""
     gateway = start(drain_seconds=3600, odoo_timeout=60)
     user = mydb.add_user("anna")
@@ -60,7 +60,7 @@ async def test_a_session_that_is_renewed_by_the_old_process_afterwards(odoo, myd
         await anna.wait_payload("still anna")
 
 
-async def test_what_the_old_process_was_granted_and_what_was_taken_back(odoo, mydb, start, database, tmp_path):  # noqa: F811
+async def test_what_the_old_process_was_granted_and_what_was_taken_back(odoo, mydb, start, database, tmp_path):
     gateway = start(drain_seconds=0, recheck_interval=0.3, recheck_rate=100, state_dir=tmp_path / "state")
     stays, goes = odoo.login(mydb.add_user("anna")), odoo.login(mydb.add_user("bert"))
     async with client(gateway, stays, ["a"], reconnect=False) as anna, client(gateway, goes, ["a"], reconnect=False) as bert:
@@ -80,7 +80,7 @@ async def test_what_the_old_process_was_granted_and_what_was_taken_back(odoo, my
         await asked(odoo, peeks + 1, sid=goes.sid)  # not let in by what it was granted once
 
 
-async def test_a_user_who_changes_at_that_moment_is_checked_in_the_old_process_too(odoo, mydb, start, database):  # noqa: F811
+async def test_a_user_who_changes_at_that_moment_is_checked_in_the_old_process_too(odoo, mydb, start, database):
     database.execute("ALTER TABLE res_users ADD partner_id int, ADD write_date timestamp")
     anna, bert = mydb.add_user("anna"), mydb.add_user("bert")
     for user in (anna, bert):

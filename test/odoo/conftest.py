@@ -4,6 +4,7 @@ import os
 import pytest
 from harness.cluster import Cluster
 
+from browsers import Browsers
 from odoo_server import OdooServer
 from sites import RealSite, StandinSite
 
@@ -21,6 +22,13 @@ def odoo_server():
             yield server.start()
         finally:
             server.remove()
+
+
+@pytest.fixture(scope="module")
+def browsers():
+    browsers = Browsers()
+    yield browsers
+    browsers.close()
 
 
 @pytest.fixture(scope="module", params=[*VERSIONS, "real"] if ODOO_HOME else VERSIONS)

@@ -14,7 +14,6 @@ import pytest
 from harness.client import BusClient
 from harness.gateway import DEADLINE, Gateway
 
-from browsers import Browsers
 from site_nginx import SiteNginx
 from sites import RealSite
 from web_client import WebClient
@@ -49,13 +48,6 @@ def gevent_nginx(odoo_server):
     """Another server of the fleet, which still has Odoo's own bus server."""
     with SiteNginx(odoo_server, odoo_server.gevent_port) as nginx:
         yield nginx
-
-
-@pytest.fixture(scope="module")
-def browsers():
-    browsers = Browsers()
-    yield browsers
-    browsers.close()
 
 
 @pytest.fixture(autouse=True)

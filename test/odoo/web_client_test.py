@@ -8,7 +8,6 @@ import os
 import pytest
 from harness.gateway import DEADLINE, Gateway
 
-from browsers import Browsers
 from site_nginx import SiteNginx
 from sites import RealSite
 from web_client import WebClient
@@ -40,13 +39,6 @@ def gateway(odoo_server):
 def nginx(odoo_server, gateway):
     with SiteNginx(odoo_server, gateway.port if gateway else odoo_server.gevent_port) as nginx:
         yield nginx
-
-
-@pytest.fixture(scope="module")
-def browsers():
-    browsers = Browsers()
-    yield browsers
-    browsers.close()
 
 
 @pytest.fixture(scope="module")
