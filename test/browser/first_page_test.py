@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from chromium import Browser
+from harness.adapted import adapted
 from harness.doc_page import blocks
 from harness.gateway import Gateway, run_gateway
 from harness.nginx import Nginx
@@ -24,13 +25,11 @@ def block(language):
 
 class PageNginx(Nginx):
     def site(self):
-        text = (ROOT / "deploy/nginx-page.conf").read_text()
-        for there, here in [("listen 80;", f"listen 127.0.0.1:{self.port};"),
-                            ("server 127.0.0.1:8073;", f"server 127.0.0.1:{self.gateway_port};"),
-                            ("root /var/www/html;", f"root {self.directory}/www;")]:
-            assert text.count(there) == 1, there
-            text = text.replace(there, here)
-        return text
+        return adapted((ROOT / "deploy/nginx-page.conf").read_text(), {
+            "listen 80;": f"listen 127.0.0.1:{self.port};",
+            "server 127.0.0.1:8073;": f"server 127.0.0.1:{self.gateway_port};",
+            "root /var/www/html;": f"root {self.directory}/www;",
+        })
 
 
 @pytest.fixture
@@ -43,13 +42,12 @@ def empty_database(make_database):
 def test_the_page_shows_what_sql_sends(empty_database, tmp_path):
     empty_database.psql(input=block("sql"))
     port, metrics = free_port(), free_port()
-    configuration = block("ini")
-    for there, here in [("127.0.0.1:8073", f"127.0.0.1:{port}"), ("127.0.0.1:8074", f"127.0.0.1:{metrics}"),
-                        ("/var/lib/odoo-bus-gateway", str(tmp_path)),
-                        ("dbname=mydb user=odoo-bus-gateway",
-                         empty_database.cluster.conninfo(empty_database.name, user=ROLE))]:
-        assert configuration.count(there) == 1, there
-        configuration = configuration.replace(there, here)
+    configuration = adapted(block("ini"), {
+        "127.0.0.1:8073": f"127.0.0.1:{port}",
+        "127.0.0.1:8074": f"127.0.0.1:{metrics}",
+        "/var/lib/odoo-bus-gateway": str(tmp_path),
+        "dbname=mydb user=odoo-bus-gateway": empty_database.cluster.conninfo(empty_database.name, user=ROLE),
+    })
     file, pages = tmp_path / "odoo-bus-gateway.conf", tmp_path / "pages"
     # As the page says: at the end of the sample.
     file.write_text((ROOT / "deploy/odoo-bus-gateway.conf").read_text() + configuration)

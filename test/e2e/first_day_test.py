@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from harness.adapted import adapted
 from harness.client import BusClient
 from harness.doc_page import blocks
 from harness.gateway import BINARY, Gateway, run_gateway
@@ -37,12 +38,12 @@ class OdoosNginx(Nginx):
     """deploy/nginx-odoo.conf, the configuration in which one line changes."""
 
     def site(self):
-        text = (ROOT / "deploy/nginx-odoo.conf").read_text()
         line = re.search(r"server 127.0.0.1:8073;", block("nginx"))[0]
-        assert line in text
-        return (text.replace(line, f"server 127.0.0.1:{self.gateway_port};")
-                .replace("listen 80;", f"listen 127.0.0.1:{self.port};")
-                .replace("server 127.0.0.1:8069;", f"server 127.0.0.1:{self.odoo_port};"))
+        return adapted((ROOT / "deploy/nginx-odoo.conf").read_text(), {
+            line: f"server 127.0.0.1:{self.gateway_port};",
+            "listen 80;": f"listen 127.0.0.1:{self.port};",
+            "server 127.0.0.1:8069;": f"server 127.0.0.1:{self.odoo_port};",
+        })
 
 
 async def test_from_nothing_to_a_page_that_is_served(odoo_database, tmp_path):
@@ -50,16 +51,13 @@ async def test_from_nothing_to_a_page_that_is_served(odoo_database, tmp_path):
     with Standin(version="19.0") as odoo:
         odoo.add_database(odoo_database.name)
         port, metrics = free_port(), free_port()
-        configuration = block("ini")
-        for there, here in [
-            ("127.0.0.1:8073", f"127.0.0.1:{port}"),
-            ("dbname=mydb user=odoo-bus-gateway", odoo_database.cluster.conninfo(odoo_database.name, user=ROLE)),
-            ("http://127.0.0.1:8069", odoo.url),
-            ("127.0.0.1:8074", f"127.0.0.1:{metrics}"),
-            ("/var/lib/odoo-bus-gateway", str(tmp_path)),
-        ]:
-            assert configuration.count(there) == 1, there
-            configuration = configuration.replace(there, here)
+        configuration = adapted(block("ini"), {
+            "127.0.0.1:8073": f"127.0.0.1:{port}",
+            "dbname=mydb user=odoo-bus-gateway": odoo_database.cluster.conninfo(odoo_database.name, user=ROLE),
+            "http://127.0.0.1:8069": odoo.url,
+            "127.0.0.1:8074": f"127.0.0.1:{metrics}",
+            "/var/lib/odoo-bus-gateway": str(tmp_path),
+        })
         file = tmp_path / "odoo-bus-gateway.conf"
         file.write_text(configuration)
         # Everything is in the file: the harness' own options would go before it.

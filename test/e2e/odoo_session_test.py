@@ -7,6 +7,7 @@ import urllib.request
 
 import pytest
 
+from harness.adapted import adapted
 from harness.client import RawClient
 from harness.database import stored_channel
 from harness.doorbell import Listener
@@ -413,13 +414,11 @@ class OdooNginx(Nginx):
         self.real_odoo_port = odoo_port
 
     def site(self):
-        text = (ROOT / "deploy" / "nginx-odoo.conf").read_text()
-        for there, here in [("listen 80;", f"listen 127.0.0.1:{self.port};"),
-                            ("server 127.0.0.1:8069;", f"server 127.0.0.1:{self.real_odoo_port};"),
-                            ("server 127.0.0.1:8073;", f"server 127.0.0.1:{self.gateway_port};")]:
-            assert text.count(there) == 1
-            text = text.replace(there, here)
-        return text
+        return adapted((ROOT / "deploy" / "nginx-odoo.conf").read_text(), {
+            "listen 80;": f"listen 127.0.0.1:{self.port};",
+            "server 127.0.0.1:8069;": f"server 127.0.0.1:{self.real_odoo_port};",
+            "server 127.0.0.1:8073;": f"server 127.0.0.1:{self.gateway_port};",
+        })
 
 
 async def test_odoos_own_nginx_configuration_with_one_line_changed(odoo, mydb, start, database):

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from .adapted import adapted
 from .system import ROOT, clean_environment, free_port
 
 MAIN = """\
@@ -84,14 +85,11 @@ class Nginx:
         return f"ws://127.0.0.1:{self.port}/websocket"
 
     def site(self):
-        text = (ROOT / "deploy" / "nginx.conf").read_text()
-        for there, here in [
-            ("listen 80;", f"listen 127.0.0.1:{self.port};"),
-            ("server 127.0.0.1:8069;", f"server 127.0.0.1:{self.odoo_port};"),
-            ("server 127.0.0.1:8073;", f"server 127.0.0.1:{self.gateway_port};"),
-        ]:
-            assert text.count(there) == 1, f"deploy/nginx.conf must say {there!r} once"
-            text = text.replace(there, here)
+        text = adapted((ROOT / "deploy" / "nginx.conf").read_text(), {
+            "listen 80;": f"listen 127.0.0.1:{self.port};",
+            "server 127.0.0.1:8069;": f"server 127.0.0.1:{self.odoo_port};",
+            "server 127.0.0.1:8073;": f"server 127.0.0.1:{self.gateway_port};",
+        })
         for there, here in self.changes:
             assert there in text, f"deploy/nginx.conf must say {there!r}"
             text = text.replace(there, here)
