@@ -17,6 +17,14 @@ def rename(cluster, name, to):
     cluster.execute(f'ALTER DATABASE "{to}" WITH ALLOW_CONNECTIONS true')
 
 
+@contextlib.asynccontextmanager
+async def client_in(gateway, name, **options):
+    """Subscribed to the channel "a" of that database."""
+    async with BusClient(f"{gateway.url}?db={name}", ["a"], **options) as client:
+        await client.subscribed()
+        yield client
+
+
 async def delivered(database, client, payload):
     await asyncio.to_thread(database.sendone, "a", payload=payload)
     await client.wait_payload(payload)
@@ -26,10 +34,7 @@ async def test_a_database_that_is_renamed_goes_on_when_it_is_renamed_back(make_d
     renamed, other = make_database(), make_database()
     gateway = make_gateway(renamed, other).start()
     name, elsewhere = renamed.name, renamed.name + "_elsewhere"
-    async with BusClient(gateway.url + f"?db={name}", ["a"], check_outdated=True) as client, \
-            BusClient(gateway.url + f"?db={other.name}", ["a"]) as bystander:
-        await client.subscribed()
-        await bystander.subscribed()
+    async with client_in(gateway, name, check_outdated=True) as client, client_in(gateway, other.name) as bystander:
         await delivered(renamed, client, "before")
         with renamed.connect(autocommit=False) as late:
             late.execute("SELECT bus_sendone('a', 't', '\"rolled back\"')")
@@ -55,10 +60,7 @@ async def test_another_database_under_the_name_is_a_new_beginning(make_database,
     first, other = make_database(), make_database()
     gateway = make_gateway(first, other).start()
     name, elsewhere = first.name, first.name + "_elsewhere"
-    async with BusClient(gateway.url + f"?db={name}", ["a"], check_outdated=True) as client, \
-            BusClient(gateway.url + f"?db={other.name}", ["a"]) as bystander:
-        await client.subscribed()
-        await bystander.subscribed()
+    async with client_in(gateway, name, check_outdated=True) as client, client_in(gateway, other.name) as bystander:
         for n in range(5):
             await delivered(first, client, n)
         await asyncio.to_thread(rename, cluster, name, elsewhere)
@@ -78,10 +80,7 @@ async def test_a_server_that_stops_does_not_disturb_the_database_of_another(make
     with Cluster() as elsewhere:
         doomed = elsewhere.create_database("doomed").install()
         gateway = make_gateway(database, doomed).start()
-        async with BusClient(gateway.url + f"?db={database.name}", ["a"]) as client, \
-                BusClient(gateway.url + "?db=doomed", ["a"]) as other:
-            await client.subscribed()
-            await other.subscribed()
+        async with client_in(gateway, database.name) as client, client_in(gateway, "doomed") as other:
             await delivered(doomed, other, "before")
             await asyncio.to_thread(elsewhere.stop, "immediate")
             for n in range(20):
