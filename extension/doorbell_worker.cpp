@@ -72,26 +72,6 @@ void ring() {
     pgstat_report_activity(STATE_IDLE, "odoo_bus: waiting for transactions that send");
 }
 
-bool try_to_ring() {
-    const MemoryContext context = CurrentMemoryContext;
-    volatile bool succeeded = true;
-    PG_TRY();
-    { ring(); }
-    PG_CATCH();
-    {
-        MemoryContextSwitchTo(context);
-        const ErrorData* error = CopyErrorData();
-        record_worker_error(error->message ? error->message : "?");
-        EmitErrorReport();
-        AbortCurrentTransaction();
-        FlushErrorState();
-        succeeded = false;
-    }
-    PG_END_TRY();
-    MemoryContextSwitchTo(context);
-    return succeeded;
-}
-
 [[noreturn]] void serve() {
     const char* connected_to = MemoryContextStrdup(TopMemoryContext, hub_database);
     MemoryContext context =
@@ -112,7 +92,7 @@ bool try_to_ring() {
         }
         gather(last_round);
         last_round = GetCurrentTimestamp();
-        if (!try_to_ring())
+        if (!try_work(ring))
             wait_ms(after_error_ms, 0);
         MemoryContextReset(context);
     }

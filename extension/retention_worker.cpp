@@ -102,10 +102,7 @@ Batch try_batch(Oid schema, int64 after_id) {
 
 // False after an error, which bus_stat shows.
 bool run_batch(Oid schema, int64 after_id, Batch& batch) {
-    const MemoryContext context = CurrentMemoryContext;
-    volatile bool succeeded = true;
-    PG_TRY();
-    {
+    return try_work([&] {
         SetCurrentStatementStartTimestamp();
         StartTransactionCommand();
         pgstat_report_activity(STATE_RUNNING, "odoo_bus: deleting rows older than odoo_bus.retention");
@@ -113,20 +110,7 @@ bool run_batch(Oid schema, int64 after_id, Batch& batch) {
         CommitTransactionCommand();
         pgstat_report_stat(false);
         pgstat_report_activity(STATE_IDLE, nullptr);
-    }
-    PG_CATCH();
-    {
-        MemoryContextSwitchTo(context);
-        const ErrorData* error = CopyErrorData();
-        record_worker_error(error->message ? error->message : "?");
-        EmitErrorReport();
-        AbortCurrentTransaction();
-        FlushErrorState();
-        succeeded = false;
-    }
-    PG_END_TRY();
-    MemoryContextSwitchTo(context);
-    return succeeded;
+    });
 }
 
 void pause_us(int64 microseconds) {

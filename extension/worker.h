@@ -1,6 +1,7 @@
 // worker.h: what the background workers have in common.
 #pragma once
 
+#include "doorbell_queue.h"
 #include "pg.h"
 
 namespace odoo_bus {
@@ -11,6 +12,29 @@ void reload_configuration();
 // Whether somebody waits for everybody to leave the database that this worker is connected to. Looks at most
 // once a second.
 bool database_is_wanted();
+
+// Runs `work`, which may raise an error: that is logged, its transaction rolled back, and bus_stat shows it.
+// False then.
+template <class Work>
+bool try_work(const Work& work) {
+    const MemoryContext context = CurrentMemoryContext;
+    volatile bool succeeded = true;
+    PG_TRY();
+    { work(); }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        const ErrorData* error = CopyErrorData();
+        record_worker_error(error->message ? error->message : "?");
+        EmitErrorReport();
+        AbortCurrentTransaction();
+        FlushErrorState();
+        succeeded = false;
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(context);
+    return succeeded;
+}
 
 // What a worker is started for; it finds it again with own_errand().
 struct Errand {
