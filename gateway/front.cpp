@@ -60,6 +60,14 @@ AddressLimits::Bounds address_bounds(const Options& options) {
 constexpr std::string_view TOO_MANY =
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
+// What all connections have that are accepted at this listener; both fail at a unix socket, which needs them
+// not.
+void prepare(int listener) {
+    const int on = 1;
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(listener, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &MAX_UNSENT, sizeof MAX_UNSENT);
+}
+
 } // namespace
 
 Front::Front(const Options& options, Surroundings surroundings)
@@ -71,44 +79,29 @@ Front::~Front() {
 }
 
 std::string Front::listen(GivenSockets& given) {
-    if (std::string problem = given.open(options_.listen, "--listen", false, sockets_); !problem.empty())
-        return problem;
-    for (const ListeningSocket& socket : sockets_)
-        log::info("listening on {}", socket.where().text());
-    return {};
+    return listeners_.open(options_.listen, "--listen", "listening on", false, given);
 }
 
 void Front::start() {
-    for (ListeningSocket& socket : sockets_)
-        socket.own_path(true);
+    listeners_.own_paths();
     loop_.start("front", [this] {
         if (options_.auth == Auth::odoo)
             relay_ = std::make_unique<Relay>(loop_.uv(), options_.odoo_url);
-        watch_listeners();
+        for (const ListeningSocket& socket : listeners_.sockets())
+            prepare(socket.descriptor());
+        listeners_.watch(loop_.uv(), [this](int socket) { accept(socket); });
         loop_.every(1000, [this] { tick(); });
         loop_.every(100, [this] { surroundings_.watch_memory(); });
     });
 }
 
-void Front::forget_listeners() {
-    for (const auto& poll : polls_)
-        if (!uv_is_closing(reinterpret_cast<const uv_handle_t*>(poll.get())))
-            uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
-    sockets_.clear();
-}
-
 void Front::stop_accepting() {
-    loop_.post([this] {
-        for (ListeningSocket& socket : sockets_)
-            socket.own_path(false);
-        forget_listeners();
-        accepts_ = false;
-    });
+    loop_.post([this] { listeners_.hand_over(); });
 }
 
 void Front::stop() {
     loop_.post([this] {
-        forget_listeners();
+        listeners_.close();
         relay_.reset();
         visitors_.clear();
         loop_.stop();
@@ -123,23 +116,6 @@ void Front::reconfigure(const Options& options) {
         addresses_.configure(address_bounds(options));
         trust_ = {options.trusted_proxies, options.allowed_origins};
     });
-}
-
-void Front::watch_listeners() {
-    for (const ListeningSocket& socket : sockets_) {
-        // For all that is accepted; both fail on a unix socket, which needs them not.
-        const int on = 1;
-        setsockopt(socket.descriptor(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        setsockopt(socket.descriptor(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &MAX_UNSENT, sizeof MAX_UNSENT);
-        uv_poll_t* const poll = polls_.emplace_back(std::make_unique<uv_poll_t>()).get();
-        uv_poll_init(loop_.uv(), poll, socket.descriptor());
-        poll->data = this;
-        uv_poll_start(poll, UV_READABLE, [](uv_poll_t* readable, int, int) {
-            uv_os_fd_t listener;
-            uv_fileno(reinterpret_cast<uv_handle_t*>(readable), &listener);
-            static_cast<Front*>(readable->data)->accept(listener);
-        });
-    }
 }
 
 void Front::accept(int listener) {

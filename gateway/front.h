@@ -13,7 +13,7 @@
 #include "address_limits.h"
 #include "admission.h"
 #include "authorizers.h"
-#include "listening_socket.h"
+#include "listening_sockets.h"
 #include "loop.h"
 #include "options.h"
 #include "pace.h"
@@ -37,16 +37,18 @@ public:
     Front(const Options& options, Surroundings surroundings);
     ~Front();
 
-    // Opens every listener, or takes it from `given`. Empty, or one sentence why that is not possible.
+    // Empty, or one sentence why it cannot listen where the options say.
     std::string listen(GivenSockets& given);
     void start();
     // Another process accepts at the same sockets. Who was accepted here is served here.
     void stop_accepting();
     // False when it will never accept anybody any more.
-    bool accepts() const { return accepts_; }
+    bool accepts() const { return !listeners_.were_handed_over(); }
     // Connections that were accepted and are neither admitted nor over.
     size_t visitors() const { return visitors_count_; }
-    const std::vector<ListeningSocket>& sockets() const { return sockets_; } // between listen() and start()
+    const std::vector<ListeningSocket>& sockets() const {
+        return listeners_.sockets();
+    } // listen() to start()
     // Accepts no more, and ends the thread; waits for it.
     void stop();
     void reconfigure(const Options& options);
@@ -55,8 +57,6 @@ public:
     uint64_t max_connections() const { return max_connections_.load(std::memory_order_relaxed); }
 
 private:
-    void watch_listeners();
-    void forget_listeners();
     void accept(int listener);
     void on_event(Visitor& visitor);
     Response route(Visitor& visitor);
@@ -91,11 +91,9 @@ private:
     Loop loop_;
     Trust trust_;
     std::unique_ptr<Relay> relay_; // to Odoo, when it is asked who may see what
-    std::vector<ListeningSocket> sockets_;
-    std::vector<std::unique_ptr<uv_poll_t>> polls_; // of sockets_
+    ListeningSockets listeners_;
     std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
     std::atomic<size_t> visitors_count_ = 0;
-    std::atomic<bool> accepts_ = true;
 };
 
 } // namespace odoo_bus

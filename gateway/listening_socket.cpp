@@ -52,6 +52,28 @@ bool is_alive(const sockaddr_un& address) {
 
 } // namespace
 
+socklen_t to_socket_address(const Listener& where, sockaddr_storage& storage) {
+    storage = {};
+    if (where.is_unix()) {
+        auto& address = reinterpret_cast<sockaddr_un&>(storage);
+        address.sun_family = AF_UNIX;
+        strncpy(address.sun_path, where.path.c_str(), sizeof address.sun_path - 1);
+        return sizeof address;
+    }
+    if (where.is_ipv6()) {
+        auto& address = reinterpret_cast<sockaddr_in6&>(storage);
+        address.sin6_family = AF_INET6;
+        address.sin6_port = htons(where.port);
+        inet_pton(AF_INET6, where.address.c_str(), &address.sin6_addr);
+        return sizeof address;
+    }
+    auto& address = reinterpret_cast<sockaddr_in&>(storage);
+    address.sin_family = AF_INET;
+    address.sin_port = htons(where.port);
+    inet_pton(AF_INET, where.address.c_str(), &address.sin_addr);
+    return sizeof address;
+}
+
 ListeningSocket::ListeningSocket(ListeningSocket&& other) noexcept
     : descriptor_(std::exchange(other.descriptor_, -1)), is_given_(other.is_given_),
       owns_path_(other.owns_path_), where_(std::move(other.where_)), asked_(std::move(other.asked_)) {}
@@ -65,34 +87,19 @@ ListeningSocket::~ListeningSocket() {
 }
 
 std::string ListeningSocket::open(const Listener& where, std::string_view option) {
-    sockaddr_storage storage = {};
-    socklen_t length;
+    sockaddr_storage storage;
+    socklen_t length = to_socket_address(where, storage);
     if (where.is_unix()) {
-        auto& address = reinterpret_cast<sockaddr_un&>(storage);
-        address.sun_family = AF_UNIX;
-        if (where.path.size() >= sizeof address.sun_path)
+        const auto& address = reinterpret_cast<const sockaddr_un&>(storage);
+        if (where.path != address.sun_path)
             return fmt::format("{} {}: the path is longer than {} bytes", option, where.text(),
                                sizeof address.sun_path - 1);
-        memcpy(address.sun_path, where.path.c_str(), where.path.size() + 1);
-        length = sizeof address;
         struct stat status;
         if (lstat(where.path.c_str(), &status) == 0) {
             if (!S_ISSOCK(status.st_mode) || is_alive(address))
                 return fmt::format("{} {}: the path is in use", option, where.text());
             unlink(where.path.c_str());
         }
-    } else if (where.is_ipv6()) {
-        auto& address = reinterpret_cast<sockaddr_in6&>(storage);
-        address.sin6_family = AF_INET6;
-        address.sin6_port = htons(where.port);
-        inet_pton(AF_INET6, where.address.c_str(), &address.sin6_addr);
-        length = sizeof address;
-    } else {
-        auto& address = reinterpret_cast<sockaddr_in&>(storage);
-        address.sin_family = AF_INET;
-        address.sin_port = htons(where.port);
-        inet_pton(AF_INET, where.address.c_str(), &address.sin_addr);
-        length = sizeof address;
     }
 
     const int on = 1;

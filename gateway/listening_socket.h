@@ -5,9 +5,14 @@
 #include <string_view>
 #include <vector>
 
+#include <sys/socket.h>
+
 #include "options.h"
 
 namespace odoo_bus {
+
+// Where the system finds a listener, and how long that is. The path of a unix socket is cut off at what fits.
+socklen_t to_socket_address(const Listener& where, sockaddr_storage& address);
 
 class ListeningSocket {
 public:

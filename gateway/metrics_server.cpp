@@ -30,50 +30,24 @@ MetricsServer::~MetricsServer() {
 }
 
 std::string MetricsServer::listen(GivenSockets& given) {
-    if (std::string problem = given.open(listeners_, "--metrics-listen", true, sockets_); !problem.empty())
-        return problem;
-    for (const ListeningSocket& socket : sockets_)
-        log::info("metrics at {}", socket.where().text());
-    return {};
+    return sockets_.open(listeners_, "--metrics-listen", "metrics at", true, given);
 }
 
 void MetricsServer::start() {
-    for (ListeningSocket& socket : sockets_)
-        socket.own_path(true);
+    sockets_.own_paths();
     loop_.start("metrics", [this] {
-        for (const ListeningSocket& socket : sockets_) {
-            uv_poll_t* const poll = polls_.emplace_back(std::make_unique<uv_poll_t>()).get();
-            uv_poll_init(loop_.uv(), poll, socket.descriptor());
-            poll->data = this;
-            uv_poll_start(poll, UV_READABLE, [](uv_poll_t* readable, int, int) {
-                uv_os_fd_t listener;
-                uv_fileno(reinterpret_cast<uv_handle_t*>(readable), &listener);
-                static_cast<MetricsServer*>(readable->data)->accept(listener);
-            });
-        }
+        sockets_.watch(loop_.uv(), [this](int socket) { accept(socket); });
         loop_.every(1000, [this] { tick(); });
     });
 }
 
-void MetricsServer::forget_listeners() {
-    for (const auto& poll : polls_)
-        if (!uv_is_closing(reinterpret_cast<const uv_handle_t*>(poll.get())))
-            uv_close(reinterpret_cast<uv_handle_t*>(poll.get()), nullptr);
-    sockets_.clear();
-}
-
 void MetricsServer::stop_accepting() {
-    loop_.post([this] {
-        for (ListeningSocket& socket : sockets_)
-            socket.own_path(false);
-        forget_listeners();
-        accepts_ = false;
-    });
+    loop_.post([this] { sockets_.hand_over(); });
 }
 
 void MetricsServer::stop() {
     loop_.post([this] {
-        forget_listeners();
+        sockets_.close();
         visitors_.clear();
         loop_.stop();
     });

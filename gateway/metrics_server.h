@@ -9,7 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "listening_socket.h"
+#include "listening_sockets.h"
 #include "loop.h"
 #include "options.h"
 #include "visitor.h"
@@ -24,20 +24,19 @@ public:
     MetricsServer(std::vector<Listener> listeners, NotReady not_ready);
     ~MetricsServer();
 
-    // Opens the listeners, or takes them from `given`. Empty, or one sentence why that is not possible.
+    // Empty, or one sentence why it cannot listen there.
     std::string listen(GivenSockets& given);
     void start();
     // Another process answers at the same sockets. Who was accepted here is answered here.
     void stop_accepting();
     // False when it will never accept anybody any more.
-    bool accepts() const { return accepts_; }
+    bool accepts() const { return !sockets_.were_handed_over(); }
     size_t visitors() const { return visitors_count_; }
     void stop();
-    const std::vector<ListeningSocket>& sockets() const { return sockets_; } // between listen() and start()
+    const std::vector<ListeningSocket>& sockets() const { return sockets_.sockets(); } // listen() to start()
 
 private:
     void accept(int listener);
-    void forget_listeners();
     void on_event(Visitor& visitor);
     Response answer(const RequestHead& head) const;
     Response ready() const;
@@ -46,11 +45,9 @@ private:
     const std::vector<Listener> listeners_;
     const NotReady not_ready_;
     Loop loop_;
-    std::vector<ListeningSocket> sockets_;
-    std::vector<std::unique_ptr<uv_poll_t>> polls_;
+    ListeningSockets sockets_;
     std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
     std::atomic<size_t> visitors_count_ = 0;
-    std::atomic<bool> accepts_ = true;
 };
 
 } // namespace odoo_bus

@@ -10,15 +10,13 @@
 #include <optional>
 #include <variant>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <spdlog/fmt/fmt.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "clock.h"
+#include "listening_socket.h"
 #include "log.h"
 #include "options.h"
 
@@ -137,25 +135,8 @@ std::string latency(const Metrics& metrics, const std::string& name) {
 }
 
 int connect_to(const Listener& where) {
-    sockaddr_storage storage = {};
-    socklen_t length = sizeof(sockaddr_in);
-    if (where.is_unix()) {
-        auto& address = reinterpret_cast<sockaddr_un&>(storage);
-        address.sun_family = AF_UNIX;
-        strncpy(address.sun_path, where.path.c_str(), sizeof address.sun_path - 1);
-        length = sizeof address;
-    } else if (where.is_ipv6()) {
-        auto& address = reinterpret_cast<sockaddr_in6&>(storage);
-        address.sin6_family = AF_INET6;
-        address.sin6_port = htons(where.port);
-        inet_pton(AF_INET6, where.address.c_str(), &address.sin6_addr);
-        length = sizeof address;
-    } else {
-        auto& address = reinterpret_cast<sockaddr_in&>(storage);
-        address.sin_family = AF_INET;
-        address.sin_port = htons(where.port);
-        inet_pton(AF_INET, where.address.c_str(), &address.sin_addr);
-    }
+    sockaddr_storage storage;
+    const socklen_t length = to_socket_address(where, storage);
     const int socket = ::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &PATIENCE, sizeof PATIENCE);
     setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &PATIENCE, sizeof PATIENCE);
