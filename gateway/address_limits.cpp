@@ -21,8 +21,8 @@ AddressLimits::Entry& AddressLimits::entry(const Address& address) {
 AddressLimits::Seat AddressLimits::take_seat(const Address& address) {
     const Entry& found = entry(address);
     if (bounds_.connections && static_cast<uint64_t>(found.use_count() - 1) >= bounds_.connections)
-        return nullptr;
-    return found;
+        return {};
+    return Seat(found);
 }
 
 bool AddressLimits::take_handshake(const Address& address, int64_t now_us) {

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <utility>
 
 #include "address.h"
 #include "pace.h"
@@ -23,10 +24,22 @@ public:
     explicit AddressLimits(Bounds bounds) : bounds_(bounds) {}
     void configure(Bounds bounds) { bounds_ = bounds; }
 
-    // Held by a connection as long as it lives.
-    using Seat = std::shared_ptr<const void>;
+    // Held by a connection as long as it lives. One of a connection cannot be two, not for a moment: another
+    // connection would be refused.
+    class Seat {
+    public:
+        Seat() = default;
+        Seat(Seat&&) = default;
+        Seat& operator=(Seat&&) = default;
+        explicit operator bool() const { return entry_ != nullptr; }
 
-    // Null when the address has all the connections that it may have.
+    private:
+        friend AddressLimits;
+        explicit Seat(std::shared_ptr<Pace> entry) : entry_(std::move(entry)) {}
+        std::shared_ptr<Pace> entry_; // its use count is the number of its seats, and one
+    };
+
+    // None when the address has all the connections that it may have.
     Seat take_seat(const Address& address);
     // False when it asks more often than it may: at the most 5 seconds' handshakes at once.
     bool take_handshake(const Address& address, int64_t now_us);
@@ -36,7 +49,7 @@ public:
     size_t addresses() const { return entries_.size(); }
 
 private:
-    // Of its handshakes. Its use count is the number of its seats, and one.
+    // Of its handshakes; every seat shares it.
     using Entry = std::shared_ptr<Pace>;
     std::map<Address, Entry> entries_;
     Bounds bounds_;

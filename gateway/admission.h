@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "address_limits.h"
 #include "gateway_cookie.h"
 #include "http_request.h"
 #include "requester.h"
@@ -20,7 +21,7 @@ struct Admission {
     std::string database;  // that the client named, or empty
     Provenance provenance; // which gateway served it last
     std::shared_ptr<const HttpRequest> request; // null for a WebSocket
-    std::shared_ptr<const void> seat;           // among the connections of its address (address_limits.h)
+    AddressLimits::Seat seat;                   // among the connections of its address
     std::shared_ptr<const Requester> requester; // who asks; null when the authorizer needs it not
 };
 

@@ -265,7 +265,6 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
         return std::nullopt;
     Admission admission;
     admission.transport = transport;
-    admission.seat = visitor.seat;
     admission.database = query_value(*query, "db").value_or("");
     admission.provenance = provenance_of(head.cookie(GATEWAY_COOKIE).value_or(""), surroundings_.gateway_id);
     if (surroundings_.authorizers.needs_requester()) {
@@ -281,6 +280,12 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
         admission.requester = std::move(requester);
     }
     return admission;
+}
+
+void Front::admit(Visitor& visitor, Admission admission) {
+    admission.seat = std::move(visitor.seat);
+    admission.socket = visitor.release();
+    surroundings_.admit(std::move(admission));
 }
 
 Response Front::serve_websocket(Visitor& visitor) {
@@ -301,8 +306,7 @@ Response Front::serve_websocket(Visitor& visitor) {
     admission->head = canonical_head(
         head, "/websocket", head.has_token("sec-websocket-protocol", SUBPROTOCOL) ? SUBPROTOCOL : "");
     admission->head += head.rest();
-    admission->socket = visitor.release();
-    surroundings_.admit(std::move(*admission));
+    admit(visitor, std::move(*admission));
     return {};
 }
 
@@ -337,8 +341,7 @@ Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
     request->last_event_id = head.first("last-event-id").value_or("");
     request->reader = reader;
     admission->request = std::move(request);
-    admission->socket = visitor.release();
-    surroundings_.admit(std::move(*admission));
+    admit(visitor, std::move(*admission));
     return {};
 }
 

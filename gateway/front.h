@@ -79,6 +79,8 @@ private:
     // What the visitor's head says about an admission, without its socket; nothing when the query is
     // malformed.
     std::optional<Admission> begin_admission(Visitor& visitor, Transport transport) const;
+    // Hands the visitor over to a service thread; it is over.
+    void admit(Visitor& visitor, Admission admission);
     // Why it cannot be admitted now, or nothing.
     std::optional<Response> refuse_admission(const Admission& admission) const;
     void tick();

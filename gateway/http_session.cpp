@@ -1,6 +1,8 @@
 // A conversation over plain HTTP: its socket, its headers and its end.
 #include "http_session.h"
 
+#include <utility>
+
 #include "clock.h"
 #include "service.h"
 
@@ -13,17 +15,16 @@ constexpr int SESSION_EXPIRED = 4001;
 // How long a client may take to read the end.
 constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
 
-// A session keeps its admission, and lets go of the request when that has been read.
-Admission without_request(Admission admission) {
-    admission.request.reset();
-    return admission;
-}
-
 } // namespace
 
 HttpSession::HttpSession(Service& service, Admission admission)
-    : Session(service, without_request(admission)), wire_(service.uv(), admission.socket, *this),
-      request_(std::move(admission.request)) {
+    : HttpSession(service, admission.socket, std::exchange(admission.request, nullptr),
+                  std::move(admission)) {}
+
+HttpSession::HttpSession(Service& service, int socket, std::shared_ptr<const HttpRequest> request,
+                         Admission&& admission)
+    : Session(service, std::move(admission)), wire_(service.uv(), socket, *this),
+      request_(std::move(request)) {
     service.enter(*this);
 }
 

@@ -43,6 +43,9 @@ protected:
     Wire wire_;
 
 private:
+    // A session keeps its admission, and lets go of the request when that has been read.
+    HttpSession(Service& service, int socket, std::shared_ptr<const HttpRequest> request,
+                Admission&& admission);
     void on_drained() override;
     void on_gone() override;
 

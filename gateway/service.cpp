@@ -162,7 +162,9 @@ void Service::tick() {
 
 void Service::adopt(Admission admission) {
     connections_.fetch_add(1, std::memory_order_relaxed);
-    loop_.post([this, admission = std::move(admission)]() mutable { adopt_now(std::move(admission)); });
+    loop_.post([this, admission = std::make_shared<Admission>(std::move(admission))] {
+        adopt_now(std::move(*admission));
+    });
 }
 
 void Service::adopt_now(Admission admission) {

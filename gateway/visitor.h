@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "address.h"
+#include "address_limits.h"
 #include "http_response.h"
 #include "request_head.h"
 
@@ -28,8 +29,7 @@ public:
     Visitor& operator=(const Visitor&) = delete;
 
     RequestHead& head() { return head_; }
-    // Its place among the connections of its address (address_limits.h).
-    std::shared_ptr<const void> seat;
+    AddressLimits::Seat seat; // among the connections of its address
     // The other end of the connection; nothing on a unix socket.
     const std::optional<Address>& peer() const { return peer_; }
     bool is_over() const { return over_; }

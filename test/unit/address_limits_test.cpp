@@ -1,6 +1,8 @@
 // What one address may take: connections and handshakes.
 #include <gtest/gtest.h>
 
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "address_limits.h"
@@ -20,12 +22,15 @@ TEST(AddressLimits, SeatsAreCountedUntilTheyAreGivenUp) {
     EXPECT_TRUE(first && second);
     EXPECT_FALSE(limits.take_seat(address("192.0.2.1")));
     EXPECT_TRUE(limits.take_seat(address("192.0.2.2")));
-    const AddressLimits::Seat copy = first; // an admission on its way
+    AddressLimits::Seat moved = std::move(first); // an admission on its way
     EXPECT_FALSE(limits.take_seat(address("192.0.2.1")));
-    second.reset();
-    EXPECT_FALSE(limits.take_seat(address("192.0.2.1"))) << "its copy still counts";
-    first.reset();
+    second = {};
+    EXPECT_TRUE(limits.take_seat(address("192.0.2.1"))) << "it counts twice";
+    second = limits.take_seat(address("192.0.2.1"));
+    EXPECT_FALSE(limits.take_seat(address("192.0.2.1")));
+    moved = {};
     EXPECT_TRUE(limits.take_seat(address("192.0.2.1")));
+    static_assert(!std::is_copy_constructible_v<AddressLimits::Seat>);
 }
 
 TEST(AddressLimits, AnIpv6NetworkOfOneCustomerCountsAsOne) {
@@ -61,7 +66,7 @@ TEST(AddressLimits, ForgetsAddressesThatHaveGone) {
     EXPECT_EQ(limits.addresses(), 2u);
     limits.tidy(now + 1'000'000);
     EXPECT_EQ(limits.addresses(), 1u);
-    seat.reset();
+    seat = {};
     limits.tidy(now + 1'000'000);
     EXPECT_EQ(limits.addresses(), 0u);
 }
