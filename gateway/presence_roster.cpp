@@ -45,7 +45,7 @@ void PresenceRoster::gone(uint64_t connection, int64_t now_us) {
 void PresenceRoster::prune(int64_t now_us) {
     for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= now_us;) {
         Row& row = *it->second;
-        if (row.stored || row.told) {
+        if (row.stored || row.told != Told::no) {
             ++it;
             continue;
         }
@@ -61,7 +61,7 @@ PresenceRoster::Changes PresenceRoster::changes(size_t limit, int64_t now_us) {
     while (!joining_.empty() && changes.joins.size() < limit) {
         Row& row = *joining_.begin()->second;
         stay(row);
-        changes.joins.push_back({{*row.channel->name, *row.member}, row.told});
+        changes.joins.push_back({{*row.channel->name, *row.member}, row.told == Told::yes});
     }
     for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= now_us; ++it) {
         if (changes.joins.size() + changes.leaves.size() >= limit)
@@ -77,14 +77,14 @@ void PresenceRoster::written(const Changes& changes) {
     for (const Join& join : changes.joins)
         if (Row* const row = find(join.who)) {
             set_stored(*row, true);
-            row->told = true;
+            row->told = Told::yes;
         }
     for (const Pair& who : changes.leaves) {
         Row* const row = find(who);
         if (!row)
             continue;
         set_stored(*row, false);
-        row->told = false;
+        row->told = Told::no;
         if (row->connections) {
             join(*row); // it came back meanwhile
             continue;
@@ -92,6 +92,15 @@ void PresenceRoster::written(const Changes& changes) {
         leaving_.erase({row->due_us, row});
         erase(*row);
     }
+}
+
+void PresenceRoster::doubt(const Changes& changes) {
+    for (const Join& join : changes.joins)
+        if (Row* const row = find(join.who); row && row->told == Told::no)
+            row->told = Told::perhaps;
+    for (const Pair& who : changes.leaves)
+        if (Row* const row = find(who))
+            row->told = Told::perhaps;
 }
 
 size_t PresenceRoster::give_up(const Changes& changes, const std::function<bool(const Pair&)>& suspicious) {
@@ -103,7 +112,7 @@ size_t PresenceRoster::give_up(const Changes& changes, const std::function<bool(
         if (!row)
             continue;
         if (all || suspicious(each.who)) {
-            row->told = false; // and it is in joining_ no more
+            row->told = Told::no; // and it is in joining_ no more
             ++given_up;
         } else {
             join(*row);
@@ -114,8 +123,11 @@ size_t PresenceRoster::give_up(const Changes& changes, const std::function<bool(
 
 void PresenceRoster::assume(const std::vector<Pair>& stored, bool emptied, int64_t now_us) {
     for (auto& [name, channel] : channels_)
-        for (auto& [member, row] : channel.members)
+        for (auto& [member, row] : channel.members) {
+            if (row.stored && !emptied)
+                row.told = Told::no; // unless it is still there, others have told that it has left
             set_stored(row, false);
+        }
     for (const Pair& who : stored) {
         Row* row = find(who);
         if (!row) {
@@ -130,11 +142,9 @@ void PresenceRoster::assume(const std::vector<Pair>& stored, bool emptied, int64
         for (auto& [member, row] : channel.members) {
             if (row.stored) {
                 stay(row);
-                row.told = true;
+                row.told = Told::yes;
                 continue;
             }
-            if (!emptied)
-                row.told = false; // others have told that it has left
             join(row);
         }
 }

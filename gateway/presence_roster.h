@@ -47,10 +47,13 @@ public:
 
     // Forgets who came and went, and nobody could be told. Not while changes are being written.
     void prune(int64_t now_us);
-    // What is to be written next, at most so much. Then it is `written`, `given up`, or what the table has is
-    // read anew, before anything else is asked for.
+    // What is to be written next, at most so much. Then it is `written` or `given up`, or what the table
+    // has is read anew, before anything else is asked for.
     Changes changes(size_t limit, int64_t now_us);
     void written(const Changes& changes);
+    // The connection was lost before the commit was answered: whether they were written shows when the table
+    // is read anew, unless a crash has emptied it.
+    void doubt(const Changes& changes);
     // The database does not take them, and never will: the joins that are `suspicious` are not tried again
     // or, when none is, all of them. Returns how many.
     size_t give_up(const Changes& changes, const std::function<bool(const Pair&)>& suspicious);
@@ -64,13 +67,15 @@ public:
     size_t waiting() const { return joining_.size(); }
 
 private:
+    // Whether those who listen know of it, since it was in the table.
+    enum class Told : uint8_t { no, perhaps, yes };
     struct Channel;
     struct Row {
         Channel* channel = nullptr;
         const std::string* member = nullptr;
         unsigned connections = 0;
         bool stored = false;
-        bool told = false;  // to those who listen: it was in the table
+        Told told = Told::no;
         uint64_t turn = 0;  // in joining_; 0: it is not there
         int64_t due_us = 0; // in leaving_, while there is no connection
     };

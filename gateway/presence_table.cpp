@@ -156,6 +156,8 @@ void PresenceTable::disconnect() {
     connection_.close();
     patience_.stop();
     retry_.stop();
+    if (std::exchange(committing_, false))
+        roster_.doubt(writing_);
     ready_ = busy_ = known_ = false;
     writing_ = {};
     up_.set(0);
@@ -285,7 +287,9 @@ void PresenceTable::expire() {
 }
 
 void PresenceTable::commit() {
+    committing_ = true;
     connection_.script("COMMIT", checked("writing", [this](const PgResult&) {
+                           committing_ = false;
                            roster_.written(writing_);
                            joins_.add(static_cast<double>(writing_.joins.size()));
                            leaves_.add(static_cast<double>(writing_.leaves.size()));

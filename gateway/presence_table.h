@@ -72,7 +72,8 @@ private:
     bool known_ = false;       // what the table has of this gateway is what the roster believes
     std::string begun_;        // of the table, when it was looked at last
     PresenceRoster::Changes writing_;
-    bool is_due_ = false; // the transaction that is under way is a heartbeat
+    bool committing_ = false; // the answer is awaited
+    bool is_due_ = false;     // the transaction that is under way is a heartbeat
     int64_t next_beat_us_ = 0;
     int64_t beating_since_us_ = 0;
     metrics::Value &up_, &rows_, &waiting_, &joins_, &leaves_, &expired_, &without_place_;

@@ -3,16 +3,22 @@ import asyncio
 import signal
 
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from harness.client import BusClient
+from harness.door import Door
 from harness.http_clients import TRANSPORTS, PollClient
 from harness.tokens import Secret, claims
 from harness.wait import until
+
+from metrics_test import Metrics, metrics  # noqa: F401
 
 SECRET = Secret()
 # Short, so that tests are; a gateway is dead after three heartbeats.
 QUICK = {"presence": "*", "presence_notifications": True, "presence_heartbeat": 0.5, "presence_grace": 0.5,
          "token_skew": 0}
+# What the server answers to COMMIT: that, and that it waits for the next statement.
+COMMITTED = b"COMMIT\0Z\0\0\0\5I"
 
 
 @pytest.fixture
@@ -23,8 +29,8 @@ def presence_database(database):
 
 @pytest.fixture
 def make_presence_gateway(make_gateway, presence_database, tmp_path):
-    def make(**options):
-        return make_gateway(presence_database, auth="token", token_keys=SECRET.write(tmp_path / "keys"),
+    def make(conninfo=None, **options):
+        return make_gateway(conninfo or presence_database, auth="token", token_keys=SECRET.write(tmp_path / "keys"),
                             **QUICK | options).start()
     return make
 
@@ -48,6 +54,11 @@ def wait_online(database, *members, channel="a"):
 
 async def wait_online_async(database, *members, channel="a"):
     await asyncio.to_thread(wait_online, database, *members, channel=channel)
+
+
+def joins(database):
+    """The metric of the rows that a gateway knows it has written."""
+    return f'odoo_bus_presence_joins_total{{database="{database.name}"}}'
 
 
 def told(database, channel="a"):
@@ -204,12 +215,16 @@ async def test_a_gateway_that_slept_is_there_again(make_presence_gateway, presen
         assert [line for line in told(presence_database) if "ann" in line] == ["join ann", "leave ann", "join ann"]
 
 
-async def test_the_server_restarts_and_nobody_is_told(make_presence_gateway, presence_database, cluster):
+async def test_the_server_restarts_and_nobody_is_told(make_presence_gateway, presence_database, cluster, metrics):  # noqa: F811
     """After a crash the unlogged table is empty: gateways fill it again, and only who came or went is told of."""
-    first, second = make_presence_gateway(), make_presence_gateway()
+    metrics_of_first = Metrics()
+    first, second = make_presence_gateway(**metrics_of_first.options), make_presence_gateway(**metrics.options)
     async with client(first, "ann"), client(second, "bob"):
         async with client(second, "leaver") as leaver:
             await wait_online_async(presence_database, "ann", "bob", "leaver")
+            # They know it, too: who is not sure tells again.
+            await asyncio.to_thread(metrics_of_first.wait_for, joins(presence_database), 1)
+            await asyncio.to_thread(metrics.wait_for, joins(presence_database), 2)
             await asyncio.to_thread(cluster.stop, "immediate")
             await leaver.stop()
             # Delivery does not need presence: it waits for the database alone.
@@ -226,6 +241,24 @@ async def test_the_server_restarts_and_nobody_is_told(make_presence_gateway, pre
                     "SELECT count(*) FROM bus_presence_gateway WHERE expires > now()") == 2, lambda: "not both")
     lines = told(presence_database)
     assert sorted(lines[:5]) == ["join ann", "join bob", "join comer", "join leaver", "leave leaver"], lines
+
+
+async def test_a_crash_before_the_commit_was_answered(make_presence_gateway, presence_database, cluster, metrics):  # noqa: F811
+    """Whether others were told of the member cannot be known then: they are told that it leaves."""
+    async with Door(cluster.port) as door:
+        way = make_conninfo(cluster.conninfo(presence_database.name, tcp=True), port=door.port)
+        gateway = await asyncio.to_thread(make_presence_gateway, way, presence_heartbeat=60, **metrics.options)
+        async with client(gateway, "ann"):
+            await asyncio.to_thread(metrics.wait_for, joins(presence_database), 1)
+            door.hold(COMMITTED)
+            async with client(gateway, "leaver"):
+                await door.knocked.wait()
+                await wait_online_async(presence_database, "ann", "leaver")
+                await asyncio.to_thread(cluster.stop, "immediate")
+                door.cut()
+            await asyncio.to_thread(cluster.start)
+            await asyncio.to_thread(until, lambda: told(presence_database)[-1] == "leave leaver", lambda: "no leave")
+            assert told(presence_database) == ["join ann", "join leaver", "join leaver", "leave leaver"]
 
 
 async def test_bounds(make_presence_gateway, presence_database):

@@ -8,6 +8,7 @@ from psycopg.conninfo import make_conninfo
 from harness.client import BusClient
 from harness.cluster import Cluster
 from harness.database import stored_channel
+from harness.door import Door
 from harness.doorbell import Listener
 from harness.shared_library import compile_shared_library
 from harness.system import ROOT
@@ -58,62 +59,39 @@ async def test_what_is_notified_meanwhile_is_passed_on(database, make_gateway, c
     await drained(gateway, former)
 
 
-@contextlib.asynccontextmanager
-async def door(cluster, word):
-    """A port of the cluster, and two events: while the first one is not set, `word` does not get in; then the second one is."""
-    is_open, knocked = asyncio.Event(), asyncio.Event()
-    is_open.set()
-
-    async def carry(reader, writer):
-        while data := await reader.read(1 << 16):
-            if word in data and not is_open.is_set():
-                knocked.set()
-                await is_open.wait()
-            writer.write(data)
-        writer.close()
-
-    async def let_in(reader, writer):
-        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", cluster.port)
-        with contextlib.suppress(ConnectionError):
-            await asyncio.gather(carry(reader, inner_writer), carry(inner_reader, writer))
-
-    async with await asyncio.start_server(let_in, "127.0.0.1", 0) as server:
-        yield server.sockets[0].getsockname()[1], is_open, knocked
-
-
 async def test_nobody_takes_over_before_it_listens(database, make_gateway, cluster):
-    async with door(cluster, b"LISTEN imbus") as (port, is_open, knocked):
-        gateway = make_gateway(make_conninfo(cluster.conninfo(database.name, tcp=True), port=port),
+    async with Door(cluster.port) as door:
+        gateway = make_gateway(make_conninfo(cluster.conninfo(database.name, tcp=True), port=door.port),
                                hub_database=cluster.conninfo(), drain_seconds=0)
         await asyncio.to_thread(gateway.start)
         await asyncio.to_thread(gateway.wait_for_line, PASSES_ON)
         with Listener(cluster) as hub, Notifier(database) as notify:
-            is_open.clear()
+            door.hold(b"LISTEN imbus")
             taking_over = asyncio.create_task(take_over(gateway))
-            await knocked.wait()
+            await door.knocked.wait()
             await asyncio.wait([taking_over], timeout=1)  # in vain: that nothing happens cannot be awaited
             notify()
             await asyncio.to_thread(hub.wait_for, *notify.sent[0])
             assert not taking_over.done()
-            is_open.set()
+            door.open()
             former = await taking_over
         await drained(gateway, former)
         await asyncio.to_thread(gateway.finish)
 
 
 async def test_the_former_process_stays_until_all_was_passed_on(database, make_gateway, cluster):
-    async with door(cluster, b"pg_notify") as (port, is_open, knocked):
-        gateway = make_gateway(database, hub_database=make_conninfo(cluster.conninfo(tcp=True), port=port), drain_seconds=0)
+    async with Door(cluster.port) as door:
+        gateway = make_gateway(database, hub_database=make_conninfo(cluster.conninfo(tcp=True), port=door.port), drain_seconds=0)
         await asyncio.to_thread(gateway.start)
         await asyncio.to_thread(gateway.wait_for_line, PASSES_ON)
         with Listener(cluster) as hub, Notifier(database) as notify:
-            is_open.clear()
+            door.hold(b"pg_notify")
             notify()
-            await knocked.wait()
+            await door.knocked.wait()
             former = await take_over(gateway)
             await asyncio.sleep(1)  # that it does not end cannot be awaited
             assert former.poll() is None
-            is_open.set()
+            door.open()
             await asyncio.to_thread(hub.wait_for, *notify.sent[0])
         await drained(gateway, former)
         await asyncio.to_thread(gateway.finish)

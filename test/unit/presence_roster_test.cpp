@@ -158,6 +158,42 @@ TEST_F(PresenceRosterTest, AfterACrashTheTableIsFilledQuietlyAndWhoHasLeftLeaves
     EXPECT_THAT(write(), IsEmpty());
 }
 
+// Nobody knows whether they were told of: whoever is there is told of again, and whoever has left leaves.
+TEST_F(PresenceRosterTest, AfterACommitInDoubtAndACrashNoLeaveIsMissed) {
+    set(1, "ann", {"a"});
+    set(2, "bob", {"a"});
+    roster.doubt(roster.changes(9, now));
+    roster.gone(2, now);
+    now += GRACE;
+    roster.prune(now);
+    roster.assume({}, true, now);
+    EXPECT_THAT(write(), ElementsAre("+a ann", "+a bob"));
+    EXPECT_THAT(write(), ElementsAre("-a bob"));
+    EXPECT_EQ(roster.rows(), 1u);
+}
+
+TEST_F(PresenceRosterTest, WhoComesBackAfterALeaveInDoubtAndACrashIsToldOf) {
+    set(1, "ann", {"a"});
+    write();
+    roster.gone(1, now);
+    now += GRACE;
+    roster.doubt(roster.changes(9, now));
+    set(1, "ann", {"a"});
+    roster.assume({}, true, now);
+    EXPECT_THAT(write(), ElementsAre("+a ann"));
+}
+
+TEST_F(PresenceRosterTest, ASecondLossAfterACrashLosesNoLeave) {
+    set(1, "ann", {"a"});
+    write();
+    roster.gone(1, now);
+    now += GRACE;
+    roster.assume({}, true, now);
+    roster.assume({}, false, now); // before the table was filled again
+    EXPECT_THAT(write(), ElementsAre("=a ann"));
+    EXPECT_THAT(write(), ElementsAre("-a ann"));
+}
+
 TEST_F(PresenceRosterTest, WhoWasTakenForDeadJoinsAgain) {
     set(1, "ann", {"a"});
     set(2, "bob", {"b"});
@@ -178,7 +214,8 @@ TEST_F(PresenceRosterTest, ARestartedGatewayKeepsWhoComesBack) {
     EXPECT_EQ(roster.stored(), 1u);
 }
 
-// Whatever happens in whatever order, what is written is what is there when all has settled.
+// Whatever happens in whatever order, what is written and what was told is what is there when all has
+// settled.
 TEST_F(PresenceRosterTest, RandomLives) {
     const uint64_t seed = test_seed();
     SCOPED_TRACE(again(seed));
@@ -186,7 +223,18 @@ TEST_F(PresenceRosterTest, RandomLives) {
     const auto one_of = [&random](size_t n) { return random() % n; };
     for (int round = 0; round < 200; ++round) {
         PresenceRoster any({.rows = 20, .members = 4, .grace_us = GRACE});
-        std::set<Pair> table;
+        std::set<Pair> table, told;
+        const auto commit = [&](const PresenceRoster::Changes& changes) {
+            for (const auto& [who, quiet] : changes.joins) {
+                EXPECT_TRUE(table.insert(who).second);
+                if (!quiet)
+                    told.insert(who);
+            }
+            for (const Pair& who : changes.leaves) {
+                EXPECT_EQ(table.erase(who), 1u);
+                told.erase(who);
+            }
+        };
         std::map<uint64_t, std::pair<std::string, std::vector<std::string>>> connections;
         for (int step = 0; step < 200; ++step) {
             now += static_cast<int64_t>(one_of(4)) * SECOND;
@@ -206,16 +254,18 @@ TEST_F(PresenceRosterTest, RandomLives) {
                 continue;
             const auto changes = any.changes(one_of(5), now);
             if (one_of(10) == 0) { // lost, or done and not known
+                if (one_of(2))
+                    commit(changes);
+                any.doubt(changes);
                 const bool emptied = one_of(2);
                 if (emptied)
                     table.clear();
+                now += static_cast<int64_t>(one_of(2)) * GRACE;
+                any.prune(now);
                 any.assume({table.begin(), table.end()}, emptied, now);
                 continue;
             }
-            for (const auto& join : changes.joins)
-                EXPECT_TRUE(table.insert(join.who).second);
-            for (const Pair& who : changes.leaves)
-                EXPECT_EQ(table.erase(who), 1u);
+            commit(changes);
             any.written(changes);
             ASSERT_EQ(any.stored(), table.size());
             ASSERT_LE(any.rows(), 20u);
@@ -223,10 +273,7 @@ TEST_F(PresenceRosterTest, RandomLives) {
         now += GRACE;
         for (int i = 0; i < 20; ++i) {
             const auto changes = any.changes(100, now);
-            for (const auto& join : changes.joins)
-                table.insert(join.who);
-            for (const Pair& who : changes.leaves)
-                table.erase(who);
+            commit(changes);
             any.written(changes);
         }
         std::set<Pair> wanted;
@@ -234,6 +281,7 @@ TEST_F(PresenceRosterTest, RandomLives) {
             for (const std::string& channel : held.second)
                 wanted.emplace(channel, held.first);
         EXPECT_EQ(table, wanted);
+        EXPECT_EQ(told, wanted);
     }
 }
 
