@@ -132,8 +132,9 @@ async def test_the_pool_is_bounded(make_sql_gateway, database):
             await asyncio.to_thread(until, lambda: gateway.established() == 12, lambda: "not all of them have come")
             await asyncio.to_thread(until, lambda: database.value(waiting) == 2, lambda: f"{database.value(waiting)} ask")
             holder.rollback()
+            asked = "SELECT count(DISTINCT channels) FROM asked"
+            await asyncio.to_thread(until, lambda: database.value(asked) == 12, lambda: f"{database.value(asked)} asked")
             await asyncio.gather(*(client.subscribed() for client in clients))
-            assert database.value("SELECT count(DISTINCT channels) FROM asked") == 12
             assert database.value("SELECT count(DISTINCT pid) FROM asked") == 2
 
 
