@@ -219,8 +219,9 @@ void Reader::on_link_end() {
     case Role::leading:
         role_ = Role::alone;
         link_.reset();
+        take_over_.left(); // before it is said: whoever reads it may start the next one
         log::info("the former process has ended");
-        return take_over_.left();
+        return;
     case Role::alone:
     case Role::over:
         return;
