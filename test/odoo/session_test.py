@@ -13,6 +13,7 @@ import time
 import pytest
 from harness.client import BusClient
 from harness.gateway import DEADLINE, Gateway
+from harness.wait import until
 
 from site_nginx import SiteNginx
 from sites import RealSite
@@ -167,8 +168,9 @@ def test_presence_online_away_offline(site, nginx, browsers):
     user = site.add_user("paul")
     page = WebClient(browsers.page("paul"), nginx, site).log_in(user).open_discuss()
     site.wait_status(user, "online")
-    page.send_presence(31 * 60 * 1000)
-    site.wait_status(user, "away")
+    # The page, whose user is there in truth, says so when it connects, and at once when it hears that he is away.
+    until(lambda: page.send_presence(31 * 60 * 1000) or site.was_told(user, "away"), lambda: "nobody heard that he is away",
+          interval=1)
     page.send_presence(0)
     site.wait_status(user, "online")
     page.page.reload()

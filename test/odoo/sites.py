@@ -143,6 +143,11 @@ class RealSite(Site):
         rows = self.sql(f"SELECT status FROM {table} WHERE {column} = %s", person.id)
         return rows[0][0] if rows else None
 
+    def was_told(self, person, status):
+        """Whether pages were sent this status of the user."""
+        told = {"type": "bus.bus/im_status_updated", "payload": {"partner_id": person.partner_id, "im_status": status}}
+        return self.sql("SELECT count(*) FROM bus_bus WHERE message::jsonb @> %s::jsonb", json.dumps(told))[0][0] > 0
+
     def _authenticate(self, login, password):
         answer = self.call("/web/session/authenticate", {"db": self.database, "login": login, "password": password})
         assert answer.result["uid"], f"{login} cannot log in"
