@@ -84,7 +84,7 @@ class DoorbellFaults:
         pid = self.random.choice(pids)
         try:
             os.kill(pid, signal.SIGSTOP)
-            self.sleep(0.5)
+            self.sleep(0.5)  # how long it is stopped is at random, too
             os.kill(pid, signal.SIGCONT)
         except ProcessLookupError:
             return 0
@@ -128,4 +128,5 @@ class DoorbellFaults:
         return 1
 
     def sleep(self, longest):
+        """No event is awaited: a fault comes and ends at any moment."""
         time.sleep(self.random.uniform(0, longest))

@@ -39,7 +39,11 @@ class Faults:
         for client in victims:
             client.drop()
         self.connections += len(victims)
-        await asyncio.sleep(self.random.uniform(0, 0.2))  # faults come at any moment
+        await self.pause(0.2)
+
+    async def pause(self, longest):
+        """No event is awaited: the next fault is to come at any moment."""
+        await asyncio.sleep(self.random.uniform(0, longest))
 
     async def move_clients(self):
         """Lets clients come back to another gateway, however far behind either is."""
@@ -47,14 +51,14 @@ class Faults:
             client.url = self.random.choice(self.gateways).url
             client.drop()
             self.connections += 1
-        await asyncio.sleep(self.random.uniform(0, 0.2))
+        await self.pause(0.2)
 
     async def terminate_backends(self):
         def terminate():
             self.cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                                  "WHERE application_name = 'odoo-bus-gateway'")
         await asyncio.to_thread(terminate)
-        await asyncio.sleep(self.random.uniform(0, 0.3))
+        await self.pause(0.3)
 
     async def kill_gateway(self):
         gateway = self.random.choice(self.gateways)
@@ -69,6 +73,6 @@ class Faults:
 
     async def crash_server(self):
         self.hurried.set()
-        await asyncio.sleep(self.HURRY_SECONDS)
+        await asyncio.sleep(self.HURRY_SECONDS)  # of writing fast: the crash is to come in the middle
         await asyncio.to_thread(self.cluster.restart, "immediate")
         self.hurried.clear()
