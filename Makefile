@@ -40,7 +40,7 @@ all install installcheck:
 	@echo "PostgreSQL's build files are missing: install postgresql-server-dev-NN, or set PG_CONFIG" >&2; exit 1
 endif
 
-$(OBJS): $(wildcard extension/*.h) $(EXTENSION).control
+$(OBJS): $(wildcard extension/*.h common/*.h) $(EXTENSION).control
 
 gateway:
 	cmake -S gateway -B build/gateway -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo

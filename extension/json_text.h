@@ -3,7 +3,7 @@
 
 #include "pg.h"
 
-#include "ascii_json.h"
+#include "../common/ascii_json.h"
 
 namespace odoo_bus {
 

@@ -14,15 +14,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "descriptor_limit.h"
-#include "doctor/doctor.h"
-#include "gateway.h"
-#include "log.h"
-#include "options.h"
-#include "service_manager.h"
-#include "status.h"
-#include "tail.h"
-#include "take_over.h"
+#include "base/descriptor_limit.h"
+#include "base/log.h"
+#include "commands/doctor/doctor.h"
+#include "commands/status.h"
+#include "commands/tail.h"
+#include "config/options.h"
+#include "server/gateway.h"
+#include "server/service_manager.h"
+#include "take_over/successor.h"
 
 using namespace odoo_bus;
 

@@ -14,14 +14,14 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SOURCES = ["gateway/id_set.cpp", "gateway/ledger.cpp", "gateway/order_ring.cpp", "gateway/checkpoint.cpp",
-           "gateway/state_file.cpp", "gateway/fan_out.cpp", "gateway/metrics.cpp", "gateway/frame_cache.cpp", "gateway/frame.cpp",
-           "gateway/json.cpp", "gateway/gateway_cookie.cpp", "gateway/movers.cpp", "gateway/take_over_message.cpp",
-           "gateway/take_over_link.cpp", "test/unit/gateway_cookie_test.cpp", "test/unit/take_over_message_test.cpp",
-           "test/unit/take_over_link_test.cpp",
-           "test/unit/fan_out_test.cpp", "test/unit/id_set_test.cpp", "test/unit/ledger_test.cpp",
-           "test/unit/ledger_simulation_test.cpp", "test/unit/state_file_test.cpp"]
-CYCLE = "test/unit/simulated_gateway.h"  # the cycle as database.cpp runs it
+SOURCES = ["gateway/ledger/id_set.cpp", "gateway/ledger/ledger.cpp", "gateway/ledger/order_ring.cpp", "gateway/ledger/checkpoint.cpp",
+           "gateway/ledger/state_file.cpp", "gateway/clients/fan_out.cpp", "gateway/metrics/metrics.cpp", "gateway/protocol/frame_cache.cpp", "gateway/protocol/frame.cpp",
+           "gateway/base/json.cpp", "gateway/http/gateway_cookie.cpp", "gateway/clients/moved_clients.cpp", "gateway/take_over/message.cpp",
+           "gateway/take_over/link.cpp", "test/unit/http/gateway_cookie_test.cpp", "test/unit/take_over/message_test.cpp",
+           "test/unit/take_over/link_test.cpp",
+           "test/unit/clients/fan_out_test.cpp", "test/unit/ledger/id_set_test.cpp", "test/unit/ledger/ledger_test.cpp",
+           "test/unit/ledger/ledger_simulation_test.cpp", "test/unit/ledger/state_file_test.cpp"]
+CYCLE = "test/unit/ledger/simulated_gateway.h"  # the cycle as database.cpp runs it
 
 # (what is broken, file, text, its replacement)
 MUTATIONS = [
@@ -31,45 +31,45 @@ MUTATIONS = [
        "        next_ = ranges_.empty() ? READ : PROBE;\n        early_ = postgres_.holders(snapshot_);"),
       ("ledger_.hold(postgres_.holders(snapshot_));", "ledger_.hold(early_);"),
       ("    bool full_ = false;", "    bool full_ = false;\n    std::vector<Holder> early_;")]),
-    ("a gap is not probed when it is first noted", "gateway/ledger.cpp",
+    ("a gap is not probed when it is first noted", "gateway/ledger/ledger.cpp",
      "generation.noted = generation.due_next = true;", "generation.noted = true;"),
-    ("a gap dies without a probe", "gateway/ledger.cpp",
+    ("a gap dies without a probe", "gateway/ledger/ledger.cpp",
      "            generation.holders = std::move(left);\n",
      "            generation.holders = std::move(left);\n            if (generation.holders.empty())\n"
      "                generation.ids = {};\n"),
-    ("a gap dies while one of its holders is left", "gateway/ledger.cpp",
+    ("a gap dies while one of its holders is left", "gateway/ledger/ledger.cpp",
      "generation.noted && generation.holders.empty();", "generation.noted && generation.holders.size() < 2;"),
-    ("a gap dies by a snapshot that is older than the look-up", "gateway/ledger.cpp",
+    ("a gap dies by a snapshot that is older than the look-up", "gateway/ledger/ledger.cpp",
      "if (generation.orphaned)", "if (generation.holders.empty())"),
-    ("a gap dies before its holders are looked up", "gateway/ledger.cpp",
+    ("a gap dies before its holders are looked up", "gateway/ledger/ledger.cpp",
      "generation.noted && generation.holders.empty();", "generation.holders.empty();"),
-    ("holders that have gone stay noted", "gateway/ledger.cpp",
+    ("holders that have gone stay noted", "gateway/ledger/ledger.cpp",
      "            generation.holders = std::move(left);\n", ""),
-    ("newcomers become holders of old gaps", "gateway/ledger.cpp",
+    ("newcomers become holders of old gaps", "gateway/ledger/ledger.cpp",
      "std::ranges::set_intersection(generation.holders, holders, std::back_inserter(left));",
      "left = holders;"),
-    ("a gap is probed only when all its holders have gone", "gateway/ledger.cpp",
+    ("a gap is probed only when all its holders have gone", "gateway/ledger/ledger.cpp",
      "            generation.due = generation.due_next = true;\n        }",
      "            generation.due = generation.due_next = generation.holders.empty();\n        }"),
-    ("a gap is never probed again", "gateway/ledger.cpp",
+    ("a gap is never probed again", "gateway/ledger/ledger.cpp",
      "            generation.due = generation.due_next = true;\n        }", "        }"),
-    ("holders keep their names over a reconnect", "gateway/ledger.h",
+    ("holders keep their names over a reconnect", "gateway/ledger/ledger.h",
      "void abandon() { lower(settled_); }", "void abandon() { if (settled_ < max_seen_) lower(settled_); }"),
-    ("what was read before the connection was lost counts as dispatched", "gateway/ledger.h",
+    ("what was read before the connection was lost counts as dispatched", "gateway/ledger/ledger.h",
      "void abandon() { lower(settled_); }", "void abandon() { lower(max_seen_); }"),
-    ("generations are merged whoever holds them", "gateway/ledger.cpp",
+    ("generations are merged whoever holds them", "gateway/ledger/ledger.cpp",
      "if (equal || generations_.size() > MAX_GENERATIONS) {", "if (true) {"),
-    ("gaps that are to be probed are merged with others", "gateway/ledger.cpp",
+    ("gaps that are to be probed are merged with others", "gateway/ledger/ledger.cpp",
      " && older.due_next == newer.due_next;", ";"),
-    ("gaps that are to be probed are forgotten when they are merged", "gateway/ledger.cpp",
+    ("gaps that are to be probed are forgotten when they are merged", "gateway/ledger/ledger.cpp",
      "            older.due_next |= newer.due_next;\n", ""),
-    ("generations are never merged", "gateway/ledger.cpp",
+    ("generations are never merged", "gateway/ledger/ledger.cpp",
      "if (equal || ", "if ("),
-    ("surplus generations lose holders", "gateway/ledger.cpp",
+    ("surplus generations lose holders", "gateway/ledger/ledger.cpp",
      "            older.holders = std::move(newer.holders);\n", ""),
-    ("surplus generations are kept", "gateway/ledger.cpp",
+    ("surplus generations are kept", "gateway/ledger/ledger.cpp",
      "equal || generations_.size() > MAX_GENERATIONS", "equal"),
-    ("the last id of a gap is forgotten", "gateway/ledger.cpp",
+    ("the last id of a gap is forgotten", "gateway/ledger/ledger.cpp",
      "fresh.add({max_seen_ + 1, id - 1});", "fresh.add({max_seen_ + 1, id - 2});"),
     ("an answer that was cut by its limit counts as whole", CYCLE,
      "if (found.size() == limits_.probe_rows) {", "if (false) {"),
@@ -77,148 +77,148 @@ MUTATIONS = [
     ("each statement of a cycle has a snapshot of its own", CYCLE,
      "        probed_ranges_ += ranges_.size();\n",
      "        probed_ranges_ += ranges_.size();\n        snapshot_ = postgres_.snapshot();\n"),
-    ("a gap of which a holder has gone is probed in the next snapshot only", "gateway/ledger.cpp",
+    ("a gap of which a holder has gone is probed in the next snapshot only", "gateway/ledger/ledger.cpp",
      "            generation.due = generation.due_next = true;\n        }",
      "            generation.due_next = true;\n        }"),
-    ("a gap of which a holder has gone is probed in this snapshot only", "gateway/ledger.cpp",
+    ("a gap of which a holder has gone is probed in this snapshot only", "gateway/ledger/ledger.cpp",
      "            generation.due = generation.due_next = true;\n        }",
      "            generation.due = true;\n        }"),
-    ("gaps of an earlier process or connection are not probed in the first snapshot", "gateway/ledger.cpp",
+    ("gaps of an earlier process or connection are not probed in the first snapshot", "gateway/ledger/ledger.cpp",
      ".due_next = true});", ".due_next = false});"),
     ("prepared transactions that the snapshot shows are holders", CYCLE.replace("gateway", "postgres"),
      "!(transactions_[t].prepared && t < snapshot.size() && snapshot[t])", "true"),
     ("prepared transactions are no holders", CYCLE.replace("gateway", "postgres"),
      "!(transactions_[t].prepared && t < snapshot.size() && snapshot[t])", "!transactions_[t].prepared"),
-    ("rows of the read are dispatched before the probes", "gateway/ledger.cpp",
+    ("rows of the read are dispatched before the probes", "gateway/ledger/ledger.cpp",
      "return !had_gaps;", "return true;"),
-    ("rows of the read are settled before the probes", "gateway/ledger.cpp",
+    ("rows of the read are settled before the probes", "gateway/ledger/ledger.cpp",
      "    if (!had_gaps)\n        settled_", "    settled_"),
-    ("rows of the read are dispatched and not settled", "gateway/ledger.cpp",
+    ("rows of the read are dispatched and not settled", "gateway/ledger/ledger.cpp",
      "    if (!had_gaps)\n        settled_ = max_seen_;\n", ""),
-    ("gaps are probed from the newest generation", "gateway/ledger.cpp",
+    ("gaps are probed from the newest generation", "gateway/ledger/ledger.cpp",
      [("    for (Generation& generation : generations_) {\n        if (!generation.due)\n            continue;\n        if (auto",
        "    for (Generation& generation : std::views::reverse(generations_)) {\n        if (!generation.due)\n            continue;\n        if (auto"),
       ("    for (Generation& generation : generations_) {\n        if (!generation.due)\n            continue;\n        const uint64_t before",
        "    for (Generation& generation : std::views::reverse(generations_)) {\n        if (!generation.due)\n            continue;\n        const uint64_t before"),
       ("#include <iterator>\n", "#include <iterator>\n#include <ranges>\n")]),
     # the history position
-    ("what a client named as its last comes again", "gateway/fan_out.cpp",
+    ("what a client named as its last comes again", "gateway/clients/fan_out.cpp",
      "subscriber.next_ = from + 1;", "subscriber.next_ = from;"),
-    ("the notification after a client's last is skipped", "gateway/fan_out.cpp",
+    ("the notification after a client's last is skipped", "gateway/clients/fan_out.cpp",
      "subscriber.next_ = from + 1;", "subscriber.next_ = from + 2;"),
-    ("a new channel begins where the others are", "gateway/fan_out.cpp",
+    ("a new channel begins where the others are", "gateway/clients/fan_out.cpp",
      "            from = std::min(from, begin);\n", ""),
-    ("a channel that is kept begins anew", "gateway/fan_out.cpp",
+    ("a channel that is kept begins anew", "gateway/clients/fan_out.cpp",
      "            subscription.since = std::max(subscription.since, settled);\n", ""),
-    ("each channel begins where the oldest one does", "gateway/fan_out.cpp",
+    ("each channel begins where the oldest one does", "gateway/clients/fan_out.cpp",
      "std::max(subscriber.next_, subscription.since + 1)", "subscriber.next_"),
-    ("a channel that is left and joined again begins anew", "gateway/fan_out.cpp",
+    ("a channel that is left and joined again begins anew", "gateway/clients/fan_out.cpp",
      "std::max(since, subscriber.floor_)", "since"),
-    ("the history keeps one notification less", "gateway/fan_out.cpp",
+    ("the history keeps one notification less", "gateway/clients/fan_out.cpp",
      "oldest() < keep_from) {", "oldest() <= keep_from) {"),
-    ("who is behind the history goes on where it begins", "gateway/fan_out.cpp",
+    ("who is behind the history goes on where it begins", "gateway/clients/fan_out.cpp",
      [("    if (subscriber.next_ < oldest())\n        return subscriber.fell_behind(\"behind the history\");\n"
        "    while", "    while"),
       ("    if (subscriber.next_ < oldest())\n        return subscriber.fell_behind(\"behind the history\");\n"
        "    const", "    const")]),
-    ("rows that the server lost are replayed", "gateway/fan_out.cpp",
+    ("rows that the server lost are replayed", "gateway/clients/fan_out.cpp",
      "        target.positions.remove(position);\n", ""),
     # clients that move between gateways
-    ("what has a greater id than a moving client's last is taken for given", "gateway/fan_out.cpp",
+    ("what has a greater id than a moving client's last is taken for given", "gateway/clients/fan_out.cpp",
      "std::max(reached_.empty() ? 0 : reached_.back(), notification.ahead ? 0 : notification.id)",
      "notification.ahead ? 0 : notification.id"),
-    ("a chosen id far ahead sends moving clients far back", "gateway/fan_out.cpp",
+    ("a chosen id far ahead sends moving clients far back", "gateway/clients/fan_out.cpp",
      "notification.ahead ? 0 : notification.id", "notification.id"),
-    ("a moving client's last counts as above itself", "gateway/fan_out.cpp",
+    ("a moving client's last counts as above itself", "gateway/clients/fan_out.cpp",
      "std::ranges::upper_bound(reached_, id)", "std::ranges::lower_bound(reached_, id)"),
-    ("the gateway to which a client moves counts as the one that gave it its last", "gateway/movers.cpp",
+    ("the gateway to which a client moves counts as the one that gave it its last", "gateway/clients/moved_clients.cpp",
      "    }\n    return false;\n", "    }\n    return true;\n"),
-    ("a client that was cut before anything was given to it counts as at home", "gateway/movers.cpp",
+    ("a client that was cut before anything was given to it counts as at home", "gateway/clients/moved_clients.cpp",
      "return known->second != last;", "return true;"),
-    ("a client that comes while another process takes over is known to both", "gateway/movers.cpp",
+    ("a client that comes while another process takes over is known to both", "gateway/clients/moved_clients.cpp",
      "    handed_over_ = true;\n", ""),
-    ("positions of the process before are not known after it", "gateway/gateway_cookie.cpp",
+    ("positions of the process before are not known after it", "gateway/http/gateway_cookie.cpp",
      "        this_process() = number;", "        (void)number;"),
     # one process takes over from another
-    ("a process takes over although the other one has lost its patience", "gateway/take_over_link.cpp",
+    ("a process takes over although the other one has lost its patience", "gateway/take_over/link.cpp",
      "           static_cast<int>(bytes.size());", "           static_cast<int>(bytes.size()) || true;"),
-    ("what waits for the other process overtakes what came before it", "gateway/take_over_link.cpp",
+    ("what waits for the other process overtakes what came before it", "gateway/take_over/link.cpp",
      "    queue_.push_back(std::move(message));", "    queue_.push_front(std::move(message));"),
-    ("who has lost its patience does not hear what was decided before", "gateway/take_over_link.cpp",
+    ("who has lost its patience does not hear what was decided before", "gateway/take_over/link.cpp",
      "        shutdown(socket, SHUT_RD);", "        end();"),
-    ("what two processes tell each other may leave a position out", "gateway/take_over_message.cpp",
+    ("what two processes tell each other may leave a position out", "gateway/take_over/message.cpp",
      "        damaged |= (*batch)[i].position != batch->front().position + i;\n", "        ;\n"),
-    ("a message that is longer than it says is believed", "gateway/take_over_message.cpp",
+    ("a message that is longer than it says is believed", "gateway/take_over/message.cpp",
      "    bool is_whole() const { return !damaged_ && bytes_.empty(); }",
      "    bool is_whole() const { return !damaged_; }"),
-    ("moving clients are remembered without bound", "gateway/movers.cpp",
+    ("moving clients are remembered without bound", "gateway/clients/moved_clients.cpp",
      "order_.size() > MAX_MOVERS", "false"),
     # the set of ids
-    ("two neighbouring ranges are not joined", "gateway/id_set.cpp",
+    ("two neighbouring ranges are not joined", "gateway/ledger/id_set.cpp",
      "next != complete_.end() && next->first == last + 1", "false"),
-    ("a complete chunk stays a bitmap", "gateway/id_set.cpp",
+    ("a complete chunk stays a bitmap", "gateway/ledger/id_set.cpp",
      "    if (std::ranges::all_of(bitmap, [](uint64_t word) { return word == ALL; }))\n", "    if (false)\n"),
-    ("a range that is cut in two loses its second half", "gateway/id_set.cpp",
+    ("a range that is cut in two loses its second half", "gateway/ledger/id_set.cpp",
      "        if (to > last)\n            complete_.emplace(last + 1, to);\n", ""),
-    ("removed ids are still counted", "gateway/id_set.cpp",
+    ("removed ids are still counted", "gateway/ledger/id_set.cpp",
      "        size_ -= std::popcount(bits & it->second[word]);\n", ""),
-    ("foreign bytes after a set are ignored", "gateway/id_set.cpp",
+    ("foreign bytes after a set are ignored", "gateway/ledger/id_set.cpp",
      "return count == 0 && bytes.empty();", "return count == 0;"),
     # the state file
-    ("entries count before they are written", "gateway/order_ring.cpp",
+    ("entries count before they are written", "gateway/ledger/order_ring.cpp",
      "    for (const Dispatched& entry : batch) {", "    publish_next(next);\n    for (const Dispatched& entry : batch) {"),
-    ("entries are overwritten before they are given up", "gateway/order_ring.cpp",
+    ("entries are overwritten before they are given up", "gateway/ledger/order_ring.cpp",
      "    if (next - first_ > capacity_)\n        publish_first(next - capacity_);\n",
      ""),
-    ("the order's entries are not checked", "gateway/order_ring.cpp",
+    ("the order's entries are not checked", "gateway/ledger/order_ring.cpp",
      "if (entry.checksum != checksum(entry, position))", "if (false)"),
-    ("an entry's checksum is that of any position", "gateway/order_ring.cpp",
+    ("an entry's checksum is that of any position", "gateway/ledger/order_ring.cpp",
      "file_id_ + position);", "file_id_);"),
-    ("the order's header is not checked", "gateway/order_ring.cpp",
+    ("the order's header is not checked", "gateway/ledger/order_ring.cpp",
      "header.checksum != odoo_bus::fingerprint({memory.data(), offsetof(Header, checksum)}) ||", ""),
-    ("the order's counters are not checked", "gateway/order_ring.cpp",
+    ("the order's counters are not checked", "gateway/ledger/order_ring.cpp",
      "return word % PRIME == 1;", "return true;"),
-    ("the order's format is not checked", "gateway/order_ring.cpp",
+    ("the order's format is not checked", "gateway/ledger/order_ring.cpp",
      "if (header.format != FORMAT || header.slot_bytes != sizeof(Slot)) {", "if (false) {"),
-    ("the ledger's checksum is not checked", "gateway/checkpoint.cpp",
+    ("the ledger's checksum is not checked", "gateway/ledger/checkpoint.cpp",
      "checksum != fingerprint(bytes) ||", ""),
-    ("the ledger's format is not checked", "gateway/checkpoint.cpp",
+    ("the ledger's format is not checked", "gateway/ledger/checkpoint.cpp",
      "if (head.format != FORMAT) {", "if (false) {"),
-    ("a ledger of another order is trusted", "gateway/checkpoint.cpp",
+    ("a ledger of another order is trusted", "gateway/ledger/checkpoint.cpp",
      "if (head.file_id != file_id) {", "if (false) {"),
-    ("an order that is older than its ledger is trusted", "gateway/state_file.cpp",
+    ("an order that is older than its ledger is trusted", "gateway/ledger/state_file.cpp",
      "checkpoint->next < ring->first() || checkpoint->next > ring->next()", "checkpoint->next < ring->first()"),
-    ("a checkpoint is not brought forward", "gateway/state_file.cpp",
+    ("a checkpoint is not brought forward", "gateway/ledger/state_file.cpp",
      "        checkpoint->advance(", "        if (false) checkpoint->advance("),
-    ("ids that are dispatched stay gaps", "gateway/checkpoint.cpp",
+    ("ids that are dispatched stay gaps", "gateway/ledger/checkpoint.cpp",
      "            gaps.remove(id);\n        } else {", "        } else {"),
-    ("a chosen id far ahead opens gaps", "gateway/checkpoint.cpp",
+    ("a chosen id far ahead opens gaps", "gateway/ledger/checkpoint.cpp",
      "if (is_ahead && id > max_seen) {", "if (false) {"),
-    ("chosen ids that were passed become gaps", "gateway/checkpoint.cpp",
+    ("chosen ids that were passed become gaps", "gateway/ledger/checkpoint.cpp",
      "                gaps.remove(passed);\n", ""),
-    ("a checkpoint is written over the former one", "gateway/state_file.cpp",
+    ("a checkpoint is written over the former one", "gateway/ledger/state_file.cpp",
      'const Path fresh = with(ledger_, ".new");', "const Path fresh = ledger_;"),
-    ("the ledger is kept when the order no longer reaches back to it", "gateway/state_file.cpp",
+    ("the ledger is kept when the order no longer reaches back to it", "gateway/ledger/state_file.cpp",
      "    if (batch.size() > room())\n        files_->forget_ledger();\n", ""),
-    ("the order is replaced before its ledger", "gateway/state_file.cpp",
+    ("the order is replaced before its ledger", "gateway/ledger/state_file.cpp",
      "        failure = files->write_ledger(loaded->ledger);\n        if (failure.empty())\n            failure =",
      "        failure ="),
-    ("damaged files are not set aside", "gateway/state_file.cpp",
+    ("damaged files are not set aside", "gateway/ledger/state_file.cpp",
      "            files->set_aside_all();\n", "            ;\n"),
-    ("damaged files are kept without bound", "gateway/state_file.cpp",
+    ("damaged files are kept without bound", "gateway/ledger/state_file.cpp",
      "while (n < MAX_DAMAGED &&", "while ("),
-    ("two gateways share the files", "gateway/state_file.cpp",
+    ("two gateways share the files", "gateway/ledger/state_file.cpp",
      "if (flock(lock_->get(), LOCK_EX | LOCK_NB) != 0)", "if (false)"),
-    ("no space is reserved", "gateway/state_file.cpp",
+    ("no space is reserved", "gateway/ledger/state_file.cpp",
      "errno = posix_fallocate(fd, 0, static_cast<off_t>(OrderRing::bytes(capacity)));",
      "errno = ftruncate(fd, static_cast<off_t>(OrderRing::bytes(capacity)));"),
 ]
 
 
 def compile_object(tree, source, objects):
-    target = objects / (pathlib.Path(source).stem + ".o")
+    target = objects / (source.replace("/", "-") + ".o")
     subprocess.run(["g++", "-std=c++20", "-O1", "-w", f"-I{tree}/gateway", f"-I{tree}/test/unit",
-                    f"-I{ROOT}/extension", "-c", f"{tree}/{source}", "-o", target], check=True)
+                    f"-I{ROOT}", "-c", f"{tree}/{source}", "-o", target], check=True)
     return target
 
 
@@ -227,7 +227,7 @@ def includes(source):
     found, left = set(), [ROOT / source]
     while left:
         for name in re.findall(r'^#include "(.+)"', left.pop().read_text(), re.M):
-            paths = [ROOT / part / name for part in ("gateway", "test/unit") if (ROOT / part / name).exists()]
+            paths = [ROOT / part / name for part in ("gateway", "test/unit", "test/unit/ledger") if (ROOT / part / name).exists()]
             left += paths if name not in found else []
             found.add(name)
     return found
@@ -243,17 +243,18 @@ def mutate(text, description, replacements):
 
 def tests_of(path):
     """Which tests are there to catch a mutation of this file."""
-    if "id_set" in path:
+    path = pathlib.Path(path).relative_to("gateway" if path.startswith("gateway") else "test/unit")
+    if path.stem == "id_set":
         return "IdSet*"
-    if "movers" in path:
-        return "Movers*"
-    if "take_over" in path:
+    if path.stem == "moved_clients":
+        return "MovedClients*"
+    if path.parts[0] == "take_over":
         return "TakeOver*"
-    if "cookie" in path:
+    if path.stem == "gateway_cookie":
         return "GatewayCookie*"
-    if "fan_out" in path:
+    if path.stem == "fan_out":
         return "FanOut*"
-    return "Ledger*" if "ledger" in path or "simulated" in path else "StateFile*"
+    return "Ledger*" if path.stem in ("ledger", "simulated_gateway") else "StateFile*"
 
 
 def run(binary, test_filter="*"):
@@ -292,11 +293,9 @@ def main():
             replacements = change[0] if isinstance(change[0], list) else [tuple(change)]
             tree = folder / str(number)
             for part in ("gateway", "test/unit"):
-                (tree / part).mkdir(parents=True)
-                for file in (ROOT / part).glob("*.[hc]*"):
-                    shutil.copy(file, tree / part)
+                shutil.copytree(ROOT / part, tree / part)
             (tree / path).write_text(mutate((ROOT / path).read_text(), description, replacements))
-            header = pathlib.Path(path).name if path.endswith(".h") else None
+            header = path.removeprefix("gateway/") if path.endswith(".h") else None
             (tree / "objects").mkdir()
             parts = {source: compile_object(tree, source, tree / "objects")
                      if source == path or (header and header in includes(source)) else whole[source]

@@ -10,7 +10,7 @@
 
 #include <jansson.h>
 
-#include "ascii_json.h"
+#include "common/ascii_json.h"
 
 using namespace odoo_bus;
 

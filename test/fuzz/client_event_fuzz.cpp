@@ -1,15 +1,15 @@
 // Whatever a WebSocket client sends: no harm, and nothing beyond the limits.
 //
-// Sources: gateway/client_event.cpp gateway/json.cpp
-#include "client_event.h"
+// Sources: gateway/protocol/client_event.cpp gateway/base/json.cpp
+#include "protocol/client_event.h"
 
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-#include "json.h"
-#include "utf8.h"
+#include "base/json.h"
+#include "base/utf8.h"
 
 using namespace odoo_bus;
 

@@ -1,7 +1,8 @@
 // Whatever stands in bus_bus.message: an element is written only when it cannot break the frame around it.
 //
-// Sources: gateway/frame.cpp gateway/json.cpp gateway/json_slice.cpp gateway/received_frame.cpp
-#include "frame.h"
+// Sources: gateway/protocol/frame.cpp gateway/base/json.cpp gateway/base/json_slice.cpp
+// gateway/protocol/received_frame.cpp
+#include "protocol/frame.h"
 
 #include <cassert>
 #include <cstddef>
@@ -9,8 +10,8 @@
 #include <string>
 #include <string_view>
 
-#include "received_frame.h"
-#include "utf8.h"
+#include "base/utf8.h"
+#include "protocol/received_frame.h"
 
 using namespace odoo_bus;
 

@@ -1,16 +1,17 @@
 // Whatever a request for an event stream or a poll says: no harm, and nothing beyond the limits. The first
 // byte chooses the kind of request.
 //
-// Sources: gateway/http_subscribe.cpp gateway/client_event.cpp gateway/json.cpp gateway/query.cpp
-#include "http_subscribe.h"
+// Sources: gateway/clients/http_subscribe.cpp gateway/protocol/client_event.cpp gateway/base/json.cpp
+// gateway/http/query.cpp
+#include "clients/http_subscribe.h"
 
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-#include "json.h"
-#include "utf8.h"
+#include "base/json.h"
+#include "base/utf8.h"
 
 using namespace odoo_bus;
 

@@ -1,8 +1,9 @@
 // Whatever a client sends as a token, and whatever stands in the file with the keys: no harm, and no token
 // without the key's signature is believed.
 //
-// Sources: gateway/jwt.cpp gateway/jwt_keys.cpp gateway/public_key.cpp gateway/json.cpp
-#include "jwt.h"
+// Sources: gateway/auth/token/jwt.cpp gateway/auth/token/jwt_keys.cpp gateway/auth/token/public_key.cpp
+// gateway/base/json.cpp
+#include "auth/token/jwt.h"
 
 #include <cassert>
 #include <cstddef>
@@ -10,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 using namespace odoo_bus;
 

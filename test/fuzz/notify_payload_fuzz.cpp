@@ -1,7 +1,7 @@
 // Whatever comes with NOTIFY imbus.
 //
-// Sources: gateway/notify_payload.cpp gateway/json.cpp
-#include "notify_payload.h"
+// Sources: gateway/protocol/notify_payload.cpp gateway/base/json.cpp
+#include "protocol/notify_payload.h"
 
 #include <cassert>
 #include <cstddef>
@@ -9,7 +9,7 @@
 #include <set>
 #include <string_view>
 
-#include "utf8.h"
+#include "base/utf8.h"
 
 using namespace odoo_bus;
 

@@ -1,14 +1,16 @@
 // Whatever Odoo's port answers, a grant is channels of one database in Odoo's own spelling, nothing else.
 //
-// Sources: gateway/http_answer.cpp gateway/odoo_answer.cpp gateway/odoo_request.cpp gateway/json.cpp
+// Sources: gateway/http/http_answer.cpp gateway/auth/odoo/odoo_answer.cpp gateway/auth/odoo/odoo_request.cpp
+// gateway/base/json.cpp
 //
-// Sources: gateway/request_head.cpp gateway/http_response.cpp gateway/json_slice.cpp gateway/log.cpp
+// Sources: gateway/http/request_head.cpp gateway/http/http_response.cpp gateway/base/json_slice.cpp
+// gateway/base/log.cpp
 #include <algorithm>
 #include <cstdlib>
 
-#include "json.h"
-#include "log.h"
-#include "odoo_answer.h"
+#include "auth/odoo/odoo_answer.h"
+#include "base/json.h"
+#include "base/log.h"
 
 using namespace odoo_bus;
 

@@ -1,14 +1,14 @@
 // Whatever a server sends to tail.
 //
-// Sources: gateway/received_frame.cpp gateway/json.cpp gateway/json_slice.cpp
-#include "received_frame.h"
+// Sources: gateway/protocol/received_frame.cpp gateway/base/json.cpp gateway/base/json_slice.cpp
+#include "protocol/received_frame.h"
 
 #include <cassert>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
 
-#include "json.h"
+#include "base/json.h"
 
 using namespace odoo_bus;
 

@@ -1,8 +1,9 @@
 // Whatever comes where a request head is expected: the same verdict however it is cut, and libwebsockets
 // never sees more than it was promised.
 //
-// Sources: gateway/request_head.cpp gateway/handshake.cpp gateway/http_response.cpp gateway/query.cpp
-#include "request_head.h"
+// Sources: gateway/http/request_head.cpp gateway/http/handshake.cpp gateway/http/http_response.cpp
+// gateway/http/query.cpp
+#include "http/request_head.h"
 
 #include <algorithm>
 #include <cassert>
@@ -11,8 +12,8 @@
 #include <string>
 #include <string_view>
 
-#include "handshake.h"
-#include "query.h"
+#include "http/handshake.h"
+#include "http/query.h"
 
 using namespace odoo_bus;
 

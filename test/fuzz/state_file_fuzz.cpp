@@ -1,8 +1,8 @@
 // Whatever stands in the files of the state directory, with checksums that are right.
 //
-// Sources: gateway/checkpoint.cpp gateway/order_ring.cpp gateway/id_set.cpp
-#include "checkpoint.h"
-#include "order_ring.h"
+// Sources: gateway/ledger/checkpoint.cpp gateway/ledger/order_ring.cpp gateway/ledger/id_set.cpp
+#include "ledger/checkpoint.h"
+#include "ledger/order_ring.h"
 
 #include <algorithm>
 #include <array>
@@ -12,7 +12,7 @@
 #include <cstring>
 #include <string>
 
-#include "fingerprint.h"
+#include "base/fingerprint.h"
 
 using namespace odoo_bus;
 

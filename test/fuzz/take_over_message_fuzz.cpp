@@ -1,13 +1,13 @@
 // Whatever comes from another process that takes over, and in whatever pieces.
 //
-// Sources: gateway/take_over_message.cpp gateway/checkpoint.cpp gateway/id_set.cpp
-#include "take_over_message.h"
+// Sources: gateway/take_over/message.cpp gateway/ledger/checkpoint.cpp gateway/ledger/id_set.cpp
+#include "take_over/message.h"
 
 #include <cassert>
 #include <cstdint>
 #include <string>
 
-#include "checkpoint.h"
+#include "ledger/checkpoint.h"
 
 using namespace odoo_bus;
 

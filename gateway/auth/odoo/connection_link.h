@@ -1,0 +1,54 @@
+// One connection, as the desk knows it: what the desk wants is posted to the thread that serves it.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <utility>
+
+#include "auth/authorizer.h"
+#include "base/loop.h"
+
+namespace odoo_bus {
+
+class OdooLink : public std::enable_shared_from_this<OdooLink> {
+public:
+    OdooLink(Client& client, std::function<void(Loop::Task)> post)
+        : client_(&client), post_(std::move(post)) {}
+
+    // --- on the service thread ---
+
+    void cut() {
+        client_ = nullptr;
+        gone_.store(true, std::memory_order_relaxed);
+    }
+    void note_received() { received_.store(client_->received(), std::memory_order_relaxed); }
+
+    // --- on the desk's thread ---
+
+    bool gone() const { return gone_.load(std::memory_order_relaxed); }
+    // The position up to which it has been given notifications, about a second ago.
+    Position received() const { return received_.load(std::memory_order_relaxed); }
+
+    void take_back(Refusal refusal) {
+        with([refusal = std::move(refusal)](Client& client) { client.take_back(refusal); });
+    }
+    void regrant(std::shared_ptr<const Grant> grant) {
+        with([grant = std::move(grant)](Client& client) { client.regrant(*grant); });
+    }
+
+private:
+    void with(std::function<void(Client&)> task) {
+        post_([self = shared_from_this(), task = std::move(task)] {
+            if (self->client_)
+                task(*self->client_);
+        });
+    }
+
+    Client* client_; // of the service thread
+    const std::function<void(Loop::Task)> post_;
+    std::atomic<bool> gone_ = false;
+    std::atomic<Position> received_ = 0;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,67 @@
+// Authorization `odoo`, for one service thread.
+#include "auth/odoo/odoo_authorizer.h"
+
+namespace odoo_bus {
+
+void OdooAuthorizer::joined(const Admission& admission, Client& client) {
+    const auto link = std::make_shared<OdooLink>(client, post_);
+    states_[&admission].link = link;
+    if (admission.transport == Transport::websocket && !admission.requester->worker_version.empty())
+        desk_.join(link, admission.requester);
+}
+
+void OdooAuthorizer::authorize(const Admission& admission, const Subscribe& subscribe, bool first,
+                               std::function<void(Decision)> decide) {
+    State& state = states_[&admission];
+    // Stock pages repeat an identical list exactly when a membership has changed: only the first is answered
+    // from what is known.
+    const bool may_reuse = !std::exchange(state.asked, true);
+    const auto decided = [this, admission = &admission, link = state.link,
+                          decide = std::move(decide)](Decision decision) {
+        // The connection may have ended, and another one may have its address.
+        const auto it = states_.find(admission);
+        if (it != states_.end() && it->second.link == link && std::holds_alternative<Grant>(decision)) {
+            it->second.granted = true;
+            if (const auto presence = std::exchange(it->second.presence, std::nullopt))
+                desk_.tell_presence(admission->requester, *presence);
+        }
+        decide(std::move(decision));
+    };
+    desk_.ask({.link = state.link,
+               .who = admission.requester,
+               .channels = subscribe.channels,
+               .first = first,
+               .may_reuse = may_reuse},
+              [post = post_, decided](Decision decision) {
+                  post([decided, decision = std::move(decision)]() mutable { decided(std::move(decision)); });
+              });
+}
+
+// Before the first grant the session is not marked in Odoo, which would take it for an ended one.
+void OdooAuthorizer::told(const Admission& admission, const UpdatePresence& presence) {
+    State& state = states_[&admission];
+    if (state.granted)
+        desk_.tell_presence(admission.requester, presence);
+    else
+        state.presence = presence;
+}
+
+void OdooAuthorizer::parted(const Admission& admission) {
+    desk_.part(admission.requester);
+}
+
+void OdooAuthorizer::left(const Admission& admission) {
+    const auto it = states_.find(&admission);
+    if (it == states_.end())
+        return;
+    it->second.link->cut();
+    desk_.leave(it->second.link);
+    states_.erase(it);
+}
+
+void OdooAuthorizer::tick() {
+    for (const auto& [admission, state] : states_)
+        state.link->note_received();
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,41 @@
+// Authorization `odoo`, for one service thread: asks the desk, and brings its decisions back to this thread.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+#include "auth/authorizer.h"
+#include "auth/odoo/odoo_auth_service.h"
+#include "base/loop.h"
+
+namespace odoo_bus {
+
+class OdooAuthorizer final : public Authorizer {
+public:
+    OdooAuthorizer(OdooDesk& desk, std::function<void(Loop::Task)> post)
+        : desk_(desk), post_(std::move(post)) {}
+
+    void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
+                   std::function<void(Decision)> decide) override;
+    void joined(const Admission& admission, Client& client) override;
+    void told(const Admission& admission, const UpdatePresence& presence) override;
+    void left(const Admission& admission) override;
+    void parted(const Admission& admission) override;
+    void tick() override;
+
+private:
+    struct State {
+        std::shared_ptr<OdooLink> link;
+        bool asked = false;                     // its first question
+        bool granted = false;                   // something
+        std::optional<UpdatePresence> presence; // that came before the first grant
+    };
+
+    OdooDesk& desk_;
+    const std::function<void(Loop::Task)> post_;
+    std::unordered_map<const Admission*, State> states_;
+};
+
+} // namespace odoo_bus

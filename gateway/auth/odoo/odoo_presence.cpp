@@ -1,0 +1,96 @@
+// What Odoo is told about who is there.
+#include "auth/odoo/odoo_presence.h"
+
+#include <algorithm>
+
+#include "common/ascii_json.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr const char* PRESENCE = "/websocket/update_bus_presence";
+constexpr const char* CLOSED = "/websocket/on_closed";
+
+constexpr int64_t MAX_INACTIVITY_MS = int64_t{1} << 31;
+constexpr size_t MAX_IDS_BYTES = 64 << 10;
+
+// A page that is loaded anew closes its connection and opens another.
+constexpr int64_t GRACE_US = 5'000'000;
+
+// Odoo changes ids of sessions that are older than three hours.
+constexpr int64_t ROTATION_US = int64_t{3} * 3600 * 1'000'000 + 300'000'000;
+constexpr size_t MAX_SEEN = 200'000;
+
+// ["mydb","res.partner",3]: Odoo gives it to who has logged in, and to nobody else.
+bool is_of_user(const Grant& grant) {
+    std::string any;
+    if (!write_channel(any, grant.database, "res.partner", 1))
+        return false;
+    const std::string_view before = std::string_view(any).substr(0, any.size() - 2);
+    return std::ranges::any_of(grant.channels, [before](std::string_view channel) {
+        return channel.size() > before.size() + 1 && channel.starts_with(before) && channel.ends_with(']') &&
+               channel.find_first_not_of("0123456789", before.size()) == channel.size() - 1;
+    });
+}
+
+} // namespace
+
+// The public is nowhere.
+bool OdooPresence::is_known(const OdooRoster::Subject& subject) {
+    return !subject.identity.is_public || !subject.identity.guest_channel.empty();
+}
+
+void OdooPresence::update(const OdooRoster::Subject& subject, const UpdatePresence& presence) {
+    if (!is_known(subject) || presence.inactivity_period < 0 ||
+        presence.inactivity_period > MAX_INACTIVITY_MS)
+        return;
+    const bool waits = latest_.contains(subject.client);
+    latest_[subject.client] = presence;
+    if (waits)
+        return;
+    call_(subject, PRESENCE, [this, client = subject.client] {
+        const auto latest = latest_.extract(client).mapped();
+        const bool fits = latest.im_status_ids_by_model.size() <= MAX_IDS_BYTES;
+        return presence_body(latest.inactivity_period, fits ? latest.im_status_ids_by_model : std::string());
+    });
+}
+
+void OdooPresence::left(const OdooRoster::Subject& subject, int64_t now_us) {
+    if (is_known(subject))
+        gone_.insert_or_assign(subject.client, Gone{subject, now_us + GRACE_US});
+}
+
+// Odoo that changes ids does so in no error, nor for who is not logged in: neither says that it does not.
+void OdooPresence::granted(std::string_view session, const Grant& grant, bool sets_session, int64_t now_us) {
+    if (keeps_ || session.empty() || sets_session || !is_of_user(grant))
+        return;
+    if (seen_.size() >= MAX_SEEN)
+        seen_.clear();
+    const auto [seen, is_new] = seen_.try_emplace(std::string(session), now_us);
+    // Old enough to be given another id, if this Odoo did so on our calls.
+    if (now_us - seen->second > ROTATION_US)
+        keeps_ = true;
+}
+
+bool OdooPresence::may_tell(const OdooRoster::Subject& subject) const {
+    if (subject.identity.is_public || keeps_)
+        return true;
+    // Before 19.0 ids are changed at login only. The page says which Odoo it is from.
+    const std::string& version = subject.who->worker_version;
+    return !rotates_ && (version.starts_with("17.") || version.starts_with("18."));
+}
+
+void OdooPresence::tick(int64_t now_us) {
+    for (auto it = gone_.begin(); it != gone_.end();) {
+        if (now_us < it->second.at_us) {
+            ++it;
+            continue;
+        }
+        if (may_tell(it->second.subject))
+            call_(it->second.subject, CLOSED, [] { return empty_call_body(); });
+        it = gone_.erase(it);
+    }
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,66 @@
+// What Odoo is told about who is there: the latest activity of each client, and who has gone.
+//
+// A call on a session may make Odoo change the session's id, which would log an idle user out
+// (odoo-protocol.md): a browser that has gone takes no new id, so whether Odoo may be told that it has gone
+// is asked first.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "auth/odoo/grant_table.h"
+#include "protocol/client_event.h"
+
+namespace odoo_bus {
+
+class OdooPresence {
+public:
+    // Sends the body to the path as `subject`, when its turn has come. `body` is asked then.
+    using Call = std::function<void(const OdooRoster::Subject& subject, const char* path,
+                                    std::function<std::string()> body)>;
+
+    explicit OdooPresence(Call call) : call_(std::move(call)) {}
+
+    // The latest one counts; one that is not possible is ignored.
+    void update(const OdooRoster::Subject& subject, const UpdatePresence& presence);
+    // The last connection of this client has ended.
+    void left(const OdooRoster::Subject& subject, int64_t now_us);
+    // It is there, again or still.
+    void came(const Digest& client) { gone_.erase(client); }
+
+    // Nobody is to be told to have gone.
+    void forget() { gone_.clear(); }
+
+    // A peek of this session was answered with the grant. `sets_session`: and with the id of a session.
+    void granted(std::string_view session, const Grant& grant, bool sets_session, int64_t now_us);
+    // The id of a session was changed.
+    void rotated() {
+        rotates_ = true;
+        keeps_ = false;
+        seen_.clear();
+    }
+
+    // About ten times a second.
+    void tick(int64_t now_us);
+
+private:
+    struct Gone {
+        OdooRoster::Subject subject;
+        int64_t at_us;
+    };
+
+    static bool is_known(const OdooRoster::Subject& subject);
+    bool may_tell(const OdooRoster::Subject& subject) const;
+
+    const Call call_;
+    std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // that is not sent yet
+    std::unordered_map<Digest, Gone, DigestHash> gone_;
+    std::unordered_map<std::string, int64_t> seen_; // users' sessions, and when they were seen first
+    bool rotates_ = false;                          // this Odoo changes ids when the gateway calls
+    bool keeps_ = false;                            // it does not
+};
+
+} // namespace odoo_bus

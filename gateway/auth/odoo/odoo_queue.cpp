@@ -1,0 +1,135 @@
+// What waits for Odoo.
+#include "auth/odoo/odoo_queue.h"
+
+#include <algorithm>
+#include <cmath>
+#include <iterator>
+#include <vector>
+
+#include "base/backoff.h"
+#include "base/log.h"
+
+namespace odoo_bus {
+
+void OdooQueue::add(Task task, int64_t now_us) {
+    if (waiting_ >= bounds_.waiting)
+        return task.drop("too many requests wait for Odoo");
+    Lane& lane = lanes_[static_cast<size_t>(task.priority)];
+    auto known = lane.by_name.find(task.client);
+    if (known == lane.by_name.end()) {
+        lane.clients.push_back({task.client, {}});
+        known = lane.by_name.emplace(task.client, std::prev(lane.clients.end())).first;
+    }
+    known->second->tasks.push_back({std::move(task), now_us});
+    ++lane.tasks;
+    ++waiting_;
+    run_next();
+}
+
+std::optional<OdooQueue::Waiting> OdooQueue::take(Lane& lane) {
+    if (lane.clients.empty())
+        return std::nullopt;
+    Client& client = lane.clients.front();
+    Waiting next = std::move(client.tasks.front());
+    client.tasks.pop_front();
+    --lane.tasks;
+    --waiting_;
+    if (client.tasks.empty()) {
+        lane.by_name.erase(client.name);
+        lane.clients.pop_front();
+    } else {
+        lane.clients.splice(lane.clients.end(), lane.clients, lane.clients.begin());
+    }
+    return next;
+}
+
+void OdooQueue::run_next() {
+    while (!open_ && running_ < bounds_.concurrency) {
+        std::optional<Waiting> next;
+        for (size_t i = 0; i < PRIORITIES && !next; ++i) {
+            // Background work leaves at least half of Odoo to those who wait for an answer.
+            const bool background = i == static_cast<size_t>(Priority::background);
+            if (!background || running_ < (bounds_.concurrency + 1) / 2)
+                next = take(lanes_[i]);
+        }
+        if (!next)
+            return;
+        ++running_;
+        next->task.run();
+    }
+}
+
+void OdooQueue::done(const std::string& client, bool answered, int64_t began_us, int64_t now_us) {
+    --running_;
+    if (answered) {
+        constexpr double WEIGHT = 0.05;
+        average_us_ += WEIGHT * (static_cast<double>(now_us - began_us) - average_us_);
+        last_failed_.clear();
+        failures_ = 0;
+        if (open_)
+            return recovered(now_us);
+    } else if (std::exchange(last_failed_, client) != client && ++failures_ >= bounds_.failures && !open_) {
+        open_ = true;
+        failed(now_us);
+        log::warning("Odoo does not answer: new clients are refused with 503 until it does; clients that are "
+                     "connected go on");
+    }
+    run_next();
+}
+
+void OdooQueue::failed(int64_t now_us) {
+    probing_ = false;
+    probe_after_ms_ = next_retry(probe_after_ms_);
+    probe_at_us_ = now_us + static_cast<int64_t>(with_jitter(probe_after_ms_)) * 1000;
+}
+
+void OdooQueue::recovered(int64_t) {
+    probing_ = false;
+    failures_ = 0;
+    last_failed_.clear();
+    probe_after_ms_ = 0;
+    if (std::exchange(open_, false))
+        log::info("Odoo answers again");
+    run_next();
+}
+
+void OdooQueue::expire(Lane& lane, int64_t now_us) {
+    std::vector<Task> dropped;
+    for (auto client = lane.clients.begin(); client != lane.clients.end();) {
+        auto& tasks = client->tasks;
+        while (!tasks.empty() && now_us - tasks.front().since_us > bounds_.wait_us) {
+            dropped.push_back(std::move(tasks.front().task));
+            tasks.pop_front();
+            --lane.tasks;
+            --waiting_;
+        }
+        if (tasks.empty())
+            lane.by_name.erase(client->name);
+        client = tasks.empty() ? lane.clients.erase(client) : std::next(client);
+    }
+    for (const Task& task : dropped)
+        task.drop("Odoo did not come to it in time");
+}
+
+void OdooQueue::tick(int64_t now_us) {
+    for (Lane& lane : lanes_)
+        expire(lane, now_us);
+    if (open_ && !probing_ && now_us >= probe_at_us_) {
+        probing_ = true;
+        probe_();
+    }
+}
+
+std::optional<OdooQueue::Refusal> OdooQueue::refusal(int64_t now_us) const {
+    if (open_)
+        return Refusal{"Odoo does not answer",
+                       static_cast<unsigned>(2 + std::max<int64_t>(0, probe_at_us_ - now_us) / 1'000'000)};
+    const size_t ahead = lanes_[static_cast<size_t>(Priority::interactive)].tasks;
+    const double wait_us = average_us_ * static_cast<double>(ahead) / std::max(1u, bounds_.concurrency);
+    if (ahead >= bounds_.waiting || wait_us > static_cast<double>(bounds_.wait_us))
+        return Refusal{"too many clients wait for Odoo",
+                       static_cast<unsigned>(std::clamp(std::ceil(wait_us / 2e6), 2.0, 60.0))};
+    return std::nullopt;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,67 @@
+// Sessions whose id Odoo has changed in an answer to the gateway.
+#include "auth/odoo/session_rotation.h"
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr size_t KEPT_BYTES = 42; // of an id, by a rotation
+constexpr int64_t OLD_LIVES_US = 120'000'000;
+constexpr size_t MAX_COOKIE_BYTES = 512;
+
+} // namespace
+
+bool SessionRotations::is_rotation(std::string_view old_id, std::string_view new_id) {
+    return old_id.size() > KEPT_BYTES && new_id.size() == old_id.size() && new_id != old_id &&
+           new_id.substr(0, KEPT_BYTES) == old_id.substr(0, KEPT_BYTES);
+}
+
+void SessionRotations::add(const std::string& old_id, const std::string& new_id, std::string_view set_cookie,
+                           int64_t now_us) {
+    const bool is_plain = set_cookie.size() <= MAX_COOKIE_BYTES &&
+                          std::ranges::all_of(set_cookie, [](char c) { return c >= ' ' && c < 0x7f; });
+    Rotation rotation{new_id,
+                      is_plain ? std::string(set_cookie)
+                               : fmt::format("session_id={}; Max-Age=604800; HttpOnly; Path=/", new_id),
+                      now_us + OLD_LIVES_US};
+    const std::lock_guard lock(mutex_);
+    by_old_id_.insert_or_assign(old_id, std::move(rotation));
+}
+
+void SessionRotations::renew(Requester& requester, int64_t now_us) const {
+    if (!requester.same_host)
+        return;
+    const std::lock_guard lock(mutex_);
+    if (by_old_id_.empty())
+        return;
+    for (auto& [name, value] : requester.cookies) {
+        if (name != "session_id")
+            continue;
+        const auto known = by_old_id_.find(value);
+        if (known == by_old_id_.end() || known->second.until_us <= now_us)
+            return;
+        value = known->second.new_id;
+        requester.new_cookie = known->second.set_cookie;
+        return;
+    }
+}
+
+std::vector<std::vector<std::string>> SessionRotations::all(int64_t now_us) const {
+    const std::lock_guard lock(mutex_);
+    std::vector<std::vector<std::string>> rotations;
+    for (const auto& [old_id, rotation] : by_old_id_)
+        if (rotation.until_us > now_us)
+            rotations.push_back({old_id, rotation.new_id, rotation.set_cookie});
+    return rotations;
+}
+
+void SessionRotations::tick(int64_t now_us) {
+    const std::lock_guard lock(mutex_);
+    std::erase_if(by_old_id_, [now_us](const auto& each) { return each.second.until_us <= now_us; });
+}
+
+} // namespace odoo_bus

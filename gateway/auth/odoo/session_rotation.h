@@ -1,0 +1,48 @@
+// Sessions whose id Odoo has changed in an answer to the gateway: the browser must get the new one, or it is
+// logged out when the old one ends.
+#pragma once
+
+#include <cstdint>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "http/requester.h"
+
+namespace odoo_bus {
+
+class SessionRotations {
+public:
+    // True when an answer that sets `set_cookie` has rotated the session `old_id`: the new id has the same
+    // begin. Another id is a public session in place of one that has ended, and nobody's affair.
+    static bool is_rotation(std::string_view old_id, std::string_view new_id);
+
+    // From any thread.
+    void add(const std::string& old_id, const std::string& new_id, std::string_view set_cookie,
+             int64_t now_us);
+
+    // From any thread. Gives a browser that shows an old id the new one, when the page is of its own host: in
+    // its cookies, and as `new_cookie`.
+    void renew(Requester& requester, int64_t now_us) const;
+
+    // From any thread. Each as the arguments of add().
+    std::vector<std::vector<std::string>> all(int64_t now_us) const;
+
+    // About once a second.
+    void tick(int64_t now_us);
+
+private:
+    struct Rotation {
+        std::string new_id;
+        std::string set_cookie; // the header's value
+        int64_t until_us;
+    };
+
+    mutable std::mutex mutex_;
+    std::unordered_map<std::string, Rotation> by_old_id_;
+};
+
+} // namespace odoo_bus

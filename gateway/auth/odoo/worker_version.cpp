@@ -1,0 +1,97 @@
+// Pages whose script is older than the Odoo that they talk to.
+#include "auth/odoo/worker_version.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "metrics/metrics.h"
+
+namespace odoo_bus {
+
+namespace {
+
+const metrics::Counter outdated("odoo_bus_outdated_pages_total",
+                                "Pages that were told to be loaded anew, because Odoo has another version.");
+
+constexpr int64_t INTERVAL_US = 5'000'000; // between two questions
+constexpr size_t MAX_WAITING = 10'000;
+constexpr size_t MAX_VERSION_BYTES = 32;
+
+Refusal outdated_version() {
+    return {.close_code = 1000, .reason = "OUTDATED_VERSION"};
+}
+
+} // namespace
+
+bool WorkerVersion::is_version(std::string_view text) {
+    return !text.empty() && text.size() <= MAX_VERSION_BYTES && std::ranges::all_of(text, [](char c) {
+        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
+               c == '-' || c == '~' || c == '+' || c == '_';
+    });
+}
+
+// "websocket_worker_version": "19.0-2", and since 20.0 "worker_version" within bus_info.
+std::optional<std::string> WorkerVersion::find(std::string_view page) {
+    constexpr std::string_view NAME = "worker_version\"";
+    const size_t name = page.find(NAME);
+    if (name == page.npos)
+        return std::nullopt;
+    std::string_view rest = page.substr(name + NAME.size(), 2 * MAX_VERSION_BYTES);
+    const size_t begin = rest.find_first_not_of(" :");
+    if (begin == rest.npos || begin == 0 || rest[begin] != '"')
+        return std::nullopt;
+    rest.remove_prefix(begin + 1);
+    const size_t end = rest.find('"');
+    if (end == rest.npos || !is_version(rest.substr(0, end)))
+        return std::nullopt;
+    return std::string(rest.substr(0, end));
+}
+
+// As Odoo, it looks at browsers only.
+void WorkerVersion::check(std::shared_ptr<OdooLink> link, std::shared_ptr<const Requester> who,
+                          int64_t now_us) {
+    const std::string& version = who->worker_version;
+    if (setting_ == "off" || version.empty() || who->user_agent.empty())
+        return;
+    if (setting_ != "auto") {
+        if (version == setting_)
+            return;
+        outdated.add();
+        return link->take_back(outdated_version());
+    }
+    if (version == known_ || waiting_.size() >= MAX_WAITING)
+        return;
+    waiting_.push_back({std::move(link), std::move(who)});
+    tick(now_us);
+}
+
+void WorkerVersion::tick(int64_t now_us) {
+    if (waiting_.empty() || asking_ || now_us - asked_us_ < INTERVAL_US)
+        return;
+    asking_ = true;
+    asked_us_ = now_us;
+    auto pages = std::make_shared<std::vector<Page>>(std::exchange(waiting_, {}));
+    fetch_(*pages->back().who, [this, pages](const std::optional<std::string>& page) {
+        asking_ = false;
+        learn(std::move(*pages), page ? find(*page) : std::nullopt);
+    });
+}
+
+void WorkerVersion::learn(std::vector<Page> pages, const std::optional<std::string>& version) {
+    if (!version) {
+        log::debug(
+            "Odoo's login page does not say which version pages should have: none is told to be loaded anew");
+        return;
+    }
+    if (*version != known_)
+        log::info("pages should have version {}", *version);
+    known_ = *version;
+    for (const Page& page : pages) {
+        if (page.who->worker_version == known_)
+            continue;
+        outdated.add();
+        page.link->take_back(outdated_version());
+    }
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,261 @@
+// Asks a function in the database who may see what.
+#include "auth/sql/sql_auth_service.h"
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "common/ascii_json.h"
+#include "postgres/conninfo.h"
+#include "postgres/pg_array.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr int TRY_AGAIN_LATER = 1013;
+constexpr int ASKED_ANEW = 4002; // the client comes back within a second
+constexpr int SESSION_EXPIRED = 4001;
+constexpr size_t MAX_WAITING = 10'000;
+constexpr size_t MAX_KNOWN = 10'000;
+constexpr uint64_t IDLE_MS = 60'000;
+constexpr const char* AWAY = "somebody wants the database to himself";
+
+// One text for each question: a channel's name may hold anything.
+std::string key_of(const SqlDesk::Question& question) {
+    return question.request + pg_array(question.channels);
+}
+
+int64_t us(Milliseconds milliseconds) {
+    return std::chrono::microseconds(milliseconds).count();
+}
+
+} // namespace
+
+SqlDesk::Seat::Seat(Pool& of, uv_loop_t* loop)
+    : pool(of),
+      connection(loop, {.on_connected = [this] { pool.desk.settle(*this); },
+                        .on_lost = [this](const std::string& reason) { pool.desk.fail(*this, reason); },
+                        .on_notify = [](std::string_view, std::string_view) {}}),
+      patience(loop), idle(loop) {}
+
+SqlDesk::SqlDesk(const Options& options, const std::vector<std::string>& names) : options_(options) {
+    for (size_t i = 0; i < names.size(); ++i)
+        pools_.emplace(names[i], new Pool{*this, names[i], options.databases[i]});
+    if (!options.database_match.empty())
+        pools_.clear(); // they are found
+}
+
+SqlDesk::~SqlDesk() {
+    stop();
+}
+
+void SqlDesk::start() {
+    loop_.start("sql desk", [this] {
+        for (const auto& [name, pool] : pools_)
+            add_seats(*pool);
+    });
+}
+
+void SqlDesk::add_seats(Pool& pool) {
+    for (unsigned i = 0; i < options_.sql_connections; ++i)
+        pool.seats.push_back(std::make_unique<Seat>(pool, loop_.uv()));
+}
+
+void SqlDesk::expect(const std::string& database) {
+    loop_.post([this, database] {
+        if (stopping_)
+            return;
+        auto& pool = pools_[database];
+        if (!pool) {
+            pool.reset(new Pool{*this, database, with_database(options_.databases.front(), database)});
+            add_seats(*pool);
+        }
+        pool->away = false;
+    });
+}
+
+void SqlDesk::let_go(const std::string& database) {
+    loop_.post([this, database] {
+        const auto found = pools_.find(database);
+        if (found == pools_.end())
+            return;
+        Pool& pool = *found->second;
+        pool.away = true;
+        for (const Question& question : std::exchange(pool.waiting, {}))
+            question.answer(Refusal{TRY_AGAIN_LATER, AWAY});
+        for (const auto& seat : pool.seats)
+            close(*seat, AWAY);
+    });
+}
+
+void SqlDesk::forget(const std::string& database) {
+    loop_.post([this, database] {
+        const auto found = pools_.find(database);
+        if (found == pools_.end())
+            return;
+        const std::unique_ptr<Pool> pool = std::move(found->second);
+        pools_.erase(found);
+        std::deque<Question> questions = std::exchange(pool->waiting, {});
+        for (const auto& seat : pool->seats)
+            if (seat->question)
+                questions.push_back(std::move(*seat->question));
+        for (const Question& question : questions)
+            question.answer(Refusal{TRY_AGAIN_LATER, "the database is not served any more"});
+    });
+}
+
+void SqlDesk::close(Seat& seat, const std::string& why) {
+    seat.connection.close();
+    seat.idle.stop();
+    fail(seat, why);
+}
+
+void SqlDesk::stop() {
+    loop_.post([this] {
+        stopping_ = true;
+        for (const auto& [name, pool] : pools_)
+            pool->seats.clear();
+        loop_.stop();
+    });
+    loop_.join();
+}
+
+void SqlDesk::ask(Question question) {
+    loop_.post([this, question = std::move(question)]() mutable { take(std::move(question)); });
+}
+
+void SqlDesk::take(Question question) {
+    const auto found = pools_.find(question.database);
+    if (found == pools_.end())
+        return question.answer(Refusal{SESSION_EXPIRED, "the database is not served"});
+    Pool& pool = *found->second;
+    if (pool.away)
+        return question.answer(Refusal{TRY_AGAIN_LATER, AWAY});
+    if (pool.waiting.size() >= MAX_WAITING)
+        return question.answer(Refusal{TRY_AGAIN_LATER, "too many clients wait to be authorized"});
+    pool.waiting.push_back(std::move(question));
+    next(pool);
+}
+
+// When many come at once, most are answered by what the first of them were told.
+bool SqlDesk::answer_known(Pool& pool, const Question& question) {
+    if (!question.may_be_known)
+        return false;
+    const auto known = pool.known.find(key_of(question));
+    if (known == pool.known.end() || known->second.until_us <= now_us())
+        return false;
+    question.answer(known->second.decision);
+    return true;
+}
+
+void SqlDesk::next(Pool& pool) {
+    for (const auto& seat : pool.seats) {
+        if (pool.waiting.empty())
+            return;
+        if (seat->question)
+            continue;
+        while (!pool.waiting.empty() && answer_known(pool, pool.waiting.front()))
+            pool.waiting.pop_front();
+        if (pool.waiting.empty())
+            return;
+        seat->question = std::make_unique<Question>(std::move(pool.waiting.front()));
+        pool.waiting.pop_front();
+        // The server gives up a statement itself; this is for a server that does not answer at all.
+        seat->patience.start(static_cast<uint64_t>(options_.sql_timeout.count()) * 2,
+                             [this, each = seat.get()] { close(*each, "no answer in time"); });
+        seat->idle.stop();
+        if (seat->ready) {
+            put(*seat);
+        } else if (!seat->connecting) {
+            seat->connecting = true;
+            seat->connection.open(pool.conninfo);
+        }
+    }
+}
+
+void SqlDesk::settle(Seat& seat) {
+    seat.connection.query(
+        "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $1, false)",
+        {std::to_string(options_.sql_timeout.count())}, [this, &seat](const PgResult& result) {
+            seat.connecting = false;
+            if (!result.ok())
+                return fail(seat, result.error());
+            seat.ready = true;
+            if (seat.question)
+                put(seat);
+        });
+}
+
+void SqlDesk::put(Seat& seat) {
+    seat.connection.query(
+        // It may have a second column, `member`; an array alone is its own row, which has none.
+        fmt::format("SELECT array_to_json(answer.channels), to_jsonb(answer)->>'member' "
+                    "FROM {}($1::jsonb, $2::text[]) AS answer (channels)",
+                    options_.sql_function),
+        {seat.question->request, pg_array(seat.question->channels)},
+        [this, &seat](const PgResult& result) { answered(seat, result); });
+}
+
+void SqlDesk::answered(Seat& seat, const PgResult& result) {
+    if (!seat.question)
+        return;
+    if (!result.ok()) {
+        static log::Limited lines("failed questions to --auth-sql-function", 5);
+        lines.write(log::Level::error, "--auth-sql-function {} failed: {}", options_.sql_function,
+                    result.error());
+        return give(seat, Refusal{TRY_AGAIN_LATER, "the function that authorizes has failed"});
+    }
+    const Decision decision = decide(*seat.question, result);
+    if (seat.pool.known.size() >= MAX_KNOWN)
+        seat.pool.known.clear();
+    seat.pool.known.insert_or_assign(key_of(*seat.question),
+                                     Known{decision, now_us() + us(options_.sql_cache)});
+    give(seat, decision);
+}
+
+Decision SqlDesk::decide(const Question& question, const PgResult& result) const {
+    if (result.rows() == 0 || result.is_null(0, 0))
+        return Refusal{SESSION_EXPIRED, "the function that authorizes has refused"};
+    Grant grant{.database = question.database, .channels = {}};
+    const std::string_view text = result.text(0, 0);
+    const Json granted(json_loadb(text.data(), text.size(), 0, nullptr));
+    for (size_t i = 0; i < json_array_size(granted.get()); ++i)
+        if (const json_t* channel = json_array_get(granted.get(), i); json_is_string(channel))
+            grant.channels.emplace_back(json_string_value(channel), json_string_length(channel));
+    for (const std::string& name : question.channels) {
+        std::string stored;
+        if (!write_channel(stored, grant.database, name) ||
+            std::ranges::find(grant.channels, stored) == grant.channels.end())
+            grant.refused.push_back(name);
+    }
+    grant.member = result.text(0, 1);
+    grant.valid_until_us = now_us() + us(options_.sql_grant);
+    grant.end_code = ASKED_ANEW;
+    return grant;
+}
+
+// The connection was lost, or nobody answers on it.
+void SqlDesk::fail(Seat& seat, const std::string& reason) {
+    seat.connecting = seat.ready = false;
+    if (stopping_ || !seat.question)
+        return;
+    static log::Limited lines("lost connections of --auth sql", 5);
+    lines.write(log::Level::warning, "clients of database \"{}\" cannot be authorized: {}",
+                seat.pool.database, reason);
+    give(seat, Refusal{TRY_AGAIN_LATER, "the database cannot be asked"});
+}
+
+void SqlDesk::give(Seat& seat, Decision decision) {
+    seat.patience.stop();
+    const auto question = std::move(seat.question);
+    question->answer(std::move(decision));
+    next(seat.pool);
+    if (!seat.question)
+        seat.idle.start(IDLE_MS, [this, &seat] { close(seat, "it is idle"); });
+}
+
+} // namespace odoo_bus

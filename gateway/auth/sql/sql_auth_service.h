@@ -1,0 +1,93 @@
+// Asks a function in the database who may see what: a thread of its own, with few connections and short
+// patience.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "auth/authorizer.h"
+#include "base/loop.h"
+#include "base/timer.h"
+#include "config/options.h"
+#include "postgres/pg_connection.h"
+
+namespace odoo_bus {
+
+class SqlDesk {
+public:
+    struct Question {
+        std::string database;
+        std::string request; // JSON: what the function is told of the request
+        std::vector<std::string> channels;
+        bool may_be_known = false;            // an answer that was given a moment ago will do
+        std::function<void(Decision)> answer; // called on the desk's thread
+    };
+
+    SqlDesk(const Options& options, const std::vector<std::string>& names);
+    ~SqlDesk();
+
+    void start();
+    void stop();
+
+    // --- from any thread ---
+
+    // A database that is known by name, or may be connected to again.
+    void expect(const std::string& database);
+    // Closes its connections.
+    void let_go(const std::string& database);
+    void forget(const std::string& database);
+    void ask(Question question);
+
+private:
+    struct Pool;
+
+    // A connection, and the question that is being asked on it.
+    struct Seat {
+        Seat(Pool& of, uv_loop_t* loop);
+        Pool& pool;
+        PgConnection connection;
+        Timer patience;
+        Timer idle;
+        bool connecting = false;
+        bool ready = false; // the connection has its settings
+        std::unique_ptr<Question> question;
+    };
+    struct Known {
+        Decision decision;
+        int64_t until_us;
+    };
+    struct Pool {
+        SqlDesk& desk;
+        std::string database;
+        std::string conninfo;
+        std::vector<std::unique_ptr<Seat>> seats = {};
+        std::deque<Question> waiting = {};
+        bool away = false; // no connection to it may be opened
+        std::unordered_map<std::string, Known> known = {};
+    };
+
+    void add_seats(Pool& pool);
+    void close(Seat& seat, const std::string& why);
+    void take(Question question);
+    bool answer_known(Pool& pool, const Question& question);
+    void next(Pool& pool);
+    void settle(Seat& seat);
+    void put(Seat& seat);
+    void answered(Seat& seat, const PgResult& result);
+    void fail(Seat& seat, const std::string& reason);
+    void give(Seat& seat, Decision decision);
+    Decision decide(const Question& question, const PgResult& result) const;
+
+    const Options options_;
+    std::map<std::string, std::unique_ptr<Pool>> pools_; // by database
+    Loop loop_;
+    bool stopping_ = false;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,36 @@
+// Authorization `sql`: a function in the database, named by --auth-sql-function, is told what of the request
+// the options list and which channels are wanted, and returns those that are granted, as stored; NULL
+// refuses.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "auth/auth_backend.h"
+#include "auth/sql/sql_auth_service.h"
+
+namespace odoo_bus {
+
+class SqlAuthorizers final : public Authorizers {
+public:
+    SqlAuthorizers(const Options& options, const std::vector<std::string>& names);
+
+    std::string start() override;
+    void stop() override { desk_.stop(); }
+    std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override;
+    void expect(const std::string& database) override { desk_.expect(database); }
+    void let_go(const std::string& database) override { desk_.let_go(database); }
+    void forget(const std::string& database) override { desk_.forget(database); }
+
+private:
+    const std::vector<std::string> passes_;
+    const std::string database_;
+    SqlDesk desk_;
+};
+
+// What the function is told, as JSON: {"cookies": {...}, "headers": {...}, "address": "192.0.2.1"}. `passes`:
+// cookie:NAME, or the name of a header.
+std::string sql_request(const Requester& requester, const std::vector<std::string>& passes);
+
+} // namespace odoo_bus

@@ -1,0 +1,152 @@
+// Authorization `token`.
+#include "auth/token/token_authorizer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+
+#include <spdlog/fmt/fmt.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "common/ascii_json.h"
+#include "http/request_head.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr int SESSION_EXPIRED = 4001;
+constexpr int64_t LOOK_EVERY_US = 2'000'000;
+constexpr off_t MAX_FILE_BYTES = 1 << 20;
+constexpr std::string_view SUBPROTOCOL = "odoo-bus.token.";
+
+class TokenAuthorizer final : public Authorizer {
+public:
+    explicit TokenAuthorizer(TokenAuthorizers& authorizers) : authorizers_(authorizers) {}
+
+    void authorize(const Admission& admission, const Subscribe& subscribe, bool,
+                   std::function<void(Decision)> decide) override {
+        decide(authorizers_.decide(admission, subscribe));
+    }
+
+private:
+    TokenAuthorizers& authorizers_;
+};
+
+// Empty when the request has none.
+std::string_view token_of(const Requester& requester, const std::string& cookie) {
+    const std::string_view authorization = requester.authorization;
+    if (authorization.size() > 7 && equal_ignoring_case(authorization.substr(0, 7), "bearer "))
+        return authorization.substr(7);
+    std::string_view protocols = requester.protocols;
+    while (!protocols.empty()) {
+        const size_t end = std::min(protocols.find(','), protocols.size());
+        std::string_view protocol = protocols.substr(0, end);
+        protocols.remove_prefix(std::min(end + 1, protocols.size()));
+        protocol.remove_prefix(std::min(protocol.find_first_not_of(' '), protocol.size()));
+        if (protocol.starts_with(SUBPROTOCOL))
+            return protocol.substr(SUBPROTOCOL.size(), protocol.find(' ') - SUBPROTOCOL.size());
+    }
+    // A browser sends cookies for any page that asks, so they count for one's own only.
+    return requester.own_origin ? requester.cookie(cookie).value_or("") : "";
+}
+
+} // namespace
+
+TokenAuthorizers::TokenAuthorizers(const Options& options, std::vector<std::string> databases)
+    : path_(options.token_keys), databases_(std::move(databases)) {
+    std::string wrong;
+    if (!options.database_match.empty())
+        match_ = DatabasePattern::parse(options.database_match, wrong);
+    reconfigure(options);
+}
+
+std::string TokenAuthorizers::start() {
+    if (path_.empty())
+        return "--token-keys is needed with --auth token: a file with the secret, the public key or the JWKS";
+    const std::lock_guard lock(mutex_);
+    return load();
+}
+
+std::unique_ptr<Authorizer> TokenAuthorizers::make(std::function<void(Loop::Task)>) {
+    return std::make_unique<TokenAuthorizer>(*this);
+}
+
+void TokenAuthorizers::reconfigure(const Options& options) {
+    const std::lock_guard lock(mutex_);
+    rules_.claims = {options.token_audience, options.token_skew.count() / 1000};
+    rules_.cookie = options.token_cookie;
+}
+
+bool TokenAuthorizers::may_serve(const std::string& database) const {
+    return match_ ? match_->matches(database) : std::ranges::find(databases_, database) != databases_.end();
+}
+
+std::string TokenAuthorizers::load() {
+    looked_us_ = now_us();
+    struct stat file = {};
+    if (stat(path_.c_str(), &file) != 0)
+        return fmt::format("--token-keys {}: {}", path_, strerror(errno));
+    const std::pair<int64_t, int64_t> seen{file.st_mtim.tv_sec * 1'000'000'000 + file.st_mtim.tv_nsec,
+                                           file.st_size};
+    if (rules_.keys && seen == seen_)
+        return {};
+    seen_ = seen;
+    if (file.st_size > MAX_FILE_BYTES)
+        return fmt::format("--token-keys {}: it is larger than 1 MiB", path_);
+    std::ifstream stream(path_, std::ios::binary);
+    std::stringstream text;
+    text << stream.rdbuf();
+    if (!stream)
+        return fmt::format("--token-keys {}: it cannot be read", path_);
+    auto keys = parse_jwt_keys(text.str());
+    if (const auto* problem = std::get_if<std::string>(&keys))
+        return fmt::format("--token-keys {}: {}", path_, *problem);
+    const auto& known = std::get<JwtKeys>(keys);
+    log::info("tokens are verified with {} {} from {}", known.size(), known.size() == 1 ? "key" : "keys",
+              path_);
+    rules_.keys = std::make_shared<JwtKeys>(known);
+    return {};
+}
+
+// The file may be replaced at any time: keys are rotated.
+TokenAuthorizers::Rules TokenAuthorizers::rules() {
+    const std::lock_guard lock(mutex_);
+    if (now_us() - looked_us_ > LOOK_EVERY_US)
+        if (const std::string problem = load(); !problem.empty())
+            log::error("{}; the former keys are kept", problem);
+    return rules_;
+}
+
+Decision TokenAuthorizers::decide(const Admission& admission, const Subscribe& subscribe) {
+    const Rules rules = this->rules();
+    const std::string_view token = token_of(*admission.requester, rules.cookie);
+    if (token.empty())
+        return Refusal{SESSION_EXPIRED, "a token is missing"};
+    const auto verified = verify_jwt(token, *rules.keys, rules.claims, now_us() / 1'000'000);
+    if (const auto* problem = std::get_if<JwtProblem>(&verified))
+        return Refusal{SESSION_EXPIRED, problem->reason};
+    const auto& claims = std::get<JwtClaims>(verified);
+    Grant grant{.database = claims.database.empty() ? databases_.front() : claims.database, .channels = {}};
+    if (!admission.database.empty() && admission.database != grant.database)
+        return Refusal{SESSION_EXPIRED, "the token is for another database"};
+    // One that will be there later is told to try again; a token for any other is of no use here.
+    if (!may_serve(grant.database))
+        return Refusal{SESSION_EXPIRED, "the token is for a database that is not served"};
+    grant.member = claims.subject;
+    grant.valid_until_us = (claims.expires + rules.claims.skew) * 1'000'000;
+    for (const std::string& name : subscribe.channels) {
+        std::string channel;
+        if (claims.grants(name) && write_channel(channel, grant.database, name))
+            grant.channels.push_back(std::move(channel));
+        else
+            grant.refused.push_back(name);
+    }
+    return grant;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,51 @@
+// Authorization `token`: a JSON Web Token says who asks, which channels they may see, and until when.
+//
+// It comes in the header Authorization (Bearer), as the subprotocol odoo-bus.token.<token>, or in a cookie
+// that only one's own pages are believed to send.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "auth/auth_backend.h"
+#include "auth/token/jwt.h"
+#include "config/database_pattern.h"
+
+namespace odoo_bus {
+
+class TokenAuthorizers final : public Authorizers {
+public:
+    TokenAuthorizers(const Options& options, std::vector<std::string> databases);
+
+    std::string start() override;
+    std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override;
+    void reconfigure(const Options& options) override;
+
+    Decision decide(const Admission& admission, const Subscribe& subscribe);
+
+private:
+    struct Rules {
+        std::shared_ptr<const JwtKeys> keys;
+        JwtRules claims;
+        std::string cookie;
+    };
+
+    // False: this gateway never serves it, whatever comes and goes.
+    bool may_serve(const std::string& database) const;
+    // Empty, or why the keys that were known before are kept.
+    std::string load();
+    Rules rules();
+
+    const std::string path_;
+    const std::vector<std::string> databases_;
+    std::optional<DatabasePattern> match_; // --database-match: others than those that are named
+    std::mutex mutex_;
+    Rules rules_;
+    int64_t looked_us_ = 0;            // when the file was last looked at
+    std::pair<int64_t, int64_t> seen_; // its time and size
+};
+
+} // namespace odoo_bus

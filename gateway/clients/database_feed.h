@@ -1,0 +1,54 @@
+// One database as a service thread knows it: its fan-out, and what is needed to find where a client goes on.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "clients/fan_out.h"
+
+namespace odoo_bus {
+
+struct Stream {
+    Stream(std::string database_name, FanOut::Bounds bounds)
+        : database(std::move(database_name)), fan_out(bounds) {}
+
+    // The id of the newest position: whoever has everything up to now is there. 0 when it is not known.
+    Id here() const;
+
+    const std::string database;
+    FanOut fan_out;
+    // False until the database has been read for the first time; until then subscribers wait.
+    bool ready = false;
+    Id newest = 0; // the greatest id that was dispatched, or the newest in the table when the gateway started
+    // Positions up to this one were not dispatched in this order by this gateway, but read from the table.
+    Position adopted_until = 0;
+    // Other gateways serve this database, or did within the history: a client may come from one of them.
+    bool has_peers = false;
+    std::vector<std::function<void()>> waiting; // subscribes that came before it was ready
+};
+
+// What a client that names `last` has to be given from the table, because the history does not reach back.
+struct ReplayAnswer {
+    bool failed = false;      // the database cannot be asked now
+    bool pending = false;     // `last` is still to be dispatched here: another gateway was quicker
+    bool last_exists = false; // the row `last` is still there
+    bool more = false;        // rows are left: ask again with `next`
+    Id next = 0;
+    struct Element {
+        Id id;
+        std::string channel;
+        std::string element;
+    };
+    std::vector<Element> elements; // by id
+};
+
+inline Id Stream::here() const {
+    if (fan_out.head() < fan_out.oldest())
+        return newest; // nothing was dispatched since
+    const Id id = fan_out.at(fan_out.head()).id;
+    return id <= newest ? id : 0; // lost in a crash of the server
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,90 @@
+// Server-sent events.
+#include "clients/event_stream.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/clock.h"
+#include "clients/http_subscribe.h"
+#include "clients/service.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr int KEEP_ALIVE_TIMEOUT = 4002; // as for a WebSocket
+
+// How long an EventSource waits before it comes back.
+constexpr int RETRY_MS = 2000;
+
+} // namespace
+
+EventStream::EventStream(Service& service, Admission admission)
+    : HttpSession(service, std::move(admission)), written_us_(now_us()),
+      expires_us_(written_us_ + service.lifetime_us()) {
+    format_ = FrameFormat::events;
+    HttpSubscribe asked = http_subscribe(request(), service.event_limits());
+    if (!asked.problem.empty()) {
+        close(MALFORMED, asked.problem);
+        return;
+    }
+    // The first event says that the stream is there: a proxy that keeps it back is noticed.
+    asked.subscribe.confirm = asked.subscribe.confirm.value_or(0);
+    subscribe(std::move(asked.subscribe));
+}
+
+void EventStream::begin() {
+    if (std::exchange(begun_, true))
+        return;
+    Response response;
+    response.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                        {"Cache-Control", "no-store, no-transform"},
+                        {"X-Accel-Buffering", "no"}};
+    wire_.send(with_common_headers(std::move(response)).head_of_stream() +
+               fmt::format("retry: {}\n\n", RETRY_MS));
+    forget_request();
+}
+
+void EventStream::write(const std::string& frame) {
+    if (is_over())
+        return;
+    begin();
+    wire_.send(std::string_view(frame).substr(FRAME_HEADROOM));
+    written_us_ = now_us();
+}
+
+// An EventSource comes back after the end of a stream, and not after any other answer.
+void EventStream::come_back() {
+    if (!is_over())
+        begin();
+    Session::come_back();
+}
+
+void EventStream::on_subscribed() {
+    told_ = here();
+}
+
+void EventStream::on_refused(const Subscribe&) {
+    close(REFUSED, "the channels are refused");
+}
+
+std::string EventStream::farewell(int code, std::string_view reason) const {
+    return fmt::format("event: close\ndata: {{\"code\":{},\"reason\":\"{}\"}}\n\n", code, reason);
+}
+
+void EventStream::on_tick(int64_t now_us) {
+    if (now_us > expires_us_)
+        return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
+    if (Stream* const from = stream(); from && is_behind())
+        from->fan_out.check_progress(*this, now_us);
+    const int64_t heartbeat = std::chrono::microseconds(service_.options().heartbeat).count();
+    if (!begun_ || is_over() || !writable() || now_us - written_us_ < heartbeat)
+        return;
+    // An event without data is none, but moves the client's position, so that a quiet client, too, comes back
+    // from where everybody is.
+    const Id position = here();
+    wire_.send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
+    told_ = position;
+    written_us_ = now_us;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,211 @@
+// One database's fan-out on one service thread: its history, its channels and their subscribers.
+//
+// Invariants:
+//
+// 1. history_ holds the positions oldest()..head() without a hole, in dispatch order.
+// 2. A subscriber that is not behind has been given everything of its channels up to head().
+// 3. A subscriber that is behind has been given everything of its channels below next_, except what its
+// subscription
+//    to a channel starts after; its backlog is that position, never a copy.
+// 4. A channel exists while it has a subscriber or a notification in the history.
+//
+// Nothing here is shared with another thread except the notifications, which are immutable.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "protocol/frame_cache.h"
+#include "protocol/notification.h"
+
+namespace odoo_bus {
+
+class FanOut;
+struct Channel;
+
+struct Subscription {
+    Channel* channel;
+    Position since; // it starts after this position
+    uint32_t slot;  // its place in channel->subscribers
+};
+
+// A connection as the fan-out sees it. All of it belongs to one service thread.
+class Subscriber {
+public:
+    virtual ~Subscriber() = default;
+
+    // True when a frame that is written now leaves at once.
+    virtual bool writable() = 0;
+    // `frame`: one text frame's payload behind FRAME_HEADROOM bytes.
+    virtual void write(const std::string& frame) = 0;
+    // It will be written to soon: what that needs may be brought into the processor's caches.
+    virtual void expect_write() const {}
+    // Asks for one call of FanOut::drain() when writable() has become true.
+    virtual void want_writable() = 0;
+    // It is further behind than it may be, or than the history reaches: to be closed, so that it resumes.
+    virtual void fell_behind(std::string_view why) = 0;
+
+    bool is_behind() const { return behind_; }
+    // The position of the newest notification that it was given, or where it began.
+    Position delivered() const { return delivered_; }
+    // What waits for it, if it had caught up before.
+    uint64_t queued_bytes() const { return queued_; }
+    size_t subscriptions() const { return subscriptions_.size(); }
+
+protected:
+    // No channel that is added begins before this position.
+    Position floor() const { return floor_; }
+
+    FrameFormat format_ = FrameFormat::plain; // of what write() is given
+
+private:
+    friend class FanOut;
+
+    std::vector<Subscription> subscriptions_;
+    Position next_ = 1;
+    Position delivered_ = 0;
+    Position floor_ = 0;      // a channel that it left may have been given up to here: never begin before
+    uint64_t queued_ = 0;     // bytes that wait since it had caught up
+    int64_t progress_us_ = 0; // when a frame was last written to it
+    bool behind_ = false;
+    bool catching_up_ = false; // has not caught up since it asked for older notifications
+    bool held_ = false;
+    bool touched_ = false; // waits for flush()
+    bool only_ = false;    // of what is enqueued, next_ is all that concerns it
+};
+
+// Positions in ascending order, added at the end and taken from the front.
+class Positions {
+public:
+    void push_back(Position position) { positions_.push_back(position); }
+    void pop_front();
+    void remove(Position position);
+    bool empty() const { return first_ == positions_.size(); }
+    std::span<const Position> from(Position position) const;
+
+private:
+    std::vector<Position> positions_;
+    size_t first_ = 0;
+};
+
+struct Channel {
+    struct Entry {
+        Subscriber* subscriber;
+        uint32_t index; // of its subscription among subscriber->subscriptions_
+    };
+
+    std::string name; // as stored
+    std::vector<Entry> subscribers;
+    Positions positions;
+    uint32_t news = UINT32_MAX; // its place among FanOut::news_, if it has any
+};
+
+class FanOut {
+public:
+    struct Bounds {
+        size_t queue_bytes;                 // how much may wait for a subscriber that had caught up
+        int64_t queue_us;                   // and for how long
+        size_t frame_bytes = 64 * 1024;     // about the longest frame that a backlog is drained in
+        size_t enqueued_bytes = 256 * 1024; // more than this does not wait for flush() to be called
+    };
+
+    explicit FanOut(Bounds bounds) : bounds_(bounds) {}
+
+    // --- what the database tells ---
+
+    // The next notifications, to be written at the next flush(), which then forgets the history before
+    // `keep_from`. What comes in quick succession is written together: one frame for each subscriber, not one
+    // for each batch.
+    void enqueue(BatchPtr batch, Position keep_from);
+    void flush();
+    void publish(BatchPtr batch, Position keep_from) {
+        enqueue(std::move(batch), keep_from);
+        flush();
+    }
+    // What was dispatched before this thread could: it can be replayed, and nobody is sent it now.
+    void adopt(BatchPtr batch);
+    // Nothing that was dispatched is known any more; positions go on after `head`.
+    void forget_history(Position head);
+    // Rows that PostgreSQL lost in a crash: they are not replayed any more.
+    void forget(std::span<const Position> positions);
+
+    // --- what subscribers ask ---
+
+    // Replaces the subscriptions. A channel that is new to the subscriber starts after `since`, the others go
+    // on.
+    void subscribe(Subscriber& subscriber, std::span<const std::string> channels, Position since);
+    // Those of the channels that it is not subscribed to.
+    static std::vector<std::string> new_to(const Subscriber& subscriber,
+                                           std::span<const std::string> channels);
+    void unsubscribe(Subscriber& subscriber);
+    // A held subscriber is given nothing; what is dispatched meanwhile waits for it.
+    void hold(Subscriber& subscriber) { subscriber.held_ = true; }
+    void release(Subscriber& subscriber);
+    // Writes what waits for it, as long as it is writable.
+    void drain(Subscriber& subscriber);
+    // To be called about once a second for a subscriber that is behind.
+    void check_progress(Subscriber& subscriber, int64_t now_us);
+
+    // --- the history ---
+
+    Position head() const { return head_; }
+    Position oldest() const { return head_ + 1 - history_.size(); }
+    std::optional<Position> position_of(Id id) const;
+    // The newest position that was dispatched before `time_us`, or the one before oldest().
+    Position before(int64_t time_us) const;
+    // The newest position before which no id above `id` was dispatched, or the one before oldest(). Ids that
+    // somebody chose do not count.
+    Position before_ids_above(Id id) const;
+    const Notification& at(Position position) const { return *history_[position - oldest()]; }
+
+    size_t channels() const { return channels_.size(); }
+
+private:
+    // What was enqueued on a channel and its subscribers do not know yet: each is told once, however much it
+    // is.
+    struct News {
+        Channel* channel;
+        Position first;
+        size_t first_bytes;
+        size_t bytes; // with the first
+        uint32_t count;
+    };
+
+    Channel& channel(const std::string& name);
+    void release_channel(Channel& channel);
+    void add_subscription(Subscriber& subscriber, Channel& channel, Position since);
+    void remove_subscription(Subscriber& subscriber, size_t index);
+    void evict(Position keep_from);
+    Channel* record(const Notification& notification);
+    void note_news(Channel& channel, const Notification& notification);
+    void tell_news();
+    void touch(Subscriber& subscriber, const News& news);
+    void flush(Subscriber& subscriber);
+    void collect(const Subscriber& subscriber, std::vector<Position>& positions) const;
+    size_t write(Subscriber& subscriber, std::span<const Position> positions);
+
+    Bounds bounds_;
+    Position head_ = 0;
+    std::deque<const Notification*> history_;
+    std::deque<Id> reached_;       // the greatest id that was dispatched up to each position of history_
+    std::deque<BatchPtr> batches_; // what history_ points into
+    std::unordered_map<Id, Position> positions_;
+    std::unordered_map<std::string_view, std::unique_ptr<Channel>>
+        channels_;           // the key is the channel's own name
+    std::vector<News> news_; // by `first`
+    std::vector<Subscriber*> touched_, flushing_;
+    Position keep_from_ = 0;    // what flush() is to keep of the history
+    size_t enqueued_bytes_ = 0; // since the last flush()
+    std::vector<Position> collected_;
+    FrameCache frame_cache_;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,95 @@
+// A conversation over plain HTTP: its socket, its headers and its end.
+#include "clients/http_session.h"
+
+#include <utility>
+
+#include "base/clock.h"
+#include "clients/service.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr int SESSION_EXPIRED = 4001;
+
+// How long a client may take to read the end.
+constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
+
+} // namespace
+
+HttpSession::HttpSession(Service& service, Admission admission)
+    : HttpSession(service, admission.socket, std::exchange(admission.request, nullptr),
+                  std::move(admission)) {}
+
+HttpSession::HttpSession(Service& service, int socket, std::shared_ptr<const HttpRequest> request,
+                         Admission&& admission)
+    : Session(service, std::move(admission)), wire_(service.uv(), socket, *this),
+      request_(std::move(request)) {
+    service.enter(*this);
+}
+
+HttpSession::~HttpSession() {
+    service_.leave(*this);
+}
+
+void HttpSession::want_writable() {
+    if (!closing_us_)
+        wire_.want_drained();
+}
+
+void HttpSession::on_drained() {
+    on_writable();
+}
+
+void HttpSession::on_gone() {
+    delete this;
+}
+
+void HttpSession::forget_request() {
+    request_.reset();
+}
+
+Response HttpSession::with_common_headers(Response response) const {
+    if (const std::string_view cookie = new_session_cookie(); !cookie.empty())
+        response.headers.emplace_back("Set-Cookie", cookie);
+    if (std::string cookie = new_gateway_cookie(); !cookie.empty())
+        response.headers.emplace_back("Set-Cookie", std::move(cookie));
+    if (request_ && !request_->reader.empty()) {
+        response.headers.emplace_back("Access-Control-Allow-Origin", request_->reader);
+        response.headers.emplace_back("Access-Control-Allow-Credentials", "true");
+        response.headers.emplace_back("Vary", "Origin");
+    }
+    return response;
+}
+
+Response HttpSession::refusal(int code, std::string_view reason) const {
+    if (code == SESSION_EXPIRED)
+        return Response::refusal(401, reason).with("WWW-Authenticate", "Bearer");
+    if (code == REFUSED)
+        return Response::refusal(403, reason).with("Odoo-Bus", "refused");
+    if (code == MALFORMED)
+        return Response::refusal(400, reason);
+    return Response::refusal(503, reason).with("Retry-After", "5");
+}
+
+void HttpSession::close(int code, std::string_view reason) {
+    if (closing_us_)
+        return;
+    finish(is_answering() ? farewell(code, reason) : with_common_headers(refusal(code, reason)).to_string());
+}
+
+void HttpSession::finish(std::string_view bytes) {
+    wire_.send(bytes);
+    closing_us_ = now_us();
+    wire_.finish();
+}
+
+void HttpSession::tick(int64_t now_us) {
+    if (!closing_us_)
+        return on_tick(now_us);
+    unsubscribe();
+    if (now_us - closing_us_ > CLOSE_WITHIN_US)
+        delete this;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,56 @@
+// A conversation over plain HTTP: one request that subscribes, and an answer that is held or goes on.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "clients/session.h"
+#include "clients/socket_writer.h"
+#include "http/http_response.h"
+
+namespace odoo_bus {
+
+class HttpSession : public Session, private Wire::Owner {
+public:
+    HttpSession(Service& service, Admission admission);
+    ~HttpSession() override;
+
+    bool writable() override { return wire_.is_clear() && !closing_us_; }
+    void want_writable() override;
+    void close(int code, std::string_view reason) override;
+    size_t held_bytes() const override { return wire_.waiting(); }
+    void tick(int64_t now_us) override;
+
+protected:
+    // The answer instead of what was asked for, as long as nothing of that has been sent.
+    virtual Response refusal(int code, std::string_view reason) const;
+    // True when something of the answer has been sent.
+    virtual bool is_answering() const = 0;
+    // What is still to be said before the end with this code.
+    virtual std::string farewell(int code, std::string_view reason) const = 0;
+    // About once a second while it is not closing.
+    virtual void on_tick(int64_t now_us) = 0;
+
+    // With the headers that every answer has.
+    Response with_common_headers(Response response) const;
+    // The end, after these bytes.
+    void finish(std::string_view bytes);
+    bool is_over() const { return closing_us_ != 0; }
+    const HttpRequest& request() const { return *request_; }
+    // What was asked is not needed any more.
+    void forget_request();
+
+    Wire wire_;
+
+private:
+    // A session keeps its admission, and lets go of the request when that has been read.
+    HttpSession(Service& service, int socket, std::shared_ptr<const HttpRequest> request,
+                Admission&& admission);
+    void on_drained() override;
+    void on_gone() override;
+
+    std::shared_ptr<const HttpRequest> request_;
+    int64_t closing_us_ = 0; // since when it is ending; 0: it is not
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,295 @@
+// A service thread: see service.h.
+#include "clients/service.h"
+
+#include <algorithm>
+#include <functional>
+
+#include <libwebsockets.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "clients/adopt_with_head.h"
+#include "clients/event_stream.h"
+#include "clients/long_poll.h"
+#include "clients/websocket.h"
+#include "metrics/metrics.h"
+
+namespace odoo_bus {
+
+namespace {
+
+const metrics::Gauge behind("odoo_bus_backlogged_connections",
+                            "Connections that do not take frames as fast as they come.");
+const metrics::Gauge
+    behind_bytes("odoo_bus_backlog_bytes",
+                 "Bytes of the frames that backlogged connections have still to be sent; no copies.");
+
+const metrics::Counter shed_connections("odoo_bus_shed_connections_total",
+                                        "Connections that were closed because of --max-memory.");
+
+constexpr int TRY_AGAIN_LATER = 1013;
+constexpr int64_t DRAIN_STEP_MS = 50;
+
+} // namespace
+
+Service::Service(const Options& options, Surroundings surroundings)
+    : surroundings_(std::move(surroundings)),
+      authorizer_(surroundings_.make_authorizer([this](Loop::Task task) { loop_.post(std::move(task)); })) {
+    configure(options);
+}
+
+Service::~Service() {
+    join();
+    if (!context_)
+        return;
+    // On a foreign loop it closes its handles first, and frees what they belong to at the second call.
+    lws_context_destroy(context_);
+    loop_.run_pending();
+    lws_context_destroy(context_);
+    // The WebSockets went with it.
+    each_session([](Session& session) { delete &session; });
+}
+
+void Service::configure(const Options& options) {
+    options_ = options;
+    event_limits_.max_channels = options.max_channels;
+}
+
+bool Service::create_context() {
+    // It logs from all threads into one buffer, and each adoption as an error.
+    [[maybe_unused]] static const bool silenced = (lws_set_log_level(0, nullptr), true);
+    // Our own ping timer: libwebsockets' takes a sorted list of all connections.
+    static constexpr lws_retry_bo_t no_validity_timer = {};
+    void* loops[] = {loop_.uv()};
+    lws_context_creation_info info = {};
+    info.options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_EXPLICIT_VHOSTS;
+    info.foreign_loops = loops;
+    info.port = CONTEXT_PORT_NO_LISTEN_SERVER;
+    info.user = this;
+    info.gid = static_cast<gid_t>(-1);
+    info.uid = static_cast<uid_t>(-1);
+    info.protocols = WebSocket::PROTOCOLS;
+    info.retry_and_idle_policy = &no_validity_timer;
+    info.vhost_name = "gateway";
+#if LWS_LIBRARY_VERSION_NUMBER >= 4003000
+    // Every object of every context is counted in the default one, without a lock: between threads the count
+    // goes wrong, and a wrong one ends the process.
+    log_context_ = std::make_shared<lws_log_cx>();
+    info.log_cx = log_context_.get();
+#endif
+    context_ = lws_create_context(&info);
+    vhost_ = context_ ? lws_create_vhost(context_, &info) : nullptr;
+    return vhost_ != nullptr;
+}
+
+bool Service::start() {
+    if (!create_context()) {
+        log::error("libwebsockets cannot be set up: is its event library for libuv installed "
+                   "(libwebsockets-evlib-uv)?");
+        return false;
+    }
+    loop_.after_posted([this] { flush(); });
+    loop_.start("service", [this] { loop_.every(1000, [this] { tick(); }); });
+    return true;
+}
+
+void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
+    loop_.post([this, code, reason = std::string(reason), within_ms] {
+        stopping_ = true;
+        stop_at_us_ = now_us() + static_cast<int64_t>(within_ms) * 1000;
+        each_session([&](Session& session) { session.close(code, reason); });
+        loop_.every(20, [this] {
+            if (sessions_.empty() || now_us() > stop_at_us_)
+                loop_.stop();
+        });
+    });
+}
+
+void Service::drain(std::chrono::milliseconds within) {
+    loop_.post([this, within] {
+        const bool is_first = drained_at_us_ == 0;
+        drained_at_us_ = now_us() + std::chrono::microseconds(within).count();
+        if (is_first)
+            loop_.every(DRAIN_STEP_MS, [this] { send_back(); });
+    });
+}
+
+// Of those that are left as many as belong to one step of the time that is left.
+void Service::send_back() {
+    const int64_t left =
+        std::ranges::count_if(sessions_, [](Session* each) { return !each->was_sent_back(); });
+    const int64_t steps = std::max<int64_t>(1, (drained_at_us_ - now_us()) / (1000 * DRAIN_STEP_MS));
+    due_ += static_cast<double>(left) / static_cast<double>(steps);
+    int64_t now = steps == 1 ? left : static_cast<int64_t>(due_);
+    due_ -= static_cast<double>(now);
+    each_session([&now](Session& session) {
+        if (now > 0 && !session.was_sent_back()) {
+            --now;
+            session.come_back();
+        }
+    });
+}
+
+template <class Visit>
+void Service::each_session(Visit visit) {
+    // From the end: who ends is replaced by one that was visited already.
+    for (size_t i = sessions_.size(); i > 0; i = std::min(i - 1, sessions_.size()))
+        visit(*sessions_[i - 1]);
+}
+
+void Service::flush() {
+    for (Stream* const stream : to_flush_)
+        stream->fan_out.flush();
+    to_flush_.clear();
+}
+
+void Service::tick() {
+    authorizer_->tick();
+    const int64_t now = now_us();
+    int64_t behind_now = 0, bytes_now = 0;
+    each_session([&](Session& session) {
+        behind_now += session.is_behind();
+        bytes_now += static_cast<int64_t>(session.queued_bytes());
+        session.check_grant(now);
+        session.tick(now);
+    });
+    behind.add(behind_now - std::exchange(behind_, behind_now));
+    behind_bytes.add(bytes_now - std::exchange(behind_bytes_, bytes_now));
+}
+
+// --- from any thread ---
+
+void Service::adopt(Admission admission) {
+    connections_.fetch_add(1, std::memory_order_relaxed);
+    loop_.post([this, admission = std::make_shared<Admission>(std::move(admission))] {
+        adopt_now(std::move(*admission));
+    });
+}
+
+void Service::adopt_now(Admission admission) {
+    if (admission.transport != Transport::websocket) {
+        if (stopping_) {
+            close(admission.socket);
+            connections_.fetch_sub(1, std::memory_order_relaxed);
+        } else if (admission.transport == Transport::events) {
+            new EventStream(*this, std::move(admission)); // ends itself
+        } else {
+            new LongPoll(*this, std::move(admission));
+        }
+        return;
+    }
+    const std::string head = std::move(admission.head);
+    const int socket = admission.socket;
+    // The whole head is there, so libwebsockets answers it, and calls LWS_CALLBACK_ESTABLISHED, before it
+    // returns.
+    adopting_ = &admission;
+    if (!stopping_)
+#if LWS_LIBRARY_VERSION_NUMBER >= 4001000
+        lws_adopt_socket_vhost_readbuf(vhost_, socket, head.data(), head.size());
+#else
+        adopt_with_head(context_, vhost_, socket, head);
+#endif
+    else
+        close(socket);
+    if (std::exchange(adopting_, nullptr))
+        connections_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Service::tell(const std::string& database, std::function<void(Stream&)> tell) {
+    loop_.post([this, database, tell = std::move(tell)] {
+        auto& stream = streams_[database];
+        if (!stream)
+            stream = std::make_unique<Stream>(
+                database,
+                FanOut::Bounds{.queue_bytes = options_.max_queue_bytes,
+                               .queue_us = std::chrono::microseconds(options_.max_queue_seconds).count()});
+        tell(*stream);
+    });
+}
+
+void Service::forget(const std::string& database) {
+    loop_.post([this, database] {
+        const auto it = streams_.find(database);
+        if (it == streams_.end())
+            return;
+        const std::unique_ptr<Stream> stream = std::move(it->second);
+        streams_.erase(it);
+        std::erase(to_flush_, stream.get());
+        each_session([&stream](Session& session) {
+            if (session.stream() == stream.get())
+                session.forget_database();
+        });
+        for (const auto& subscribe : std::exchange(stream->waiting, {}))
+            subscribe(); // it finds no stream
+    });
+}
+
+void Service::shed(uint64_t bytes) {
+    loop_.post([this, bytes] {
+        std::vector<std::pair<size_t, Session*>> held;
+        for (Session* const session : sessions_)
+            if (const size_t each = session->held_bytes())
+                held.emplace_back(each, session);
+        std::ranges::sort(held, std::greater());
+        uint64_t freed = 0;
+        for (const auto& [each, session] : held) {
+            if (freed >= bytes)
+                break;
+            freed += each;
+            shed_connections.add();
+            session->close_at_once(TRY_AGAIN_LATER, "memory is full");
+        }
+    });
+}
+
+void Service::reconfigure(const Options& options) {
+    loop_.post([this, options] { configure(options); });
+}
+
+// --- from this service's own thread ---
+
+Stream* Service::stream(const std::string& database) {
+    const auto it = streams_.find(database);
+    return it == streams_.end() ? nullptr : it->second.get();
+}
+
+void Service::set_ready(Stream& stream) {
+    stream.ready = true;
+    for (const auto& subscribe : std::exchange(stream.waiting, {}))
+        subscribe();
+}
+
+void Service::tell_outdated(Stream& stream) {
+    each_session([&stream](Session& session) {
+        if (session.stream() == &stream && session.knows_internal())
+            session.tell_outdated();
+    });
+}
+
+int64_t Service::lifetime_us() {
+    const int64_t keep_alive = std::chrono::microseconds(options_.keep_alive).count();
+    return keep_alive + std::uniform_int_distribution<int64_t>(0, keep_alive / 2)(random_);
+}
+
+void Service::enter(Session& session) {
+    session.place_ = sessions_.size();
+    sessions_.push_back(&session);
+}
+
+void Service::leave(Session& session) {
+    sessions_[session.place_] = sessions_.back();
+    sessions_[session.place_]->place_ = session.place_;
+    sessions_.pop_back();
+    connections_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Service::replay(const std::string& database, Id last, std::vector<std::string> channels,
+                     std::function<void(const ReplayAnswer&)> answer) {
+    surroundings_.replay(database, last, std::move(channels),
+                         [this, answer = std::move(answer)](ReplayAnswer rows) {
+                             loop_.post([answer, rows = std::move(rows)] { answer(rows); });
+                         });
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,133 @@
+// A service thread: its own libwebsockets context, its connections and its share of every database's fan-out.
+//
+// Service threads share nothing. Everything they are told comes through post(), in the same order on each of
+// them.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/authorizer.h"
+#include "base/loop.h"
+#include "clients/database_feed.h"
+#include "clients/moved_clients.h"
+#include "config/options.h"
+#include "http/admission.h"
+#include "protocol/client_event.h"
+
+struct lws;
+struct lws_context;
+struct lws_log_cx;
+struct lws_vhost;
+
+namespace odoo_bus {
+
+class Presence;
+class Session;
+
+class Service {
+public:
+    // Asks the thread that reads a database for what came after `last`; `answer` is to be called on any
+    // thread.
+    using Replay = std::function<void(const std::string& database, Id last, std::vector<std::string> channels,
+                                      std::function<void(ReplayAnswer)> answer)>;
+
+    struct Surroundings {
+        // Called once, by the constructor.
+        std::function<std::unique_ptr<Authorizer>(std::function<void(Loop::Task)> post)> make_authorizer;
+        Replay replay;
+        std::string gateway_id;
+        std::shared_ptr<Movers> movers; // of the whole gateway
+        Presence* presence = nullptr;   // null: it is not kept
+    };
+
+    Service(const Options& options, Surroundings surroundings);
+    ~Service();
+
+    // False, after a line in the log, when libwebsockets cannot be set up.
+    bool start();
+    // Closes every connection with this code, and ends the thread when the last one is gone, or after
+    // `within_ms`.
+    void stop(int code, std::string_view reason, uint64_t within_ms);
+    // Another process has taken over: sends every client there, spread over this time.
+    void drain(std::chrono::milliseconds within);
+    void join() { loop_.join(); }
+
+    // --- from any thread ---
+
+    void adopt(Admission admission);
+    // Runs a task on its thread.
+    void post(Loop::Task task) { loop_.post(std::move(task)); }
+    // Runs `tell` with the stream of a database, which is created when it is first named.
+    void tell(const std::string& database, std::function<void(Stream&)> tell);
+    // The database is not served any more.
+    void forget(const std::string& database);
+    void reconfigure(const Options& options);
+    // Closes those who hold the most memory, until it is about so many bytes.
+    void shed(uint64_t bytes);
+    size_t connections() const { return connections_.load(std::memory_order_relaxed); }
+
+    // --- from this service's own thread ---
+
+    Stream* stream(const std::string& database);
+    void set_ready(Stream& stream);
+    // Writes what is enqueued there when everything else that was told by now has been heard.
+    void flush_soon(Stream& stream) { to_flush_.push_back(&stream); }
+    // Tells the pages that understand it that they have missed notifications of this database.
+    void tell_outdated(Stream& stream);
+    Authorizer& authorizer() { return *authorizer_; }
+    const Options& options() const { return options_; }
+    // How long a connection may last that begins now: the keep-alive time and a random 0 to 50 % of it.
+    int64_t lifetime_us();
+    uv_loop_t* uv() { return loop_.uv(); }
+    // A session tells that it lives, and that it does not.
+    void enter(Session& session);
+    void leave(Session& session);
+    const std::string& gateway_id() const { return surroundings_.gateway_id; }
+    Movers& movers() const { return *surroundings_.movers; }
+    Presence* presence() const { return surroundings_.presence; }
+    const ClientEventLimits& event_limits() const { return event_limits_; }
+    void replay(const std::string& database, Id last, std::vector<std::string> channels,
+                std::function<void(const ReplayAnswer&)> answer);
+
+private:
+    friend class WebSocket;
+
+    void configure(const Options& options);
+    bool create_context();
+    void adopt_now(Admission admission);
+    // Calls `visit` with each session, which may end by that.
+    template <class Visit>
+    void each_session(Visit visit);
+    void flush();
+    void send_back();
+    void tick();
+
+    Options options_;
+    ClientEventLimits event_limits_;
+    Surroundings surroundings_;
+    Loop loop_;
+    const std::unique_ptr<Authorizer> authorizer_;
+    std::shared_ptr<lws_log_cx> log_context_; // of context_; null before libwebsockets 4.3
+    lws_context* context_ = nullptr;
+    lws_vhost* vhost_ = nullptr;
+    std::map<std::string, std::unique_ptr<Stream>> streams_;
+    std::vector<Session*> sessions_; // each knows its place
+    Admission* adopting_ = nullptr;  // what libwebsockets is taking over right now
+    std::atomic<size_t> connections_ = 0;
+    int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
+    std::vector<Stream*> to_flush_;
+    bool stopping_ = false;
+    int64_t stop_at_us_ = 0;
+    double due_ = 0;            // clients that are to be sent there now
+    int64_t drained_at_us_ = 0; // when every client is to have been sent to the other process
+    std::minstd_rand random_{std::random_device{}()};
+};
+
+} // namespace odoo_bus

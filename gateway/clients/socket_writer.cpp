@@ -1,0 +1,99 @@
+// A client's socket on a service thread's loop.
+#include "clients/socket_writer.h"
+
+#include <cerrno>
+#include <utility>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace odoo_bus {
+
+namespace {
+
+// What a client sends after its request is thrown away, so much at the most.
+constexpr size_t MAX_RECEIVED = 1 << 20;
+
+} // namespace
+
+Wire::Wire(uv_loop_t* loop, int socket, Owner& owner) : owner_(owner), poll_(new uv_poll_t), socket_(socket) {
+    uv_poll_init(loop, poll_, socket);
+    poll_->data = this;
+    watch();
+}
+
+Wire::~Wire() {
+    uv_poll_stop(poll_);
+    uv_close(reinterpret_cast<uv_handle_t*>(poll_),
+             [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
+    close(socket_);
+}
+
+void Wire::watch() {
+    const bool writes = !waiting_.empty() || wants_drained_ || (finishing_ && !finished_);
+    uv_poll_start(poll_, UV_READABLE | UV_DISCONNECT | (writes ? UV_WRITABLE : 0),
+                  [](uv_poll_t* poll, int status, int events) {
+                      static_cast<Wire*>(poll->data)->on_event(status, events);
+                  });
+}
+
+void Wire::on_event(int status, int events) {
+    if (status < 0 || ((events & (UV_READABLE | UV_DISCONNECT)) && !receive()))
+        return owner_.on_gone();
+    if (!(events & UV_WRITABLE))
+        return;
+    flush();
+    const bool drained = wants_drained_ && waiting_.empty();
+    if (drained)
+        wants_drained_ = false;
+    watch();
+    if (drained && !finishing_)
+        owner_.on_drained();
+}
+
+bool Wire::receive() {
+    char buffer[4096];
+    const ssize_t length = recv(socket_, buffer, sizeof buffer, 0);
+    if (length < 0)
+        return errno == EAGAIN || errno == EINTR;
+    return length > 0 && (received_ += static_cast<size_t>(length)) <= MAX_RECEIVED;
+}
+
+void Wire::flush() {
+    if (!waiting_.empty()) {
+        const ssize_t length = ::send(socket_, waiting_.data(), waiting_.size(), MSG_NOSIGNAL);
+        if (length > 0)
+            waiting_.erase(0, static_cast<size_t>(length));
+        if (waiting_.empty())
+            waiting_ = {}; // with its memory
+    }
+    if (finishing_ && waiting_.empty() && !std::exchange(finished_, true))
+        shutdown(socket_, SHUT_WR);
+}
+
+void Wire::send(std::string_view bytes) {
+    if (finishing_)
+        return;
+    if (waiting_.empty()) {
+        const ssize_t length = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (length > 0)
+            bytes.remove_prefix(static_cast<size_t>(length));
+        if (bytes.empty())
+            return;
+    }
+    waiting_ += bytes;
+    watch();
+}
+
+void Wire::want_drained() {
+    if (!std::exchange(wants_drained_, true))
+        watch();
+}
+
+void Wire::finish() {
+    finishing_ = true;
+    flush();
+    watch();
+}
+
+} // namespace odoo_bus

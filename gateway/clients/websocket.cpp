@@ -1,0 +1,345 @@
+// One WebSocket connection: what libwebsockets calls back, and what a shipped Odoo server does on the same
+// events.
+#include "clients/websocket.h"
+
+#include <algorithm>
+#include <span>
+
+#include <libwebsockets.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "clients/adopt_with_head.h"
+#include "clients/bytes_received.h"
+#include "clients/service.h"
+#include "metrics/metrics.h"
+
+namespace odoo_bus {
+
+static_assert(FRAME_HEADROOM >= LWS_PRE);
+
+namespace {
+
+const metrics::Counter sent_bytes("odoo_bus_sent_bytes_total", "Bytes of frames, without their headers.");
+const metrics::Counter received_bytes("odoo_bus_received_bytes_total", "Bytes of clients' messages.");
+const metrics::Counter pings("odoo_bus_pings_total", "Pings that were sent.");
+const metrics::Counter unanswered("odoo_bus_unanswered_pings_total",
+                                  "Connections dropped for want of a pong.");
+const metrics::Family
+    closes("odoo_bus_closes_total",
+           "Connections that have ended, by the code of the close frame that this gateway sent, or "
+           "that the client sent first; 1006 without any.",
+           metrics::Type::counter, {"code"});
+
+// Codes that a client makes up are one.
+std::string code_label(int code) {
+    const bool known = (code >= 1000 && code <= 1015) || (code >= 4000 && code <= 4009);
+    return known ? std::to_string(code) : "other";
+}
+
+constexpr int NO_CLOSE_FRAME = 1006;
+constexpr int END_CONNECTION = -1; // as an answer to libwebsockets
+constexpr int MESSAGE_TOO_BIG = 1009;
+constexpr int TRY_AGAIN_LATER = 1013;
+constexpr int KEEP_ALIVE_TIMEOUT = 4002; // Odoo's: the page comes back within a second
+
+// RFC 6455: a control frame has 125 bytes at most, the code takes two of them.
+constexpr size_t MAX_CLOSE_REASON = 123;
+
+// How long a client may take to read and answer a close frame.
+constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
+
+// --max-receive-rate is the mean of so long a time.
+constexpr int64_t RECEIVE_WINDOW_US = 10'000'000;
+
+// A text frame whole, with its header (RFC 6455, 5.2) in the room before the payload: always the same bytes,
+// so that it is no matter how many connections are sent it.
+std::span<const char> with_header(const std::string& frame) {
+    auto* const payload = reinterpret_cast<uint8_t*>(const_cast<char*>(frame.data())) + FRAME_HEADROOM;
+    const uint64_t length = frame.size() - FRAME_HEADROOM;
+    const auto put = [payload](int at, uint64_t value, int bytes) {
+        while (bytes-- > 0)
+            payload[at++] = static_cast<uint8_t>(value >> (8 * bytes));
+    };
+    int header = 2;
+    if (length < 126) {
+        put(-1, length, 1);
+    } else if (length <= UINT16_MAX) {
+        header = 4;
+        put(-3, 126, 1);
+        put(-2, length, 2);
+    } else {
+        header = 10;
+        put(-9, 127, 1);
+        put(-8, length, 8);
+    }
+    constexpr uint8_t FINAL_TEXT = 0x81;
+    payload[-header] = FINAL_TEXT;
+    return {reinterpret_cast<const char*>(payload) - header, length + static_cast<size_t>(header)};
+}
+
+int64_t us(Milliseconds milliseconds) {
+    return std::chrono::microseconds(milliseconds).count();
+}
+
+} // namespace
+
+const lws_protocols WebSocket::PROTOCOLS[] = {
+    {.name = "odoo-bus",
+     .callback = [](lws* wsi, lws_callback_reasons reason, void* user, void* in,
+                    size_t length) { return WebSocket::callback(wsi, reason, user, in, length); },
+     .per_session_data_size = sizeof(WebSocket*),
+     .rx_buffer_size = 256, // kept by every connection; a control frame must fit
+     .id = 0,
+     .user = nullptr,
+     .tx_packet_size = 1 << 20}, // a frame in one send(), whatever its length; takes no memory
+    {},
+};
+
+int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t length) {
+    WebSocket** const self = static_cast<WebSocket**>(user);
+    switch (reason) {
+    case LWS_CALLBACK_ADD_HEADERS:
+        return name_gateway(wsi, static_cast<lws_process_html_args*>(in));
+    case LWS_CALLBACK_ESTABLISHED: {
+        auto* const service = static_cast<Service*>(lws_context_user(lws_get_context(wsi)));
+        if (!service->adopting_)
+            return END_CONNECTION;
+        *self = new WebSocket(*service, std::move(*std::exchange(service->adopting_, nullptr)), wsi);
+        return 0;
+    }
+    case LWS_CALLBACK_RECEIVE:
+        (*self)->on_received({static_cast<const char*>(in), length});
+        return 0;
+    case LWS_CALLBACK_RECEIVE_PONG:
+        (*self)->heard_us_ = now_us();
+        (*self)->pinged_us_ = 0;
+        return 0;
+    case LWS_CALLBACK_SERVER_WRITEABLE:
+        (*self)->on_writable_callback();
+        return 0;
+    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
+        if (!(*self)->close_code_) {
+            (*self)->parted();
+            if (length >= 2)
+                (*self)->close_code_ =
+                    static_cast<const uint8_t*>(in)[0] << 8 | static_cast<const uint8_t*>(in)[1];
+        }
+        // libwebsockets answers it, unless it is the answer to our own.
+        return (*self)->closing_us_ ? END_CONNECTION : 0;
+    case LWS_CALLBACK_CLOSED:
+        delete std::exchange(*self, nullptr);
+        return 0;
+    case LWS_CALLBACK_WSI_DESTROY:
+        destroyed(wsi);
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+// Sets the cookie by which a client tells, when it comes back, which gateway knows its position.
+int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
+    auto* const service = static_cast<Service*>(lws_context_user(lws_get_context(wsi)));
+    const Admission* const admission = service->adopting_;
+    if (!admission)
+        return 0;
+    auto** const at = reinterpret_cast<unsigned char**>(&answer->p);
+    unsigned char* const end = *at + answer->max_len;
+    const auto set = [wsi, at, end](const std::string& cookie) {
+        return lws_add_http_header_by_name(wsi, reinterpret_cast<const unsigned char*>("Set-Cookie:"),
+                                           reinterpret_cast<const unsigned char*>(cookie.data()),
+                                           static_cast<int>(cookie.size()), at, end);
+    };
+    if (admission->requester && !admission->requester->new_cookie.empty() &&
+        set(admission->requester->new_cookie))
+        return -1;
+    const std::string cookie = set_gateway_cookie(admission->provenance, service->gateway_id());
+    return cookie.empty() ? 0 : set(cookie);
+}
+
+WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
+    : Session(service, std::move(admission)), wsi_(wsi), socket_(lws_get_socket_fd(wsi)), heard_us_(now_us()),
+      counted_us_(heard_us_) {
+    expires_us_ = heard_us_ + service.lifetime_us();
+    service.enter(*this);
+}
+
+WebSocket::~WebSocket() {
+    closes.with({code_label(close_code_ ? close_code_ : NO_CLOSE_FRAME)}).add();
+    service_.leave(*this);
+}
+
+void WebSocket::on_received(std::string_view part) {
+    if (closing_us_)
+        return;
+    const int64_t now = now_us();
+    heard_us_ = now;
+    received_bytes.add(part.size());
+    if (message_.size() + part.size() > service_.options().max_message_bytes)
+        return close(MESSAGE_TOO_BIG, "message too big");
+    const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
+    if (!whole) {
+        message_ += part;
+        if (!message_since_us_)
+            message_since_us_ = now;
+        return;
+    }
+    message_since_us_ = 0;
+    if (too_fast(now))
+        return close(TRY_AGAIN_LATER, "too many messages");
+    // A binary frame is the page's liveness probe: its arrival is all that it says.
+    if (!lws_frame_is_binary(wsi_)) {
+        if (message_.empty()) {
+            receive(part);
+        } else {
+            message_ += part;
+            receive(message_);
+        }
+    }
+    message_ = {};
+}
+
+// Odoo's rule: no more than `burst` messages within `burst` times `delay`.
+bool WebSocket::too_fast(int64_t now_us) {
+    const unsigned burst = service_.options().rate_limit_burst;
+    const int64_t window = us(service_.options().rate_limit_delay) * burst;
+    std::erase_if(received_us_, [=](int64_t then) { return now_us - then > window; });
+    received_us_.push_back(now_us);
+    return received_us_.size() > burst;
+}
+
+// Pings, empty fragments and what else libwebsockets keeps to itself.
+bool WebSocket::too_much(int64_t now_us) {
+    const int64_t elapsed = now_us - counted_us_;
+    if (elapsed < RECEIVE_WINDOW_US)
+        return false;
+    const auto received = bytes_received(lws_get_socket_fd(wsi_));
+    if (!received)
+        return false;
+    counted_us_ = now_us;
+    const uint64_t bytes = *received - std::exchange(counted_bytes_, *received);
+    const double allowed =
+        static_cast<double>(service_.options().max_receive_rate) * static_cast<double>(elapsed) / 1e6;
+    return static_cast<double>(bytes) > allowed + static_cast<double>(service_.options().max_message_bytes);
+}
+
+size_t WebSocket::held_bytes() const {
+    return message_.size() + unsent_;
+}
+
+bool WebSocket::writable() {
+    return !closing_us_ && !wants_writable_ && !lws_partial_buffered(wsi_);
+}
+
+void WebSocket::expect_write() const {
+    __builtin_prefetch(&wsi_);
+}
+
+// Not by libwebsockets, which looks at much that belongs to one connection only: the header is the same for
+// all, and there is nothing else to be done to a frame that the socket takes.
+void WebSocket::write(const std::string& frame) {
+    if (closing_us_)
+        return;
+    const size_t length = frame.size() - FRAME_HEADROOM;
+    sent_bytes.add(length);
+    std::span<const char> bytes = with_header(frame);
+    if (!lws_partial_buffered(wsi_)) {
+        const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+        if (sent == static_cast<ssize_t>(bytes.size()))
+            return;
+        bytes = bytes.subspan(static_cast<size_t>(std::max<ssize_t>(sent, 0)));
+    }
+    // It keeps what the socket does not take, and sends it later. A failure shows as a closed connection when
+    // libwebsockets next looks at it.
+    auto* const rest = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
+    lws_write(wsi_, rest, bytes.size(), LWS_WRITE_HTTP); // as it stands
+    if (lws_partial_buffered(wsi_))
+        unsent_ += static_cast<uint32_t>(frame.size());
+}
+
+void WebSocket::want_writable() {
+    if (!wants_writable_)
+        lws_callback_on_writable(wsi_);
+    wants_writable_ = true;
+}
+
+void WebSocket::on_writable_callback() {
+    wants_writable_ = false;
+    unsent_ = 0;
+    if (closing_us_)
+        return write_close();
+    if (std::exchange(ping_due_, false)) {
+        // libwebsockets does not tell of a pong without a payload.
+        unsigned char ping[FRAME_HEADROOM + 1] = {};
+        lws_write(wsi_, ping + FRAME_HEADROOM, 1, LWS_WRITE_PING);
+        pings.add();
+    }
+    on_writable();
+}
+
+void WebSocket::close(int code, std::string_view reason) {
+    if (closing_us_)
+        return;
+    closing_us_ = now_us();
+    close_code_ = code;
+    close_reason_ = reason;
+    lws_callback_on_writable(wsi_);
+}
+
+void WebSocket::close_at_once(int code, std::string_view reason) {
+    const bool reads = writable();
+    close(code, reason);
+    if (!reads)
+        drop();
+}
+
+// We write the close frame ourselves: Debian's libwebsockets, asked to end a connection by the answer to this
+// callback, ends it twice on libuv, the second time before its close frame is written (a test of its own that
+// a build with _DEBUG contains).
+void WebSocket::write_close() {
+    if (std::exchange(close_written_, true))
+        return;
+    const size_t length = std::min(close_reason_.size(), MAX_CLOSE_REASON);
+    std::string frame(FRAME_HEADROOM, '\0');
+    frame += {'\x88', static_cast<char>(2 + length), static_cast<char>(close_code_ >> 8),
+              static_cast<char>(close_code_)};
+    frame.append(close_reason_, 0, length);
+    auto* const bytes = reinterpret_cast<unsigned char*>(frame.data()) + FRAME_HEADROOM;
+    lws_write(wsi_, bytes, frame.size() - FRAME_HEADROOM, LWS_WRITE_HTTP); // as it stands
+}
+
+// libwebsockets sees the end of the socket and calls LWS_CALLBACK_CLOSED. (Its own time-outs do not run on a
+// foreign loop until something else happens there.)
+void WebSocket::drop() {
+    shutdown(lws_get_socket_fd(wsi_), SHUT_RDWR);
+}
+
+void WebSocket::tick(int64_t now_us) {
+    if (closing_us_) {
+        if (now_us - closing_us_ > CLOSE_WITHIN_US)
+            drop();
+        return;
+    }
+    if (now_us > expires_us_)
+        return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
+    if (message_since_us_ && now_us - message_since_us_ > us(service_.options().message_timeout))
+        return close(TRY_AGAIN_LATER, "a message takes too long");
+    if (too_much(now_us))
+        return close(TRY_AGAIN_LATER, "too many bytes");
+    if (pinged_us_ && now_us - pinged_us_ > us(service_.options().pong_timeout)) {
+        unanswered.add();
+        log::debug("dropping a connection whose client does not answer a ping");
+        return drop();
+    }
+    if (!pinged_us_ && now_us - heard_us_ > us(service_.options().ping_interval)) {
+        pinged_us_ = now_us;
+        ping_due_ = true;
+        want_writable();
+    }
+    if (Stream* const from = stream(); from && is_behind())
+        from->fan_out.check_progress(*this, now_us);
+}
+
+} // namespace odoo_bus

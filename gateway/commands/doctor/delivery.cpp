@@ -1,0 +1,116 @@
+// One notification, from SQL to a client, and how long each leg takes.
+#include "commands/doctor/groups.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/clock.h"
+#include "commands/doctor/pg_session.h"
+#include "commands/doctor/web_socket.h"
+
+namespace odoo_bus::doctor {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::chrono::seconds ARRIVES_WITHIN{10};
+
+double milliseconds(Clock::time_point from, Clock::time_point to) {
+    return std::chrono::duration<double, std::milli>(to - from).count();
+}
+
+struct Receiver {
+    const char* name;
+    std::unique_ptr<WebSocket> socket;
+};
+
+bool arrives(WebSocket& socket, const std::string& mark, std::chrono::seconds within) {
+    const auto deadline = Clock::now() + within;
+    for (;;) {
+        const auto frame = socket.next(deadline);
+        if (frame.kind == WebSocket::Kind::text && frame.payload.find(mark) != frame.payload.npos)
+            return true;
+        if (frame.kind == WebSocket::Kind::end || frame.kind == WebSocket::Kind::silence)
+            return false;
+    }
+}
+
+// Empty when the subscription is in force; else why not.
+std::string refusal_of(WebSocket& socket) {
+    const auto deadline = Clock::now() + ARRIVES_WITHIN;
+    for (;;) {
+        const auto frame = socket.next(deadline);
+        if (frame.kind == WebSocket::Kind::end)
+            return "the gateway ends the connection";
+        if (frame.kind == WebSocket::Kind::silence)
+            return "no answer within 10 s";
+        // What was sent before may come before it.
+        if (frame.kind != WebSocket::Kind::text ||
+            !frame.payload.starts_with(R"([{"type":"bus/subscribed","internal":true)"))
+            continue;
+        const bool is_granted = frame.payload.find(R"("refused":[)") == frame.payload.npos &&
+                                frame.payload.find(R"("error":)") == frame.payload.npos;
+        return is_granted ? "" : "it is refused";
+    }
+}
+
+} // namespace
+
+void examine_delivery(const DoctorOptions& options, const std::string& database, bool through_proxy,
+                      Report& report) {
+    const char* const name = "delivery";
+    const bool needs_name = options.gateway.auth == Auth::token || options.gateway.auth == Auth::sql;
+    if (needs_name && options.token.empty() && options.cookie.empty())
+        return report.warning(name, "not tried: --auth token and sql grant nothing to doctor itself",
+                              "say as whom, with --token or --cookie, and --channel, which that is granted");
+    std::string identity;
+    if (!options.token.empty())
+        identity += fmt::format("Authorization: Bearer {}\r\n", options.token);
+    if (!options.cookie.empty())
+        identity += fmt::format("Cookie: {}\r\n", options.cookie);
+    const PgSession session(database);
+    std::vector<Receiver> receivers;
+    std::string problem;
+    receivers.push_back(
+        {"directly", WebSocket::open(Place::of(options.gateway.listen.front()), problem, identity)});
+    if (through_proxy)
+        receivers.push_back({"through the proxy", WebSocket::open(*options.proxy, problem, identity)});
+    for (const Receiver& receiver : receivers) {
+        if (!receiver.socket)
+            return report.failed(name, fmt::format("no WebSocket opens {}: {}", receiver.name, problem),
+                                 "read the gateway's log");
+        receiver.socket->send_text(
+            fmt::format(R"({{"event_name":"subscribe","data":{{"channels":["{}"],"last":0,"confirm":1}}}})",
+                        options.channel));
+        const std::string refusal = refusal_of(*receiver.socket);
+        if (!refusal.empty())
+            return report.failed(
+                name,
+                fmt::format("the channel {} is not granted {}: {}", options.channel, receiver.name, refusal),
+                "give a --channel, and --token or --cookie, that go together; the gateway's "
+                "log says why");
+    }
+    // The client's last is 0: it is given what was sent in the last 50 seconds, so none is sent too early.
+    const std::string mark = fmt::format("doctor-{}", now_us());
+    const std::string sql =
+        fmt::format("SELECT bus_sendone('{}', 'odoo_bus_doctor', '\"{}\"')", options.channel, mark);
+    const auto begin = Clock::now();
+    const PgResult sent = session.write(sql.c_str());
+    const auto committed = Clock::now();
+    if (!sent.ok())
+        return report.failed(name, "the notification cannot be sent: " + sent.error(),
+                             "CREATE EXTENSION odoo_bus, and let this role insert into bus_bus, or leave "
+                             "--send out");
+    std::string legs = fmt::format("sent and committed in {:.1f} ms", milliseconds(begin, committed));
+    for (const Receiver& receiver : receivers) {
+        if (!arrives(*receiver.socket, mark, ARRIVES_WITHIN))
+            return report.failed(name,
+                                 fmt::format("{}, and within 10 s not received {}", legs, receiver.name),
+                                 "read the gateway's log: does it follow this database?");
+        legs += fmt::format(", received {} {:.1f} ms after that", receiver.name,
+                            milliseconds(committed, Clock::now()));
+    }
+    report.ok(name, legs);
+}
+
+} // namespace odoo_bus::doctor

@@ -1,0 +1,157 @@
+// The command line of doctor.
+#include "commands/doctor/doctor_options.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/log.h"
+
+namespace odoo_bus::doctor {
+
+namespace {
+
+// Empty, or what is wrong.
+template <class Number>
+std::string read_number(std::string_view text, Number least, Number most, Number& number) {
+    const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
+    if (wrong != std::errc() || end != text.data() + text.size() || number < least || number > most)
+        return fmt::format("\"{}\" is not a number from {} to {}", log::printable(text), least, most);
+    return {};
+}
+
+// As it is, in a header or within quotes.
+bool is_plain(std::string_view text, std::string_view but) {
+    return !text.empty() && std::ranges::none_of(text, [&](char c) {
+        const auto byte = static_cast<unsigned char>(c);
+        return byte < ' ' || byte == 0x7f || but.find(c) != but.npos;
+    });
+}
+
+// Empty, or what is wrong with the value.
+std::string take(DoctorOptions& options, std::string_view name, const std::string& value,
+                 std::string& address) {
+    std::string problem;
+    if (name == "json") {
+        options.json = true;
+    } else if (name == "send") {
+        options.send = true;
+    } else if (name == "wait") {
+        options.wait = true;
+    } else if (name == "url") {
+        options.proxy = Place::of_url(value, problem);
+        if (!options.proxy)
+            problem = fmt::format("\"{}\" {}", log::printable(value), problem);
+    } else if (name == "address") {
+        address = value;
+    } else if (name == "channel") {
+        options.channel = value;
+        if (!is_plain(value, "'\"\\"))
+            problem =
+                fmt::format("\"{}\" is not the name of a channel without quotes", log::printable(value));
+    } else if (name == "cookie" || name == "token") {
+        (name == "cookie" ? options.cookie : options.token) = value;
+        if (!is_plain(value, ""))
+            problem = "it holds a control character, which no header can carry"; // never what is secret
+    } else if (name == "gevent-port") {
+        problem = read_number<uint16_t>(value, 0, 65535, options.gevent_port);
+    } else if (name == "long-transaction") {
+        int64_t seconds = 0;
+        problem = read_number<int64_t>(value, 1, 604'800, seconds);
+        options.long_transaction = std::chrono::seconds(seconds);
+    }
+    return problem;
+}
+
+} // namespace
+
+const std::vector<CommandDefinition>& doctor_table() {
+    static const std::vector<CommandDefinition> table = {
+        {"url", "URL", "What browsers open, like https://odoo.example.com: look at the proxy, too."},
+        {"address", "ADDR", "Connect to this address in place of the one that the URL's host has."},
+        {"send", "",
+         "Send one notification with bus_sendone(), and tell how long each leg of its way took. Nothing "
+         "else that doctor does changes anything."},
+        {"channel", "NAME",
+         "The channel of --send. Default odoo_bus_doctor, which --auth odoo and open grant to everybody."},
+        {"token", "TOKEN",
+         "Listen for what --send sends with the header \"Authorization: Bearer TOKEN\": with --auth token, "
+         "one that grants the channel."},
+        {"cookie", "COOKIES", "Listen with these cookies, like \"sid=...\": with --auth sql."},
+        {"wait", "",
+         "Keep a WebSocket silent until the gateway pings it (--ping-interval), to see whether the proxy "
+         "bears it."},
+        {"gevent-port", "PORT",
+         "Where Odoo's own bus server was, on the host of --odoo-url; 0: do not look. Default 8072."},
+        {"long-transaction", "SECONDS", "Warn of transactions that last longer than this. Default 300."},
+        {"json", "", "Print one JSON object."},
+    };
+    return table;
+}
+
+std::string doctor_help() {
+    std::string text =
+        "odoo-bus-gateway doctor: looks for what is wrong, and says how to mend it\n\n"
+        "Usage: odoo-bus-gateway doctor [--config FILE] [--url URL] [OPTION...]\n\n"
+        "It takes the gateway's own options (see odoo-bus-gateway --help), best its --config, and is best "
+        "run\nas the gateway's user. One line each: ok, warning or failed, what was looked at, what was "
+        "found, and\nwhat to do. Exit code 0: all is well; 1: there are warnings; 2: something failed.\n\n";
+    for (const CommandDefinition& option : doctor_table())
+        text += fmt::format("  --{}{}{}\n        {}\n", option.name, option.value.empty() ? "" : " ",
+                            option.value, option.help);
+    return text;
+}
+
+std::variant<DoctorOptions, OptionsText, OptionsError>
+parse_doctor_options(const std::vector<std::string>& arguments, bool& json) {
+    json = std::ranges::find(arguments, "--json") != arguments.end();
+    DoctorOptions options;
+    std::vector<std::string> rest;
+    std::string address;
+    for (size_t i = 0; i < arguments.size(); ++i) {
+        const std::string& argument = arguments[i];
+        const size_t equals = argument.find('=');
+        const auto definition = std::ranges::find_if(doctor_table(), [&](const CommandDefinition& each) {
+            return argument.substr(0, equals) == "--" + each.name;
+        });
+        if (argument == "--help" || argument == "-h")
+            return OptionsText{doctor_help()};
+        if (definition == doctor_table().end()) {
+            rest.push_back(argument);
+            // The value of one of the gateway's options may look like one of ours.
+            const auto own = std::ranges::find_if(option_table(), [&](const OptionDefinition& each) {
+                return argument == "--" + each.name && !each.field.is_switch;
+            });
+            if ((own != option_table().end() || argument == "--config") && i + 1 < arguments.size())
+                rest.push_back(arguments[++i]);
+            continue;
+        }
+        std::string value;
+        if (!definition->value.empty()) {
+            if (equals != argument.npos)
+                value = argument.substr(equals + 1);
+            else if (i + 1 < arguments.size())
+                value = arguments[++i];
+            if (value.empty())
+                return OptionsError{fmt::format(
+                    "--{}: a value is missing; see odoo-bus-gateway doctor --help", definition->name)};
+        }
+        if (const std::string wrong = take(options, definition->name, value, address); !wrong.empty())
+            return OptionsError{fmt::format("--{}: {}", definition->name, wrong)};
+    }
+    if (!address.empty()) {
+        if (!options.proxy)
+            return OptionsError{"--address: it needs a --url; give both"};
+        options.proxy->address = address;
+    }
+    const Parsed parsed = parse_options(rest);
+    if (const auto* error = std::get_if<OptionsError>(&parsed))
+        return *error;
+    if (const auto* text = std::get_if<OptionsText>(&parsed))
+        return *text;
+    options.gateway = std::get<Options>(parsed);
+    return options;
+}
+
+} // namespace odoo_bus::doctor

@@ -1,0 +1,35 @@
+// The command line of doctor: what it takes beside the gateway's own options.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "commands/doctor/peer.h"
+#include "config/option_table.h"
+
+namespace odoo_bus::doctor {
+
+struct DoctorOptions {
+    Options gateway;
+    std::optional<Place> proxy; // --url, and --address
+    bool json = false;
+    bool send = false;
+    std::string channel = "odoo_bus_doctor"; // what --send sends on
+    // As whom the channel is listened to; empty: nobody.
+    std::string cookie, token;
+    bool wait = false;
+    uint16_t gevent_port = 8072; // 0: nobody looks for it
+    std::chrono::seconds long_transaction{300};
+};
+
+const std::vector<CommandDefinition>& doctor_table();
+std::string doctor_help();
+
+// `json` is set as soon as it is known, so that a mistake can be told in JSON, too.
+std::variant<DoctorOptions, OptionsText, OptionsError>
+parse_doctor_options(const std::vector<std::string>& arguments, bool& json);
+
+} // namespace odoo_bus::doctor

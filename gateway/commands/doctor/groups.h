@@ -1,0 +1,23 @@
+// What doctor looks at, in groups: from the machine outwards.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "commands/doctor/doctor_options.h"
+#include "commands/doctor/report.h"
+
+namespace odoo_bus::doctor {
+
+void examine_machine(const DoctorOptions& options, Report& report);
+// The names of the databases that can be served.
+std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report& report);
+void examine_odoo(const DoctorOptions& options, const std::vector<std::string>& databases, Report& report);
+// True when it answers as it should. `is_known`: that it cannot read its database is told already.
+bool examine_gateway(const DoctorOptions& options, bool is_known, Report& report);
+// True when a WebSocket gets through.
+bool examine_proxy(const DoctorOptions& options, Report& report);
+void examine_delivery(const DoctorOptions& options, const std::string& database, bool through_proxy,
+                      Report& report);
+
+} // namespace odoo_bus::doctor

@@ -1,0 +1,178 @@
+// Odoo's own HTTP port: whether it answers, and for which database.
+#include "commands/doctor/groups.h"
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "auth/odoo/odoo_answer.h"
+#include "auth/odoo/odoo_request.h"
+#include "auth/odoo/worker_version.h"
+#include "http/requester.h"
+#include "postgres/conninfo.h"
+
+namespace odoo_bus::doctor {
+
+namespace {
+
+constexpr size_t ROTATING_ID_BYTES = 84; // since 19.0; 40 before
+
+Place place_of(const OdooUrl& url) {
+    Place place;
+    place.address = url.host;
+    place.port = url.port;
+    place.host = url.text().substr(std::string_view("http://").size());
+    return place;
+}
+
+// Nobody, as a browser that opens --url would be shown by the proxy.
+Requester nobody(const DoctorOptions& options, const Place& odoo) {
+    Requester requester;
+    requester.host = requester.sent_host = options.proxy ? options.proxy->host : odoo.host;
+    if (options.proxy) {
+        requester.forwarded_host = requester.host;
+        requester.forwarded_proto = options.proxy->tls ? "https" : "http";
+        requester.forwarded_for = "127.0.0.1";
+    }
+    requester.user_agent = "odoo-bus-gateway doctor";
+    return requester;
+}
+
+bool examine_health(const Place& odoo, const Requester& who, Report& report) {
+    std::string problem;
+    const auto answer = ask(odoo, get_request("/websocket/health", who), problem);
+    // Without a database it answers 404, which is told next.
+    if (answer && answer->status() < 500) {
+        report.ok("odoo.reachable", fmt::format("Odoo answers at {}", odoo.origin()));
+        return true;
+    }
+    if (answer)
+        problem = fmt::format("it answers /websocket/health with {}", answer->status());
+    report.failed("odoo.reachable", fmt::format("Odoo does not answer at {}: {}", odoo.origin(), problem),
+                  "start Odoo, or correct --odoo-url: it is Odoo's own HTTP port (http_port), 17.0 or later");
+    return false;
+}
+
+// True when Odoo chooses one of ours.
+bool examine_choice(const Place& odoo, const Requester& who, const std::vector<std::string>& databases,
+                    Report& report) {
+    const char* const name = "odoo.database";
+    const auto fail = [&](std::string found) {
+        report.failed(name, std::move(found),
+                      "let Odoo's dbfilter leave one database for this host (db_name, dbfilter, and "
+                      "proxy_mode = True when it names the host), and serve that one with --database");
+        return false;
+    };
+    std::string problem;
+    const auto answer =
+        ask(odoo, post_request("/websocket/peek_notifications", who, "", peek_body({}, 0, true)), problem);
+    if (!answer)
+        return fail("Odoo does not say which database is meant: " + problem);
+    const PeekAnswer peek = read_peek(*answer);
+    if (std::holds_alternative<NoDatabase>(peek))
+        return fail(fmt::format("Odoo cannot tell which database a visitor of {} means", who.host));
+    if (const auto* trouble = std::get_if<Unavailable>(&peek))
+        return fail("Odoo does not say which database is meant: " + trouble->reason);
+    const auto* grant = std::get_if<Grant>(&peek);
+    if (!grant)
+        return fail("Odoo refuses visitors without a session");
+    std::string error;
+    const bool is_ours = databases.empty() || // PostgreSQL was told of
+                         std::ranges::any_of(databases, [&](const std::string& conninfo) {
+                             return database_of(conninfo, error) == grant->database;
+                         });
+    if (!is_ours)
+        return fail(fmt::format("Odoo shows a visitor of {} the database \"{}\", which is not served",
+                                who.host, grant->database));
+    report.ok(name, fmt::format("Odoo shows a visitor of {} the database \"{}\"", who.host, grant->database));
+    const auto session = session_set_by(*answer);
+    if (session)
+        report.ok("odoo.sessions", session->size() >= ROTATING_ID_BYTES
+                                       ? "this Odoo changes the ids of old sessions; browsers get the new one"
+                                       : "this Odoo keeps the ids of sessions");
+    return true;
+}
+
+// Odoo tells nobody, but its module website names itself in robots.txt as it believes that it was asked for.
+void examine_proxy_mode(const Place& odoo, Requester who, Report& report) {
+    const char* const name = "odoo.proxy-mode";
+    constexpr std::string_view SITEMAP = "Sitemap: ", PATH = "sitemap.xml";
+    who.sent_host = odoo.host;
+    who.forwarded_host = who.host;
+    who.forwarded_proto = "https"; // which no Odoo speaks itself
+    who.forwarded_for = "127.0.0.1";
+    std::string problem;
+    const auto answer = ask(odoo, get_request("/robots.txt", who), problem);
+    const std::string text = answer && answer->status() == 200 ? answer->body() : "";
+    const size_t begin = text.find(SITEMAP);
+    const size_t end = begin == text.npos ? begin : text.find(PATH, begin);
+    const std::string root =
+        end == text.npos ? "" : text.substr(begin + SITEMAP.size(), end - begin - SITEMAP.size());
+    // Asked for as another host than the website's domain, it forbids everything and names the domain.
+    const bool is_elsewhere = begin != text.npos && text.rfind("Disallow: /\n", begin) != text.npos;
+    const bool is_off = is_elsewhere
+                            ? root == "https://" + who.host + "/" || root == "http://" + who.host + "/"
+                            : root == "http://" + who.sent_host + "/";
+    if (is_off)
+        return report.failed(
+            name,
+            fmt::format("Odoo does not believe its proxy: asked for as https://{}, it takes "
+                        "itself for http://{}",
+                        who.host, who.sent_host),
+            "set proxy_mode = True in Odoo's configuration: links, dbfilter and the addresses of "
+            "visitors come from the proxy's headers then");
+    const bool is_on = !is_elsewhere && root == "https://" + who.host + "/";
+    report.ok(name,
+              is_on ? "Odoo believes its proxy (proxy_mode)"
+                    : "Odoo does not show whether proxy_mode is on: only with its module website it does");
+}
+
+void examine_worker_version(const Place& odoo, const Requester& who, const std::string& setting,
+                            Report& report) {
+    const char* const name = "odoo.worker-version";
+    if (setting == "off")
+        return report.ok(name, "not looked at (--worker-version off)");
+    std::string problem;
+    const auto page = ask(odoo, get_request("/web/login", who), problem);
+    const auto version = page ? WorkerVersion::find(page->body()) : std::nullopt;
+    if (setting != "auto" && version && *version != setting)
+        return report.failed(name,
+                             fmt::format("Odoo's pages have version {}, and --worker-version is {}: every "
+                                         "page is told to be loaded anew, again and again",
+                                         *version, setting),
+                             "leave --worker-version out, or set it to " + *version);
+    report.ok(name, version ? "Odoo's pages have version " + *version
+                            : "the login page names none: nobody is told to load a page anew");
+}
+
+void examine_gevent(const DoctorOptions& options, Report& report) {
+    if (options.gevent_port == 0)
+        return;
+    Place gevent = place_of(options.gateway.odoo_url);
+    gevent.port = options.gevent_port;
+    std::string problem;
+    const auto answer =
+        ask(gevent, "GET /websocket/health HTTP/1.1\r\nHost: doctor\r\nConnection: close\r\n\r\n", problem);
+    // Without a database Odoo answers 404; whoever answers there at all is not meant to.
+    if (!answer)
+        return report.ok("odoo.gevent", fmt::format("nobody serves a bus at port {}", gevent.port));
+    report.warning("odoo.gevent",
+                   fmt::format("a server still answers at port {} of {}", gevent.port, gevent.address),
+                   "when no proxy points there any more, stop it: start Odoo without its gevent worker, or "
+                   "close the port to the outside; --gevent-port 0 when it is meant to go on");
+}
+
+} // namespace
+
+void examine_odoo(const DoctorOptions& options, const std::vector<std::string>& databases, Report& report) {
+    const Place odoo = place_of(options.gateway.odoo_url);
+    const Requester who = nobody(options, odoo);
+    if (examine_health(odoo, who, report) && examine_choice(odoo, who, databases, report)) {
+        examine_worker_version(odoo, who, options.gateway.worker_version, report);
+        if (options.proxy)
+            examine_proxy_mode(odoo, who, report);
+    }
+    examine_gevent(options, report);
+}
+
+} // namespace odoo_bus::doctor

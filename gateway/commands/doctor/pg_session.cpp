@@ -1,0 +1,44 @@
+// A connection to PostgreSQL that doctor asks.
+#include "commands/doctor/pg_session.h"
+
+#include <algorithm>
+
+namespace odoo_bus::doctor {
+
+namespace {
+
+PGconn* connect(const std::string& conninfo) {
+    // What stands before the connection string gives way to it.
+    const char* const names[] = {"connect_timeout", "fallback_application_name", "dbname", "client_encoding",
+                                 nullptr};
+    const char* const values[] = {"5", "odoo-bus-gateway doctor", conninfo.c_str(), "UTF8", nullptr};
+    PGconn* const connection = PQconnectdbParams(names, values, 1);
+    PQsetNoticeProcessor(
+        connection, [](void*, const char*) {}, nullptr);
+    return connection;
+}
+
+} // namespace
+
+PgSession::PgSession(const std::string& conninfo) : connection_(connect(conninfo), PQfinish) {}
+
+std::string PgSession::problem() const {
+    std::string problem = PQerrorMessage(connection_.get());
+    while (!problem.empty() && problem.back() == '\n')
+        problem.pop_back();
+    std::ranges::replace(problem, '\n', ' ');
+    return problem;
+}
+
+PgResult PgSession::ask(const char* sql) const {
+    PQclear(PQexec(connection_.get(), "BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'"));
+    PgResult answer(PQexec(connection_.get(), sql));
+    PQclear(PQexec(connection_.get(), "ROLLBACK"));
+    return answer;
+}
+
+PgResult PgSession::write(const char* sql) const {
+    return PgResult(PQexec(connection_.get(), sql));
+}
+
+} // namespace odoo_bus::doctor

@@ -1,0 +1,344 @@
+// PostgreSQL: the server, what is in between, and each database that is to be served.
+#include "commands/doctor/groups.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/clock.h"
+#include "commands/doctor/pg_session.h"
+#include "config/database_pattern.h"
+#include "database/table_facts.h"
+#include "postgres/conninfo.h"
+#include "postgres/pooler_check.h"
+
+namespace odoo_bus::doctor {
+
+namespace {
+
+constexpr int64_t LEAST_VERSION = 130'005;
+constexpr double CLOCKS_APART = 2; // seconds
+constexpr double QUEUE_FILLS = 0.005;
+constexpr int64_t MANY_BYTES = int64_t{10} << 30;
+constexpr int64_t OLD_SECONDS = 4 * 86'400; // Odoo keeps rows for a day
+
+std::string duration(int64_t seconds) {
+    if (seconds < 120)
+        return fmt::format("{} s", seconds);
+    return seconds < 7'200     ? fmt::format("{} min", seconds / 60)
+           : seconds < 172'800 ? fmt::format("{} h", seconds / 3'600)
+                               : fmt::format("{} days", seconds / 86'400);
+}
+
+// Within quotes.
+std::string escaped(const std::string& text) {
+    std::string escaped;
+    for (const char c : text)
+        escaped.append(c == '\'' ? 2 : 1, c);
+    return escaped;
+}
+
+// False when the answer is none; it is told then.
+bool answered(const PgResult& answer, const char* name, Report& report) {
+    if (answer.ok() && answer.rows() > 0)
+        return true;
+    report.failed(name, fmt::format("the server does not tell: {}", answer.error()),
+                  "let the gateway's role do what is refused here");
+    return false;
+}
+
+// As the gateway does it (pooler_check.h): one session has the other's process, or several, exactly when a
+// pooler gives it away. A pooler that does so after each statement lets nobody begin a transaction.
+bool examine_pooler(const PgSession& session, const std::string& conninfo, Report& report) {
+    const char* const name = "postgresql.pooler";
+    constexpr const char* PID = "SELECT pg_backend_pid()";
+    const auto process = [](const PgSession& of) { return of.write(PID).number(0, 0); };
+    if (const int64_t pid = process(session); pid == session.pid()) {
+        report.ok(name, "there is none in between");
+        return true;
+    }
+    const PgSession other(conninfo);
+    std::set<int64_t> here, there;
+    for (int n = 0; n < 6; ++n) {
+        here.insert({process(session), process(session)});
+        there.insert(process(other));
+    }
+    if (here.size() == 1 && !here.contains(*there.begin())) {
+        report.ok(name, "there is one, and it keeps sessions");
+        return true;
+    }
+    report.failed(name, PROCESSES_ARE_GIVEN_AWAY, CONNECT_PAST_THE_POOLER);
+    return false;
+}
+
+void examine_server(const PgSession& session, Report& report) {
+    const int64_t before = now_us();
+    const PgResult answer = session.ask("SELECT current_setting('server_version_num')::int8, "
+                                        "current_setting('server_version'), "
+                                        "(extract(epoch FROM clock_timestamp()) * 1000000)::int8, "
+                                        "pg_notification_queue_usage()");
+    const int64_t after = now_us();
+    if (!answered(answer, "postgresql.version", report))
+        return;
+    const std::string version(answer.text(0, 1));
+    if (answer.number(0, 0) < LEAST_VERSION)
+        report.failed("postgresql.version", "PostgreSQL is " + version, "upgrade it to 13.5 or later");
+    else
+        report.ok("postgresql.version", "PostgreSQL " + version);
+
+    // The server has read its clock in between.
+    const int64_t theirs = answer.number(0, 2);
+    const double apart = static_cast<double>(theirs < before  ? before - theirs
+                                             : theirs > after ? theirs - after
+                                                              : 0) /
+                         1e6;
+    if (apart > CLOCKS_APART)
+        report.warning("machine.clock",
+                       fmt::format("this machine's clock and PostgreSQL's are {:.1f} s apart", apart),
+                       "synchronize both (timedatectl set-ntp true): tokens, ages and measured times are "
+                       "judged by them");
+    else
+        report.ok("machine.clock", "as PostgreSQL's");
+
+    const double usage = strtod(std::string(answer.text(0, 3)).c_str(), nullptr);
+    const std::string found = fmt::format("{:.2f} % of the NOTIFY queue is used", usage * 100);
+    if (usage >= QUEUE_FILLS)
+        report.add(
+            {"postgresql.notify-queue", usage > 0.5 ? State::failed : State::warning, found,
+             "a listener does not read: end its transaction (SELECT pid, query, xact_start FROM "
+             "pg_stat_activity ORDER BY xact_start, then pg_terminate_backend(pid)); when the queue is "
+             "full every commit with a NOTIFY fails"});
+    else
+        report.ok("postgresql.notify-queue", found);
+}
+
+void examine_transactions(const PgSession& session, std::chrono::seconds longest, Report& report) {
+    const char* const name = "postgresql.transactions";
+    const PgResult answer = session.ask(
+        "SELECT pid::int8, (extract(epoch FROM clock_timestamp() - xact_start))::int8, usename, datname "
+        "FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
+        "AND xact_start IS NOT NULL ORDER BY xact_start LIMIT 1");
+    if (!answer.ok())
+        return;
+    if (answer.rows() == 0)
+        return report.ok(name, "none that this role may see");
+    const std::string found =
+        fmt::format("the oldest, of {} in {} (process {}), began {} ago", answer.text(0, 2),
+                    answer.text(0, 3), answer.number(0, 0), duration(answer.number(0, 1)));
+    if (answer.number(0, 1) < longest.count())
+        return report.ok(name, found);
+    report.warning(name, found,
+                   fmt::format("end it (SELECT pg_terminate_backend({})), or let it commit more often: what "
+                               "it sends comes at its end, and old rows are kept for it",
+                               answer.number(0, 0)));
+}
+
+// Those whose clients do not read what they are notified of. Who holds the queue's tail PostgreSQL tells
+// nobody; but a backend that has nothing to do, and writes to its client all the same, writes notifications.
+void examine_listeners(const PgSession& session, Report& report) {
+    const char* const name = "postgresql.listeners";
+    // The transaction that delivers them begins and ends within a statement's time, unless the client does
+    // not read.
+    constexpr const char* STUCK =
+        "SELECT coalesce(string_agg(format('%s (%s in %s%s)', pid, usename, datname, "
+        "', ' || nullif(application_name, '')), ', ' ORDER BY pid), ''), "
+        "coalesce(string_agg(format('pg_terminate_backend(%s)', pid), ', ' ORDER BY pid), '') "
+        "FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'idle' "
+        "AND wait_event = 'ClientWrite' AND pid <> pg_backend_pid()";
+    PgResult answer = session.ask(STUCK);
+    // It may just have been writing: who is still at it after a second is stuck.
+    for (int look = 0; look < 2 && answer.ok() && !answer.text(0, 0).empty(); ++look) {
+        const PgResult slept = session.ask("SELECT pg_sleep(0.5)");
+        answer = session.ask(STUCK);
+    }
+    if (!answer.ok())
+        return;
+    if (answer.text(0, 0).empty())
+        return report.ok(name, "no client that listens is seen not to read");
+    report.warning(
+        name,
+        fmt::format("these processes cannot write to their clients what was notified: {}", answer.text(0, 0)),
+        fmt::format("let them read, or end them (SELECT {}): until then the NOTIFY queue keeps what "
+                    "they have not read",
+                    answer.text(0, 1)));
+}
+
+void examine_hub(const Options& options, Report& report) {
+    const char* const name = "postgresql.hub";
+    if (options.hub_database == "none")
+        return report.ok(name, "none: only what is sent in SQL arrives at once");
+    const std::string conninfo = options.hub_database.empty()
+                                     ? with_database(options.databases.front(), "postgres")
+                                     : options.hub_database;
+    const PgSession hub(conninfo);
+    if (hub.is_open())
+        return report.ok(name, "the database in which Odoo notifies can be listened to");
+    report.failed(name, hub.problem(),
+                  "let the gateway's role connect there (--hub-database), or all that Odoo sends comes up to "
+                  "a second late");
+}
+
+void examine_versions(const PgSession& session, const TableFacts& facts, Report& report) {
+    if (facts.extension_version.empty())
+        return report.ok("postgresql.extension", "odoo_bus is not installed: only Odoo itself sends");
+    // Before its library is loaded: settings of a library that is not preloaded are not there yet.
+    const PgResult preloaded = session.ask("SELECT count(*) FROM pg_settings WHERE name = 'odoo_bus.notify'");
+    report.ok("postgresql.preload",
+              preloaded.ok() && preloaded.number(0, 0) > 0
+                  ? "odoo_bus is preloaded"
+                  : "odoo_bus is not preloaded: it notifies within each transaction (docs/doorbell.md)");
+    const PgResult library =
+        session.ask("SELECT format('SELECT %I.bus_version()', n.nspname) FROM pg_extension e "
+                    "JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'odoo_bus'");
+    if (!answered(library, "postgresql.extension", report))
+        return;
+    const PgResult version = session.ask(std::string(library.text(0, 0)).c_str());
+    if (!version.ok())
+        return report.failed("postgresql.library", version.error(),
+                             "install the library of odoo_bus on PostgreSQL's machine (make install)");
+    if (version.text(0, 0) != facts.extension_version)
+        return report.failed(
+            "postgresql.library",
+            fmt::format("in {} the extension is {}, and the library {}", facts.database,
+                        facts.extension_version, version.text(0, 0)),
+            "run ALTER EXTENSION odoo_bus UPDATE there; restart PostgreSQL when the library is preloaded");
+    if (facts.extension_version != ODOO_BUS_VERSION)
+        return report.warning("postgresql.extension",
+                              fmt::format("in {} odoo_bus is {}, and the gateway " ODOO_BUS_VERSION,
+                                          facts.database, facts.extension_version),
+                              "bring both to the same version");
+    report.ok("postgresql.extension",
+              fmt::format("in {} odoo_bus is {}, library and all", facts.database, facts.extension_version));
+}
+
+void examine_ids(const PgSession& session, const TableFacts& facts, Report& report) {
+    const std::string sql = fmt::format(
+        "SELECT s.last_value::int8, least(q.seqmax, CASE a.atttypid WHEN 'int4'::regtype THEN 2147483647 "
+        "WHEN 'int2'::regtype THEN 32767 ELSE 9007199254740991 END)::int8 "
+        "FROM {} s, pg_sequence q, pg_attribute a WHERE q.seqrelid = pg_get_serial_sequence('{}', "
+        "'id')::regclass AND a.attrelid = {} "
+        "AND a.attname = 'id'",
+        facts.sequence, escaped(facts.table), facts.relation_oid);
+    const PgResult answer = session.ask(sql.c_str());
+    if (!answered(answer, "postgresql.ids", report))
+        return;
+    const double used = static_cast<double>(answer.number(0, 0)) / static_cast<double>(answer.number(0, 1));
+    const std::string found = fmt::format("in {} {} of {} are used ({:.0f} %)", facts.database,
+                                          answer.number(0, 0), answer.number(0, 1), std::floor(used * 100));
+    if (used < 0.8)
+        return report.ok("postgresql.ids", found);
+    report.add({"postgresql.ids", used < 0.95 ? State::warning : State::failed, found,
+                "begin anew while nobody is connected: stop Odoo and the gateway, TRUNCATE " + facts.table +
+                    " RESTART IDENTITY"});
+}
+
+void examine_rows(const PgSession& session, const TableFacts& facts, Report& report) {
+    const std::string sql = fmt::format(
+        "SELECT pg_total_relation_size({}::oid)::int8, (SELECT extract(epoch FROM now() AT TIME ZONE 'UTC' - "
+        "create_date) FROM {} ORDER BY id LIMIT 1)::int8",
+        facts.relation_oid, facts.table);
+    const PgResult answer = session.ask(sql.c_str());
+    if (!answered(answer, "postgresql.rows", report))
+        return;
+    const int64_t bytes = answer.number(0, 0), seconds = std::max<int64_t>(answer.number(0, 1), 0);
+    const std::string found = fmt::format("{} of {} has {} MiB, and its oldest row is {} old", facts.table,
+                                          facts.database, bytes >> 20, duration(seconds));
+    if (bytes < MANY_BYTES && seconds < OLD_SECONDS)
+        return report.ok("postgresql.rows", found);
+    report.warning("postgresql.rows", found,
+                   "let old rows be removed: Odoo's scheduled action \"Base: Auto-vacuum internal data\", or "
+                   "bus_gc() (docs/doorbell.md)");
+}
+
+// True when it can be served.
+bool examine_database(const PgSession& session, Report& report) {
+    const PgResult answer = session.ask(TableFacts::query(0).c_str());
+    if (!answered(answer, "postgresql.bus_bus", report))
+        return false;
+    const TableFacts facts = TableFacts::read(answer);
+    if (!facts.refusal.empty()) {
+        const size_t cure = facts.refusal.find(": ");
+        report.failed("postgresql.bus_bus",
+                      fmt::format("in {} {}", facts.database, facts.refusal.substr(0, cure)),
+                      facts.refusal.substr(cure + 2));
+        return false;
+    }
+    std::string warnings;
+    for (const std::string& warning : facts.warnings)
+        warnings += (warnings.empty() ? "" : "; ") + warning;
+    if (warnings.empty())
+        report.ok("postgresql.bus_bus", fmt::format("{} of {} can be read", facts.table, facts.database));
+    else
+        report.warning("postgresql.bus_bus", fmt::format("in {} {}", facts.database, warnings),
+                       "see docs/delivery.md for what is not covered");
+    examine_versions(session, facts, report);
+    examine_ids(session, facts, report);
+    examine_rows(session, facts, report);
+    return true;
+}
+
+// The connection strings of those that --database names, or --database-match finds.
+std::vector<std::string> list_databases(const Options& options, const PgSession& session, Report& report) {
+    if (options.database_match.empty())
+        return options.databases;
+    std::string wrong;
+    const auto pattern = DatabasePattern::parse(options.database_match, wrong);
+    const PgResult names = session.ask(
+        "SELECT datname FROM pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname");
+    std::vector<std::string> databases;
+    for (int row = 0; names.ok() && row < names.rows(); ++row)
+        if (const std::string name(names.text(row, 0)); pattern && pattern->matches(name))
+            databases.push_back(with_database(options.databases.front(), name));
+    if (databases.empty())
+        report.failed("postgresql.match", "--database-match finds no database",
+                      "compare it with the names that psql -l lists");
+    if (databases.size() > options.max_databases) {
+        report.warning("postgresql.match",
+                       fmt::format("--database-match finds {} databases, and --max-databases is {}",
+                                   databases.size(), options.max_databases),
+                       "raise --max-databases, or narrow --database-match");
+        databases.resize(options.max_databases);
+    }
+    return databases;
+}
+
+} // namespace
+
+std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report& report) {
+    const char* const name = "postgresql.connection";
+    const Options& gateway = options.gateway;
+    const PgSession first(gateway.databases.front());
+    if (!first.is_open()) {
+        report.failed(name, first.problem(),
+                      "start PostgreSQL, or correct --database, pg_hba.conf or the role's privileges");
+        return {};
+    }
+    report.ok(name, "PostgreSQL can be reached");
+    if (!examine_pooler(first, gateway.databases.front(), report))
+        return {};
+    const PgResult recovery = first.ask("SELECT pg_is_in_recovery()");
+    if (recovery.ok() && recovery.boolean(0, 0)) {
+        report.failed("postgresql.primary", "the server is a standby, where notifications cannot be heard",
+                      "point --database at the primary (or several hosts with "
+                      "target_session_attrs=read-write)");
+        return {};
+    }
+    report.ok("postgresql.primary", "it is a primary");
+    examine_server(first, report);
+    examine_transactions(first, options.long_transaction, report);
+    examine_listeners(first, report);
+    examine_hub(gateway, report);
+    std::vector<std::string> served;
+    for (const std::string& conninfo : list_databases(gateway, first, report)) {
+        const PgSession session(conninfo);
+        if (!session.is_open())
+            report.failed(name, session.problem(), "correct --database, or the role's privileges there");
+        else if (examine_database(session, report))
+            served.push_back(conninfo);
+    }
+    return served;
+}
+
+} // namespace odoo_bus::doctor

@@ -1,0 +1,196 @@
+// The gateway itself, and the proxy before it, as a browser meets them.
+#include "commands/doctor/groups.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "commands/doctor/web_socket.h"
+
+namespace odoo_bus::doctor {
+
+namespace {
+
+// Of --wait: how much later than the gateway says its ping may come.
+constexpr std::chrono::milliseconds PING_MARGIN{5'000};
+
+std::string text_of(const Json& object, const char* key) {
+    const char* const text = json_string_value(json_object_get(object.get(), key));
+    return text ? text : "";
+}
+
+bool is_true(const Json& object, const char* key) {
+    return json_is_true(json_object_get(object.get(), key));
+}
+
+// What has arrived at the gateway of a handshake that went through the proxy (arrival.h).
+void examine_arrival(const Place& proxy, const Json& arrived, Report& report) {
+    if (!is_true(arrived, "trusted")) {
+        report.failed("proxy.trusted",
+                      "the gateway does not believe its proxy: every client has the proxy's address and host",
+                      "name the proxy's address or network with --trusted-proxy");
+        return;
+    }
+    report.ok("proxy.trusted", "the gateway believes its proxy");
+    if (text_of(arrived, "host") == proxy.host)
+        report.ok("proxy.host", "the host that browsers ask for arrives");
+    else
+        report.failed(
+            "proxy.host",
+            fmt::format("the gateway is told the host {} in place of {}: pages of {} count as foreign, "
+                        "and have no session",
+                        text_of(arrived, "host"), proxy.host, proxy.host),
+            "pass it on: proxy_set_header X-Forwarded-Host $http_host; in the location /websocket");
+    if (text_of(arrived, "address").empty())
+        report.warning("proxy.address", "the addresses of clients do not arrive: they cannot be told apart",
+                       "pass them on: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
+    else
+        report.ok("proxy.address", "the addresses of clients arrive");
+    const std::string scheme = proxy.tls ? "https" : "http", proto = text_of(arrived, "proto");
+    if (proto == scheme)
+        report.ok("proxy.scheme", scheme + " arrives");
+    else
+        report.warning("proxy.scheme",
+                       fmt::format("browsers use {}, and the gateway is told {}", scheme,
+                                   proto.empty() ? "nothing" : proto),
+                       "pass it on: proxy_set_header X-Forwarded-Proto $scheme;");
+}
+
+// False when nothing is to be said of the headers.
+bool examine_headers(const Place& proxy, Report& report) {
+    std::string problem;
+    const auto answer = ask(proxy, handshake_request(proxy, "Odoo-Bus-Doctor: arrived\r\n"), problem);
+    if (!answer) {
+        if (problem.find("certificate") != problem.npos)
+            report.failed("proxy.certificate", fmt::format("{}: {}", proxy.origin(), problem),
+                          "give the proxy the whole chain of a certificate for this host");
+        else
+            report.failed("proxy.reachable", fmt::format("{} does not answer: {}", proxy.origin(), problem),
+                          "start the proxy, open the firewall, or correct --url");
+        return false;
+    }
+    report.ok("proxy.reachable", fmt::format("{} answers", proxy.origin()));
+    const Json arrived = parse_lenient(answer->body());
+    if (answer->status() == 505) {
+        report.failed("proxy.upgrade", "the proxy speaks HTTP/1.0 with the gateway",
+                      "set proxy_http_version 1.1; in the location /websocket");
+        return false;
+    }
+    if (!json_is_object(arrived.get()) || !json_is_object(json_object_get(arrived.get(), "arrived"))) {
+        report.failed("proxy.route",
+                      fmt::format("{}/websocket does not lead to the gateway (it is answered with {})",
+                                  proxy.origin(), answer->status()),
+                      "point the location /websocket at the gateway's --listen (deploy/nginx.conf)");
+        return false;
+    }
+    report.ok("proxy.route", "/websocket leads to the gateway");
+    const Json inner(json_incref(json_object_get(arrived.get(), "arrived")));
+    if (!is_true(inner, "upgrade")) {
+        report.failed("proxy.upgrade",
+                      "the proxy does not pass on Upgrade and Connection: no WebSocket opens",
+                      "set proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header "
+                      "Connection $connection_upgrade; in the location /websocket");
+        return false;
+    }
+    examine_arrival(proxy, inner, report);
+    return true;
+}
+
+// An event stream begins with a line that must not wait in the proxy.
+void examine_buffering(const Place& proxy, Report& report) {
+    const char* const name = "proxy.buffering";
+    std::string problem;
+    const auto peer = Peer::connect(proxy, problem);
+    if (!peer)
+        return;
+    peer->send(fmt::format("GET /bus/events?channels=odoo_bus_doctor HTTP/1.1\r\nHost: {}\r\n"
+                           "Accept: text/event-stream\r\n\r\n",
+                           proxy.host));
+    std::string received;
+    const auto deadline = std::chrono::steady_clock::now() + PATIENCE;
+    for (;;) {
+        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+            deadline - std::chrono::steady_clock::now());
+        const size_t end = received.find("\r\n\r\n");
+        if (received.find("retry:") != received.npos)
+            return report.ok(name, "an event stream comes through at once");
+        if (end != received.npos && received.find("text/event-stream") == received.npos)
+            return report.ok(name, "event streams do not lead to the gateway: only WebSockets are served");
+        const auto outcome = peer->receive(received, std::max(left, std::chrono::milliseconds(0)));
+        if (outcome == Peer::Outcome::bytes)
+            continue;
+        if (outcome == Peer::Outcome::end)
+            return report.ok(name, "event streams are not served");
+        return report.failed(name, "the begin of an event stream is kept back by the proxy",
+                             "set proxy_buffering off; in the location of /bus/events");
+    }
+}
+
+void examine_patience(const Place& proxy, Milliseconds interval, Report& report) {
+    std::string problem;
+    const auto socket = WebSocket::open(proxy, problem);
+    if (!socket)
+        return report.failed("proxy.websocket", problem, "see the gateway's log, and the proxy's");
+    const auto deadline = std::chrono::steady_clock::now() + interval + PING_MARGIN;
+    for (;;) {
+        const auto frame = socket->next(deadline);
+        if (frame.kind == WebSocket::Kind::ping)
+            return report.ok("proxy.patience", "a silent WebSocket stays open until the gateway's ping");
+        if (frame.kind == WebSocket::Kind::end || frame.kind == WebSocket::Kind::silence)
+            return report.failed(
+                "proxy.patience",
+                frame.kind == WebSocket::Kind::end
+                    ? "the proxy ends a silent WebSocket before the gateway's ping (--ping-interval)"
+                    : "the gateway's ping does not come through the proxy",
+                fmt::format("set proxy_read_timeout to more than {} s, the sum of --ping-interval and "
+                            "--pong-timeout (deploy/nginx.conf: 120s)",
+                            interval.count() / 1000));
+    }
+}
+
+} // namespace
+
+bool examine_gateway(const DoctorOptions& options, bool is_known, Report& report) {
+    const char* const name = "gateway.reachable";
+    const Place place = Place::of(options.gateway.listen.front());
+    std::string problem;
+    const auto answer =
+        ask(place, fmt::format("GET /websocket/health HTTP/1.1\r\nHost: {}\r\n\r\n", place.host), problem);
+    if (!answer) {
+        report.failed(name,
+                      fmt::format("the gateway does not answer at {}: {}",
+                                  options.gateway.listen.front().text(), problem),
+                      "start it (systemctl start odoo-bus-gateway), and read its log when it does not stay");
+        return false;
+    }
+    if (answer->status() != 200 && is_known) {
+        report.ok(name, "the gateway answers that it cannot read its database");
+        return false;
+    }
+    if (answer->status() != 200) {
+        report.failed(name, fmt::format("the gateway answers {}: {}", answer->status(), answer->body()),
+                      "read its log: it says which database it cannot read, and why");
+        return false;
+    }
+    report.ok(name, fmt::format("the gateway answers at {}", options.gateway.listen.front().text()));
+    return true;
+}
+
+bool examine_proxy(const DoctorOptions& options, Report& report) {
+    const Place& proxy = *options.proxy;
+    if (!examine_headers(proxy, report))
+        return false;
+    std::string problem;
+    if (!WebSocket::open(proxy, problem)) {
+        report.failed("proxy.upgrade", "no WebSocket opens through the proxy: " + problem,
+                      "see the proxy's log, and the gateway's");
+        return false;
+    }
+    report.ok("proxy.upgrade", "a WebSocket opens through the proxy");
+    examine_buffering(proxy, report);
+    if (options.wait)
+        examine_patience(proxy, options.gateway.ping_interval, report);
+    return true;
+}
+
+} // namespace odoo_bus::doctor

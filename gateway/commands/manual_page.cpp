@@ -1,0 +1,120 @@
+// The manual page odoo-bus-gateway(1), from the same tables as --help.
+#include <string>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "commands/doctor/doctor_options.h"
+#include "commands/tail_options.h"
+#include "config/option_table.h"
+#include "config/options_text.h"
+
+namespace odoo_bus {
+
+namespace {
+
+// Text for roff: nothing in it is a request, and a hyphen stays one when it is copied.
+std::string roff(std::string_view text) {
+    std::string out;
+    bool begins_line = true;
+    for (const char c : text) {
+        if (begins_line && (c == '.' || c == '\''))
+            out += "\\&";
+        begins_line = c == '\n';
+        if (c == '\\')
+            out += "\\e";
+        else if (c == '-')
+            out += "\\-";
+        else
+            out += c;
+    }
+    return out;
+}
+
+std::string option(std::string_view name, std::string_view value, std::string_view help) {
+    return fmt::format(".TP\n\\fB\\-\\-{}\\fR{}{}{}\n{}\n", roff(name), value.empty() ? "" : " \\fI",
+                       roff(value), value.empty() ? "" : "\\fR", roff(help));
+}
+
+std::string facts_of(const OptionDefinition& definition) {
+    std::string values;
+    for (const std::string& value : definition.default_values())
+        values += (values.empty() ? "" : ", ") + value;
+    std::string text = definition.help;
+    if (!values.empty())
+        text += " Default " + values + ".";
+    if (!definition.field.range.empty() && !definition.field.is_switch)
+        text += " Values " + definition.field.range + ".";
+    return text + (definition.reloads ? "" : " Needs a restart.");
+}
+
+std::string verbatim(const std::string& text) {
+    return ".PP\n.nf\n" + roff(text) + (text.ends_with('\n') ? "" : "\n") + ".fi\n";
+}
+
+} // namespace
+
+std::string manual_page() {
+    std::string page =
+        ".\\\" Printed by odoo-bus-gateway --print-man: change gateway/option_table.cpp instead.\n"
+        ".TH ODOO-BUS-GATEWAY 1 \"\" \"odoo-bus-gateway " ODOO_BUS_VERSION "\" \"User Commands\"\n"
+        ".SH NAME\n"
+        "odoo-bus-gateway \\- notifications from PostgreSQL's bus_bus to WebSocket clients\n"
+        ".SH SYNOPSIS\n"
+        ".B odoo-bus-gateway\n[\\fBrun\\fR] [\\fIOPTION\\fR...]\n.br\n"
+        ".B odoo-bus-gateway tail\n\\fIURL CHANNEL\\fR...\n.br\n"
+        ".B odoo-bus-gateway status\n[\\fIOPTION\\fR...]\n.br\n"
+        ".B odoo-bus-gateway doctor\n[\\fB\\-\\-url\\fR \\fIURL\\fR] [\\fIOPTION\\fR...]\n"
+        ".SH DESCRIPTION\n";
+    page +=
+        roff("Serves Odoo's /websocket, event streams and long polls from the table bus_bus of PostgreSQL "
+             "databases: each committed notification once, in an order in which no effect comes before its "
+             "cause, also to clients that come back.\n");
+    page += ".PP\n";
+    page +=
+        roff("Each option may also be an environment variable (--log-level: ODOO_BUS_LOG_LEVEL; several "
+             "values with \";\" between them) or a line of the configuration file (log-level = debug). The "
+             "command line goes before the environment, and the environment before the file.\n");
+    page += ".SH COMMANDS\n";
+    const auto command = [&page](std::string_view name, std::string_view what) {
+        page += fmt::format(".TP\n.B {}\n{}\n", name, roff(what));
+    };
+    command("run", "Serve; the word may be left out.");
+    command("tail", "Print notifications as they come. See TAIL.");
+    command("status", "Tell how a running gateway is doing: it is asked at its --metrics-listen. Takes the "
+                      "gateway's own options, best its --config.");
+    command("doctor", "Look for what is wrong, and say how to mend it. See DOCTOR.");
+
+    page += ".SH OPTIONS\n";
+    std::string section;
+    for (const OptionDefinition& definition : option_table()) {
+        if (definition.section != section)
+            page += fmt::format(".SS \"{}\"\n", roff(section = definition.section));
+        page += option(definition.name, definition.value, facts_of(definition));
+    }
+    page += ".SS \"Only on the command line\"\n";
+    for (const CommandDefinition& definition : command_table())
+        page += option(definition.name, definition.value, definition.help);
+
+    page += ".SH DOCTOR\n";
+    page +=
+        roff("Takes the gateway's own options, best its --config, and those below. It prints one line for "
+             "each thing that it has looked at: ok, warning or failed, what was found, and what to do.\n");
+    for (const CommandDefinition& definition : doctor::doctor_table())
+        page += option(definition.name, definition.value, definition.help);
+
+    page += ".SH TAIL\n";
+    if (const auto tail = parse_tail_options({"--help"}); const auto* text = std::get_if<OptionsText>(&tail))
+        page += verbatim(text->text);
+
+    page += ".SH SIGNALS\n";
+    page += ".TP\n.B SIGHUP\nReads the configuration again.\n"
+            ".TP\n.BR SIGTERM \", \" SIGINT\nCloses every connection, and exits within 5 seconds.\n";
+    page += ".SH EXIT STATUS\n";
+    page += ".TP\n.B 0\nIt was asked to stop; status has printed; doctor has found nothing wrong.\n"
+            ".TP\n.B 1\nIt cannot start; tail was refused; nobody tells the status; doctor has warnings.\n"
+            ".TP\n.B 2\nThe configuration or the command line is wrong; doctor has found something that "
+            "failed.\n";
+    return page;
+}
+
+} // namespace odoo_bus

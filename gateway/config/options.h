@@ -1,0 +1,147 @@
+// The configuration: command line over environment over file, every option described once (in options.cpp).
+//
+// Default values stand here, in the members. Everything else about an option (its name, what it takes, help,
+// range, whether a reload changes it) stands in one table, from which come the parser, --help, the sample
+// configuration file and the manual's page.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/log.h"
+#include "config/odoo_url.h"
+#include "http/address.h"
+
+namespace odoo_bus {
+
+using Milliseconds = std::chrono::milliseconds;
+
+// Where the gateway listens: a numeric address with a port (0: any free one), or the path of a unix socket.
+struct Listener {
+    std::string address; // "127.0.0.1", "::1"; empty for a unix socket
+    uint16_t port = 0;
+    std::string path; // of the unix socket
+
+    bool is_unix() const { return !path.empty(); }
+    bool is_ipv6() const { return address.find(':') != std::string::npos; }
+    // Reachable from this machine only: 127.0.0.0/8, ::1, a unix socket.
+    bool is_local() const;
+    std::string text() const; // as --listen takes it
+    bool operator==(const Listener&) const = default;
+};
+
+enum class Switch { automatic, on, off };
+enum class Standby { wait, refuse };
+enum class Auth { open, odoo, token, sql };
+
+struct Options {
+    std::vector<Listener> listen{{"127.0.0.1", 8073, ""}};
+    std::vector<std::string> databases; // libpq connection strings
+    std::string database_match;         // a regular expression; empty: the databases that are named
+    unsigned max_databases = 100;
+    std::string hub_database;         // empty: `postgres` of the first server; "none": no hub
+    Switch relay = Switch::automatic; // what is heard in an Odoo database, to the hub
+    Standby standby = Standby::wait;
+    Auth auth = Auth::open;
+    bool allow_open = false;
+    OdooUrl odoo_url{"127.0.0.1", 8069};
+    unsigned odoo_concurrency = 8;
+    Milliseconds odoo_timeout{10'000};
+    Milliseconds odoo_wait{20'000};
+    Milliseconds grant_ttl{60'000};
+    std::string worker_version = "auto"; // or "off", or the version
+    std::string odoo_data_dir;           // empty: session files are not watched
+    Milliseconds recheck_interval{300'000};
+    double recheck_rate = 10; // a second
+    Milliseconds max_unverified{900'000};
+    std::vector<Network> trusted_proxies{*Network::parse("127.0.0.0/8"), *Network::parse("::1")};
+    std::vector<std::string> allowed_origins; // as browsers send them
+    std::string token_keys;
+    std::string token_audience;
+    std::string token_cookie = "odoo_bus_token";
+    Milliseconds token_skew{30'000};
+    std::string sql_function;
+    std::vector<std::string> sql_passes;
+    unsigned sql_connections = 4;
+    Milliseconds sql_timeout{2'000};
+    Milliseconds sql_cache{5'000};
+    Milliseconds sql_grant{900'000};
+    std::vector<std::string> presence; // channels by name or `prefix*`; none: presence is not kept
+    bool presence_notifications = false;
+    Milliseconds presence_heartbeat{10'000};
+    Milliseconds presence_grace{10'000};
+    unsigned presence_rate = 1'000; // rows a second
+    uint64_t presence_max_rows = 100'000;
+    uint64_t presence_max_members = 1'000; // of one channel
+    std::string state_dir;                 // empty: nothing is kept across a restart
+    std::vector<Listener> metrics_listen;
+    Milliseconds drain_seconds{30'000};
+    Milliseconds take_over_timeout{60'000};
+    unsigned threads = 0; // 0: one for each CPU
+    Milliseconds history_seconds{600'000};
+    uint64_t history_bytes = 256 << 20;
+
+    log::Level log_level = log::Level::info;
+    log::Format log_format = log::Format::text;
+
+    uint64_t max_message_bytes = 1 << 20;
+    unsigned rate_limit_burst = 10;
+    Milliseconds rate_limit_delay{200};
+    Milliseconds ping_interval{40'000};
+    Milliseconds pong_timeout{15'000};
+    Milliseconds keep_alive{3'600'000}; // plus a random 0 to 50 %
+    Milliseconds heartbeat{15'000};
+    Milliseconds poll_hold{50'000};
+    uint64_t max_connections_per_address = 1'000;
+    uint64_t max_handshakes_per_address = 200; // a second
+    uint64_t max_handshakes = 0;               // a second
+    uint64_t max_memory = uint64_t{2} << 30;
+    uint64_t max_receive_rate = 64 << 10; // bytes a second
+    Milliseconds message_timeout{30'000};
+    uint64_t max_head_bytes = 16 << 10;
+    Milliseconds head_timeout{10'000};
+    uint64_t max_connections = 50'000;
+    uint64_t max_queue_bytes = 1 << 20;
+    Milliseconds max_queue_seconds{30'000};
+    uint64_t max_channels = 1'000; // that one connection may name
+
+    bool check_config = false;
+};
+
+// Bad configuration: one sentence with the option's name and where it stands. Exit code 2.
+struct OptionsError {
+    std::string message;
+};
+
+// Something to print on standard output, and then exit 0: --help, --version, --print-config.
+struct OptionsText {
+    std::string text;
+};
+
+// The environment; replaced in tests.
+using Environment = std::function<const char*(const char* name)>;
+Environment process_environment();
+
+using Parsed = std::variant<Options, OptionsText, OptionsError>;
+
+// `arguments`: without the program's name; may begin with the word `run`.
+Parsed parse_options(const std::vector<std::string>& arguments,
+                     const Environment& environment = process_environment());
+
+struct Reload {
+    Options options;                        // the running ones, with what may change changed
+    std::vector<std::string> changed;       // "--log-level: debug (was info)"
+    std::vector<std::string> needs_restart; // names of options that differ and keep their running value
+};
+
+// Parses everything again, for SIGHUP. A configuration that is not valid changes nothing.
+std::variant<Reload, OptionsError> reload_options(const Options& running,
+                                                  const std::vector<std::string>& arguments,
+                                                  const Environment& environment = process_environment());
+
+} // namespace odoo_bus

@@ -1,0 +1,55 @@
+// Which databases a server has.
+#include "database/database_catalog.h"
+
+#include "base/backoff.h"
+#include "base/log.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr uint64_t INTERVAL_MS = 1000;
+
+// A database that is being dropped and was left behind half way has a limit of -2.
+constexpr const char* LOOK = "SELECT datname, datallowconn AND datconnlimit <> -2 AND "
+                             "coalesce(has_database_privilege(oid, 'CONNECT'), "
+                             "false) FROM pg_database WHERE NOT datistemplate ORDER BY datname";
+
+} // namespace
+
+DatabaseWatch::DatabaseWatch(uv_loop_t* loop, std::string conninfo, DatabasePattern pattern,
+                             Handlers handlers)
+    : conninfo_(std::move(conninfo)), pattern_(std::move(pattern)), handlers_(std::move(handlers)),
+      connection_(loop, {.on_connected = [this] { look(); },
+                         .on_lost = [this](const std::string& reason) { lose(reason); },
+                         .on_notify = [](std::string_view, std::string_view) {}}),
+      next_(loop) {
+    connection_.open(conninfo_);
+}
+
+void DatabaseWatch::look() {
+    connection_.query(LOOK, {}, [this](const PgResult& result) {
+        if (!result.ok())
+            return lose(result.error());
+        last_problem_.clear();
+        retry_ms_ = 0;
+        std::vector<Found> found;
+        for (int row = 0; row < result.rows(); ++row)
+            if (std::string name(result.text(row, 0)); pattern_.matches(name))
+                found.push_back({std::move(name), result.boolean(row, 1)});
+        next_.start(INTERVAL_MS, [this] { look(); });
+        handlers_.found(found);
+    });
+}
+
+void DatabaseWatch::lose(const std::string& reason) {
+    connection_.close();
+    handlers_.lost();
+    if (reason != last_problem_)
+        log::warning("the list of databases: {}; trying again, until then new ones are not found", reason);
+    last_problem_ = reason;
+    retry_ms_ = next_retry(retry_ms_);
+    next_.start(with_jitter(retry_ms_), [this] { connection_.open(conninfo_); });
+}
+
+} // namespace odoo_bus

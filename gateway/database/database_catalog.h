@@ -1,0 +1,44 @@
+// Which databases a server has: a connection to the one in which Odoo notifies, and a look at the catalogue
+// once a second.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/timer.h"
+#include "config/database_pattern.h"
+#include "postgres/pg_connection.h"
+
+namespace odoo_bus {
+
+class DatabaseWatch {
+public:
+    struct Found {
+        std::string name;
+        bool open; // somebody may connect, and this role, too
+    };
+
+    struct Handlers {
+        // All that match, each time that they were looked up.
+        std::function<void(const std::vector<Found>&)> found;
+        std::function<void()> lost; // they cannot be looked up now
+    };
+
+    DatabaseWatch(uv_loop_t* loop, std::string conninfo, DatabasePattern pattern, Handlers handlers);
+
+private:
+    void look();
+    void lose(const std::string& reason);
+
+    const std::string conninfo_;
+    const DatabasePattern pattern_;
+    const Handlers handlers_;
+    PgConnection connection_;
+    Timer next_;
+    uint64_t retry_ms_ = 0;
+    std::string last_problem_; // that was logged
+};
+
+} // namespace odoo_bus

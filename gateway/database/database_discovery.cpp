@@ -1,0 +1,104 @@
+// The databases that match --database-match, while they come and go.
+#include "database/database_discovery.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "metrics/metrics.h"
+
+namespace odoo_bus {
+
+namespace {
+
+const metrics::Family
+    aside("odoo_bus_databases_set_aside",
+          "Databases that match --database-match and cannot be read: they are none of Odoo's, or "
+          "not open to this role.",
+          metrics::Type::gauge);
+const metrics::Family
+    left_out_databases("odoo_bus_databases_left_out",
+                       "Databases that match --database-match and are more than --max-databases.",
+                       metrics::Type::gauge);
+
+// A new database of Odoo has its tables some seconds after it was created.
+constexpr int64_t FIRST_PACE_US = 2'000'000;
+constexpr int64_t SLOWEST_PACE_US = 60'000'000;
+
+// So many connections are opened at a time.
+constexpr size_t MAX_BEGINNING = 50;
+
+} // namespace
+
+void FoundDatabases::found(const std::vector<DatabaseWatch::Found>& found, int64_t now_us) {
+    std::set<std::string> there;
+    for (const DatabaseWatch::Found& each : found)
+        there.insert(each.name);
+    for (const std::string& name : std::set<std::string>(served_))
+        if (!there.contains(name)) {
+            log::info("database \"{}\": it is not there any more, and forgotten", name);
+            served_.erase(name);
+            beginning_.erase(name);
+            actions_.forget(name);
+        }
+    std::erase_if(aside_, [&there](const auto& each) { return !there.contains(each.first); });
+
+    size_t left_out = 0;
+    waiting_ = false;
+    for (const auto& [name, open] : found) {
+        const auto known = aside_.find(name);
+        if (!open || served_.contains(name) || (known != aside_.end() && now_us < known->second.again_us))
+            continue;
+        if (served_.size() - beginning_.size() >= most_) {
+            ++left_out;
+        } else if (served_.size() >= most_ || beginning_.size() >= MAX_BEGINNING) {
+            waiting_ = true;
+        } else {
+            served_.insert(name);
+            beginning_.insert(name);
+            actions_.serve(name);
+        }
+    }
+    tell_left_out(left_out);
+    aside.with().set(static_cast<double>(aside_.size()));
+    judge();
+}
+
+void FoundDatabases::judge() {
+    if (!waiting_ && beginning_.empty())
+        complete_.store(true, std::memory_order_relaxed);
+}
+
+void FoundDatabases::tell_left_out(size_t left_out) {
+    if (left_out > left_out_)
+        log::warning("{} more databases match --database-match than --max-databases ({}) lets be served",
+                     left_out, most_);
+    left_out_ = left_out;
+    left_out_databases.with().set(static_cast<double>(left_out));
+}
+
+void FoundDatabases::set_aside(const std::string& name, const std::string& reason, int64_t now_us) {
+    served_.erase(name);
+    beginning_.erase(name);
+    SetAside& each = aside_[name];
+    each.pace_us = std::clamp(each.pace_us * 2, FIRST_PACE_US, SLOWEST_PACE_US);
+    if (reason != each.reason)
+        log::warning("database \"{}\": {}; it is set aside, and looked at again now and then", name, reason);
+    each.reason = reason;
+    each.tried_us = now_us;
+    each.again_us = now_us + each.pace_us;
+    judge();
+}
+
+void FoundDatabases::began(const std::string& name) {
+    beginning_.erase(name);
+    aside_.erase(name);
+    judge();
+}
+
+void FoundDatabases::ring(const std::string& name) {
+    // Anybody may notify: no more often than at first.
+    if (const auto it = aside_.find(name); it != aside_.end())
+        it->second.again_us = std::min(it->second.again_us, it->second.tried_us + FIRST_PACE_US);
+}
+
+} // namespace odoo_bus

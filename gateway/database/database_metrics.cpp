@@ -1,0 +1,64 @@
+// What one database tells of itself in numbers.
+#include "database/database_metrics.h"
+
+namespace odoo_bus {
+
+namespace {
+
+using metrics::Family;
+using metrics::Type;
+
+const std::vector<std::string> DATABASE = {"database"};
+
+const Family up("odoo_bus_database_up", "1 while the database is being read, else 0.", Type::gauge, DATABASE);
+const Family doorbells("odoo_bus_doorbells_total", "Times that something was said to be new.", Type::counter,
+                       DATABASE);
+const Family reads("odoo_bus_reads_total", "Reads of the table.", Type::counter, DATABASE);
+const Family notifications("odoo_bus_notifications_total", "Notifications that were read and dispatched.",
+                           Type::counter, DATABASE);
+const Family gaps("odoo_bus_ledger_gaps", "Ids that may still come, because their transactions may be open.",
+                  Type::gauge, DATABASE);
+const Family open_seconds("odoo_bus_ledger_gaps_open_seconds",
+                          "For how long there has been any such id; it falls to 0 whenever there is none.",
+                          Type::gauge, DATABASE);
+const Family dead("odoo_bus_ledger_dead_gaps_total", "Ids that were decided never to come.", Type::counter,
+                  DATABASE);
+const Family filled("odoo_bus_ledger_filled_gaps_total",
+                    "Notifications that came after a higher id had come.", Type::counter, DATABASE);
+const Family ledger_bytes("odoo_bus_ledger_bytes", "Memory of the gaps.", Type::gauge, DATABASE);
+const Family positions("odoo_bus_history_notifications",
+                       "Notifications that are kept for clients that come back.", Type::gauge, DATABASE);
+const Family history_bytes("odoo_bus_history_bytes", "Memory of the notifications that are kept.",
+                           Type::gauge, DATABASE);
+
+} // namespace
+
+DatabaseMetrics::DatabaseMetrics(const std::string& database)
+    : up(odoo_bus::up.with({database})), doorbells(odoo_bus::doorbells.with({database})),
+      reads(odoo_bus::reads.with({database})), notifications(odoo_bus::notifications.with({database})),
+      database_(database), gaps_(gaps.with({database})), open_seconds_(open_seconds.with({database})),
+      dead_(dead.with({database})), filled_(filled.with({database})),
+      ledger_bytes_(ledger_bytes.with({database})), positions_(positions.with({database})),
+      history_bytes_(history_bytes.with({database})) {}
+
+DatabaseMetrics::~DatabaseMetrics() {
+    for (const Family* const family :
+         {&odoo_bus::up, &odoo_bus::doorbells, &odoo_bus::reads, &odoo_bus::notifications, &gaps,
+          &open_seconds, &dead, &filled, &ledger_bytes, &positions, &history_bytes})
+        family->remove({database_});
+}
+
+void DatabaseMetrics::update(const Ledger& ledger, const History& history, int64_t now_us) {
+    const Ledger::Stats stats = ledger.stats();
+    gaps_.set(static_cast<double>(stats.gaps));
+    dead_.set(static_cast<double>(stats.died));
+    filled_.set(static_cast<double>(stats.filled));
+    ledger_bytes_.set(static_cast<double>(stats.bytes));
+    if (!ledger.has_gaps() || !open_since_us_)
+        open_since_us_ = now_us;
+    open_seconds_.set(static_cast<double>(now_us - open_since_us_) / 1e6);
+    positions_.set(static_cast<double>(history.head() + 1 - history.oldest()));
+    history_bytes_.set(static_cast<double>(history.bytes()));
+}
+
+} // namespace odoo_bus

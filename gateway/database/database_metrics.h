@@ -1,0 +1,39 @@
+// What one database tells of itself in numbers.
+#pragma once
+
+#include <string>
+
+#include "ledger/history.h"
+#include "ledger/ledger.h"
+#include "metrics/metrics.h"
+
+namespace odoo_bus {
+
+class DatabaseMetrics {
+public:
+    explicit DatabaseMetrics(const std::string& database);
+    ~DatabaseMetrics();
+    DatabaseMetrics(const DatabaseMetrics&) = delete;
+    DatabaseMetrics& operator=(const DatabaseMetrics&) = delete;
+
+    // About once a second.
+    void update(const Ledger& ledger, const History& history, int64_t now_us);
+
+    metrics::Value& up;
+    metrics::Value& doorbells;
+    metrics::Value& reads;
+    metrics::Value& notifications;
+
+private:
+    const std::string database_;
+    metrics::Value& gaps_;
+    metrics::Value& open_seconds_;
+    metrics::Value& dead_;
+    metrics::Value& filled_;
+    metrics::Value& ledger_bytes_;
+    metrics::Value& positions_;
+    metrics::Value& history_bytes_;
+    int64_t open_since_us_ = 0; // when there was last no gap
+};
+
+} // namespace odoo_bus

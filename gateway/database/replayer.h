@@ -1,0 +1,52 @@
+// Answers what clients ask from the table, because the history does not reach back to their `last`.
+//
+// It has a connection of its own, opened on demand and closed when idle, so that a search through a large
+// table delays no delivery. Requests are answered one after the other.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/timer.h"
+#include "clients/database_feed.h"
+#include "postgres/pg_connection.h"
+#include "protocol/notification.h"
+
+namespace odoo_bus {
+
+class Replayer {
+public:
+    // `is_dispatched`: true for an id that is not going to be dispatched any more.
+    Replayer(uv_loop_t* loop, std::string conninfo, std::function<bool(Id)> is_dispatched);
+
+    // `table`: quoted.
+    void ask(const std::string& table, Id last, std::vector<std::string> channels,
+             std::function<void(ReplayAnswer)> answer);
+
+    // Closes its connection; what is being asked has failed.
+    void let_go();
+
+private:
+    struct Request {
+        std::string table;
+        Id last;
+        std::vector<std::string> channels;
+        std::function<void(ReplayAnswer)> answer;
+    };
+
+    void next();
+    void answer(const PgResult& result);
+    void fail(const std::string& reason);
+
+    const std::string conninfo_;
+    const std::function<bool(Id)> is_dispatched_;
+    PgConnection connection_;
+    Timer idle_;
+    std::deque<Request> requests_; // the first one is being asked when asking_
+    bool connecting_ = false;
+    bool asking_ = false;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,135 @@
+// What a database says of itself and of bus_bus.
+#include "database/table_facts.h"
+
+#include <spdlog/fmt/fmt.h>
+
+#include "database/bus_statements.h"
+
+namespace odoo_bus {
+
+namespace {
+
+// bus_bus is looked for where the role's search_path finds it (Odoo: public), else in the extension's schema.
+constexpr const char* QUERY = R"(
+WITH extension AS (
+    SELECT e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+    WHERE e.extname = 'odoo_bus'
+), bus AS (
+    SELECT c.oid, c.relkind, c.relispartition, c.relhassubclass, format('%I.%I', n.nspname, c.relname) AS name,
+           pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), 'id') AS sequence
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = 'bus_bus' AND c.relkind NOT IN ('i', 'S')
+      AND (pg_table_is_visible(c.oid) OR n.nspname IN (SELECT nspname FROM extension))
+    ORDER BY pg_table_is_visible(c.oid) DESC LIMIT 1
+)
+SELECT current_database(), pg_is_in_recovery(),
+       (SELECT system_identifier FROM pg_control_system()),
+       CASE WHEN NOT pg_is_in_recovery() THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
+       (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
+       bus.oid::int8,
+       (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,
+       bus.name, bus.sequence,
+       (SELECT extversion FROM extension),
+       bus.relkind::text, bus.relispartition, bus.relhassubclass,
+       (SELECT seqcache FROM pg_sequence WHERE seqrelid = bus.sequence::regclass),
+       has_table_privilege(bus.oid, 'SELECT'),
+       has_sequence_privilege(bus.sequence, 'SELECT'),
+       EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
+               WHERE i.indrelid = bus.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = 'id'),
+       EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = bus.oid),
+       current_user,
+       (SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        AND classid::int8 = {} AND objid::int8 <> {})
+FROM (SELECT) AS one LEFT JOIN bus ON true
+)";
+
+} // namespace
+
+std::string TableFacts::query(uint32_t gateway_key) {
+    return fmt::format(QUERY, PEER_LOCK, gateway_key);
+}
+
+TableFacts TableFacts::read(const PgResult& row) {
+    enum {
+        DATABASE,
+        RECOVERY,
+        SYSTEM,
+        TIMELINE,
+        DATABASE_OID,
+        RELATION_OID,
+        STARTED,
+        TABLE,
+        SEQUENCE,
+        EXTENSION,
+        KIND,
+        PARTITION,
+        CHILDREN,
+        CACHE,
+        CAN_READ,
+        CAN_READ_SEQUENCE,
+        INDEXED,
+        SUBSCRIBED,
+        ROLE,
+        HAS_PEERS
+    };
+    TableFacts facts;
+    facts.database = row.text(0, DATABASE);
+    facts.system_identifier = static_cast<uint64_t>(row.number(0, SYSTEM));
+    facts.timeline = static_cast<uint32_t>(row.number(0, TIMELINE));
+    facts.database_oid = static_cast<uint32_t>(row.number(0, DATABASE_OID));
+    facts.relation_oid = static_cast<uint32_t>(row.number(0, RELATION_OID));
+    facts.server_started_us = row.number(0, STARTED);
+    facts.table = row.text(0, TABLE);
+    facts.sequence = row.text(0, SEQUENCE);
+    facts.extension_version = row.text(0, EXTENSION);
+
+    facts.has_peers = row.boolean(0, HAS_PEERS);
+
+    const std::string& table = facts.table;
+    auto refuse = [&facts](std::string sentence) {
+        if (facts.refusal.empty())
+            facts.refusal = std::move(sentence);
+    };
+    facts.is_standby = row.boolean(0, RECOVERY);
+    if (facts.is_standby)
+        refuse("the server is a standby, where notifications cannot be heard: point --database at the "
+               "primary, or promote it");
+    else if (facts.relation_oid == 0)
+        refuse("there is no table bus_bus: install Odoo's module \"bus\", or run SELECT bus_create_table()");
+    else if (row.text(0, KIND) != "r" || row.boolean(0, PARTITION))
+        refuse(fmt::format(
+            "{} is not an ordinary table, so the order of its rows cannot be followed: replace it by one",
+            table));
+    else if (row.is_null(0, SEQUENCE))
+        refuse(fmt::format(
+            "the ids of {} come from no sequence of its own: run ALTER SEQUENCE ... OWNED BY {}.id", table,
+            table));
+    else if (!row.boolean(0, CAN_READ))
+        refuse(fmt::format("role \"{}\" may not read {}: run GRANT SELECT ON {} TO \"{}\"", row.text(0, ROLE),
+                           table, table, row.text(0, ROLE)));
+    else if (!row.boolean(0, CAN_READ_SEQUENCE))
+        refuse(
+            fmt::format("role \"{}\" may not read the sequence {}: run GRANT SELECT ON SEQUENCE {} TO \"{}\"",
+                        row.text(0, ROLE), facts.sequence, facts.sequence, row.text(0, ROLE)));
+    else if (row.number(0, CACHE) != 1)
+        refuse(fmt::format(
+            "the sequence {} has CACHE {}, so ids are drawn long before their rows are written: run "
+            "ALTER SEQUENCE {} CACHE 1",
+            facts.sequence, row.number(0, CACHE), facts.sequence));
+
+    if (facts.relation_oid && !row.boolean(0, INDEXED))
+        facts.warnings.push_back(fmt::format(
+            "{} has no index on id, so that every read scans it: run ALTER TABLE {} ADD PRIMARY KEY (id)",
+            table, table));
+    if (row.boolean(0, CHILDREN))
+        facts.warnings.push_back(fmt::format(
+            "{} has inheritance children: rows in them may be delivered late or not at all", table));
+    if (row.boolean(0, SUBSCRIBED))
+        facts.warnings.push_back(fmt::format(
+            "{} is filled by logical replication: such rows come without the sequence, and may be missed",
+            table));
+    return facts;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,38 @@
+// What a database says of itself and of bus_bus when the gateway connects: whether it can be followed, and
+// whether it is the one that was followed before.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ledger/id_set.h"
+#include "postgres/pg_connection.h"
+
+namespace odoo_bus {
+
+struct TableFacts {
+    // Asks for one row, to be handed to read(). `gateway_key`: of this gateway's advisory lock.
+    static std::string query(uint32_t gateway_key);
+
+    // Not empty: one sentence why this database cannot be followed now, with the way to mend it.
+    std::string refusal;
+    std::vector<std::string> warnings;
+
+    std::string database;
+    uint64_t system_identifier = 0;
+    uint32_t timeline = 0;
+    uint32_t database_oid = 0;
+    uint32_t relation_oid = 0;
+    int64_t server_started_us = 0;
+    std::string table;             // quoted, with its schema
+    std::string sequence;          // likewise
+    std::string extension_version; // of odoo_bus; empty when it is not installed
+
+    bool is_standby = false; // the reason for the refusal
+    bool has_peers = false;  // other gateways are connected
+
+    static TableFacts read(const PgResult& row);
+};
+
+} // namespace odoo_bus

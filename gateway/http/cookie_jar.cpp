@@ -1,0 +1,52 @@
+// A client's cookies of one server.
+#include "http/cookie_jar.h"
+
+#include <algorithm>
+
+namespace odoo_bus {
+
+namespace {
+
+std::string_view trim(std::string_view text) {
+    const size_t begin = text.find_first_not_of(" \t");
+    if (begin == text.npos)
+        return {};
+    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+} // namespace
+
+CookieJar::CookieJar(std::string_view header) {
+    while (!header.empty()) {
+        const size_t end = header.find(';');
+        const std::string_view pair = trim(header.substr(0, end));
+        header.remove_prefix(end == header.npos ? header.size() : end + 1);
+        const size_t equals = pair.find('=');
+        if (!pair.empty())
+            cookies_.emplace_back(pair.substr(0, equals),
+                                  equals == pair.npos ? "" : std::string(pair.substr(equals + 1)));
+    }
+}
+
+void CookieJar::set(std::string_view set_cookie) {
+    const std::string_view pair = trim(set_cookie.substr(0, set_cookie.find(';')));
+    const size_t equals = pair.find('=');
+    if (equals == pair.npos || equals == 0)
+        return;
+    const std::string_view name = trim(pair.substr(0, equals));
+    const std::string_view value = trim(pair.substr(equals + 1));
+    const auto known = std::ranges::find(cookies_, name, &std::pair<std::string, std::string>::first);
+    if (known == cookies_.end())
+        cookies_.emplace_back(name, value);
+    else
+        known->second = value;
+}
+
+std::string CookieJar::header() const {
+    std::string line;
+    for (const auto& [name, value] : cookies_)
+        line += (line.empty() ? "" : "; ") + name + "=" + value;
+    return line;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,122 @@
+// A connection whose request head is being read.
+#include "http/http_connection.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace odoo_bus {
+
+namespace {
+
+// A client that is still sending would lose the answer if the connection were closed on it: what it sends is
+// read and thrown away, so much at the most.
+constexpr size_t MAX_DISCARDED = 1 << 20;
+
+std::atomic<uint64_t> next_number = 1; // of the threads of the front and of the metrics
+
+} // namespace
+
+Visitor::Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
+                 int64_t deadline_us, std::function<void(Visitor&)> on_event)
+    : on_event_(std::move(on_event)), loop_(loop), socket_(socket), peer_(peer), head_(max_head_bytes),
+      deadline_us_(deadline_us), number_(next_number++) {}
+
+bool Visitor::begin() {
+    if (read())
+        return true;
+    watch(UV_READABLE);
+    return false;
+}
+
+void Visitor::watch(int events) {
+    if (!poll_) {
+        poll_ = new uv_poll_t;
+        uv_poll_init(loop_, poll_, socket_);
+        poll_->data = this;
+    }
+    uv_poll_start(poll_, events, [](uv_poll_t* poll, int, int ready) {
+        auto* const self = static_cast<Visitor*>(poll->data);
+        if (ready & UV_WRITABLE) {
+            self->send_answer();
+            if (self->over_)
+                return self->on_event_(*self);
+        }
+        if ((ready & UV_READABLE) && self->read())
+            self->on_event_(*self);
+    });
+}
+
+Visitor::~Visitor() {
+    if (const int socket = release(); socket >= 0)
+        close(socket);
+}
+
+int Visitor::release() {
+    over_ = true;
+    if (poll_) {
+        uv_poll_stop(poll_);
+        uv_close(reinterpret_cast<uv_handle_t*>(poll_),
+                 [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
+    }
+    poll_ = nullptr;
+    return std::exchange(socket_, -1);
+}
+
+// True when on_event is due.
+bool Visitor::read() {
+    char buffer[16 * 1024];
+    const ssize_t length = recv(socket_, buffer, sizeof buffer, 0);
+    if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    const bool is_ignored = answered_ || held_;
+    if (length <= 0 || (is_ignored && (discarded_ += static_cast<size_t>(length)) > MAX_DISCARDED)) {
+        over_ = true;
+        return true;
+    }
+    if (is_ignored)
+        return false;
+    if (body_bytes_) {
+        body_.append(buffer, static_cast<size_t>(length));
+        return has_body();
+    }
+    return head_.feed({buffer, static_cast<size_t>(length)}) != RequestHead::State::need_more;
+}
+
+void Visitor::await_body(size_t bytes) {
+    body_bytes_ = bytes;
+    body_ = head_.rest();
+    if (!has_body())
+        watch(UV_READABLE);
+}
+
+void Visitor::time_out() {
+    timed_out_ = true;
+    head_.time_out();
+}
+
+void Visitor::answer(const Response& response, int64_t deadline_us) {
+    unsent_ = response.to_string(head_.state() == RequestHead::State::complete && head_.method() == "HEAD");
+    answered_ = true;
+    deadline_us_ = deadline_us;
+    send_answer();
+}
+
+// A short answer fits into a fresh connection's buffer; a long one goes in pieces.
+void Visitor::send_answer() {
+    const ssize_t length = send(socket_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
+    if (length < 0 && errno != EAGAIN && errno != EINTR) {
+        over_ = true;
+        return;
+    }
+    unsent_.erase(0, static_cast<size_t>(std::max<ssize_t>(length, 0)));
+    if (!unsent_.empty())
+        return watch(UV_READABLE | UV_WRITABLE);
+    shutdown(socket_, SHUT_WR);
+    watch(UV_READABLE);
+}
+
+} // namespace odoo_bus

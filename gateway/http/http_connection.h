@@ -1,0 +1,83 @@
+// A connection whose request head is being read, or to which a short answer is being given.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <uv.h>
+
+#include "http/address.h"
+#include "http/address_limits.h"
+#include "http/http_response.h"
+#include "http/request_head.h"
+
+namespace odoo_bus {
+
+class Visitor {
+public:
+    // `on_event`: called when the head is complete or refused, and when the connection is over.
+    Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
+            int64_t deadline_us, std::function<void(Visitor&)> on_event);
+    ~Visitor();
+    // Reads what has come already, which spares most connections the event loop. True when on_event is due
+    // now; it is not called.
+    bool begin();
+    Visitor(const Visitor&) = delete;
+    Visitor& operator=(const Visitor&) = delete;
+
+    RequestHead& head() { return head_; }
+    AddressLimits::Seat seat; // among the connections of its address
+    // The other end of the connection; nothing on a unix socket.
+    const std::optional<Address>& peer() const { return peer_; }
+    bool is_over() const { return over_; }
+    bool is_answered() const { return answered_; }
+    int64_t deadline_us() const { return deadline_us_; }
+
+    // on_event is called again when so many bytes have followed the head.
+    void await_body(size_t bytes);
+    bool has_body() const { return body_bytes_ && body_.size() >= *body_bytes_; }
+    bool awaits_body() const { return body_bytes_ && !has_body() && !timed_out_; }
+    const std::string& body() const { return body_; }
+
+    // Its answer comes later.
+    void hold() { held_ = true; }
+    bool is_held() const { return held_ && !answered_; }
+    uint64_t number() const { return number_; } // no other visitor has it
+
+    // Nothing more is waited for.
+    void time_out();
+    bool is_timed_out() const { return timed_out_; }
+
+    // Sends a short answer, and closes the connection when the client has read it, at `deadline_us` at the
+    // latest.
+    void answer(const Response& response, int64_t deadline_us);
+    // Lets go of the socket; the visitor is over.
+    int release();
+
+private:
+    bool read();
+    void send_answer();
+    void watch(int events);
+
+    const std::function<void(Visitor&)> on_event_;
+    uv_loop_t* const loop_;
+    uv_poll_t* poll_ = nullptr; // made when something is waited for; freed by its close callback
+    int socket_;
+    const std::optional<Address> peer_;
+    RequestHead head_;
+    int64_t deadline_us_;
+    std::string unsent_; // of the answer
+    bool answered_ = false;
+    bool over_ = false;
+    bool timed_out_ = false;
+    bool held_ = false;
+    const uint64_t number_;
+    std::optional<size_t> body_bytes_;
+    std::string body_;
+    size_t discarded_ = 0; // bytes that came after the answer
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,100 @@
+// Who asks: what an authorizer may need to know of the request that opened a connection.
+#include "http/requester.h"
+
+#include <algorithm>
+
+#include "http/gateway_cookie.h"
+#include "http/origin.h"
+#include "http/request_head.h"
+
+namespace odoo_bus {
+
+namespace {
+
+std::string_view trim(std::string_view text) {
+    const size_t begin = text.find_first_not_of(" \t");
+    if (begin == text.npos)
+        return {};
+    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+// Odoo, too, believes the last element: the one that the nearest proxy has added.
+std::string_view last_element(std::string_view list) {
+    const size_t comma = list.rfind(',');
+    return trim(comma == list.npos ? list : list.substr(comma + 1));
+}
+
+// A tab is the one control character that a header may hold; nothing here needs it.
+std::string without_tabs(std::string text) {
+    std::ranges::replace(text, '\t', ' ');
+    return text;
+}
+
+std::vector<std::pair<std::string, std::string>> cookies_of(const RequestHead& head) {
+    std::vector<std::pair<std::string, std::string>> cookies;
+    const std::string line = head.cookies();
+    std::string_view left = line;
+    while (!left.empty()) {
+        const size_t end = left.find(';');
+        const std::string_view pair = trim(left.substr(0, end));
+        left.remove_prefix(end == left.npos ? left.size() : end + 1);
+        const size_t equals = pair.find('=');
+        if (equals == pair.npos || equals == 0 || pair.find('\t') != pair.npos)
+            continue;
+        const std::string_view name = trim(pair.substr(0, equals));
+        const bool known =
+            std::ranges::any_of(cookies, [name](const auto& each) { return each.first == name; });
+        if (!known && name != GATEWAY_COOKIE)
+            cookies.emplace_back(name, trim(pair.substr(equals + 1)));
+    }
+    return cookies;
+}
+
+} // namespace
+
+std::optional<std::string_view> Requester::cookie(std::string_view name) const {
+    const auto it = std::ranges::find(cookies, name, &std::pair<std::string, std::string>::first);
+    return it == cookies.end() ? std::nullopt : std::optional<std::string_view>(it->second);
+}
+
+bool Trust::is_proxy(const std::optional<Address>& peer) const {
+    return !peer ||
+           std::ranges::any_of(proxies, [&peer](const Network& each) { return each.contains(*peer); });
+}
+
+std::optional<Address> client_address(const RequestHead& head, const std::optional<Address>& peer,
+                                      const Trust& trust) {
+    if (!trust.is_proxy(peer))
+        return peer;
+    return Address::parse(last_element(head.joined("x-forwarded-for")));
+}
+
+Requester make_requester(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust) {
+    const auto one = [&head](std::string_view name) {
+        return without_tabs(std::string(head.first(name).value_or("")));
+    };
+    Requester requester;
+    requester.sent_host = one("host");
+    requester.host = requester.sent_host;
+    requester.address = peer;
+    if (trust.is_proxy(peer)) {
+        requester.forwarded_host = without_tabs(head.joined("x-forwarded-host"));
+        requester.forwarded_proto = without_tabs(head.joined("x-forwarded-proto"));
+        requester.forwarded_for = without_tabs(head.joined("x-forwarded-for"));
+        requester.real_ip = one("x-real-ip");
+        if (const auto host = last_element(requester.forwarded_host); !host.empty())
+            requester.host = host;
+        if (const auto address = Address::parse(last_element(requester.forwarded_for)))
+            requester.address = address;
+    }
+    requester.own_origin = is_own_origin(head.first("origin").value_or(""), requester.host, trust.origins);
+    requester.same_host = is_own_origin(head.first("origin").value_or(""), requester.host, {});
+    requester.cookies = cookies_of(head);
+    requester.user_agent = one("user-agent");
+    requester.accept_language = one("accept-language");
+    requester.authorization = one("authorization");
+    requester.protocols = head.joined("sec-websocket-protocol");
+    return requester;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,44 @@
+// The ledger of one database at one position of the dispatch order, and its bytes.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ledger/dispatched.h"
+
+namespace odoo_bus {
+
+// Which table was read. It is stored with the ledger and handed back; what a difference means is the caller's
+// business.
+struct TableIdentity {
+    uint64_t system_identifier = 0;
+    int64_t postmaster_start_us = 0;
+    uint32_t timeline = 0;
+    uint32_t database_oid = 0;
+    uint32_t relation_oid = 0;
+    bool operator==(const TableIdentity&) const = default;
+};
+
+struct Checkpoint {
+    TableIdentity identity = {};
+    Position next = 1; // everything before this position is in it
+    Id max_seen = 0;
+    Id settled = 0;      // ids up to this one may have been dispatched before the entries that are kept
+    int64_t read_us = 0; // when the table was last read to its end, microseconds since 1970
+    IdSet gaps = {};
+    IdSet ahead = {}; // ids above max_seen that were dispatched
+    bool operator==(const Checkpoint&) const = default;
+
+    // Brings it forward by what was dispatched next.
+    void advance(std::span<const Dispatched> entries);
+};
+
+// `file_id`: of the order_ring that it belongs to.
+std::string encode_checkpoint(const Checkpoint& checkpoint, uint64_t file_id);
+
+// Nothing, and why, when `bytes` are not what encode_checkpoint() made with the same `file_id`.
+std::optional<Checkpoint> decode_checkpoint(std::string_view bytes, uint64_t file_id, std::string& why);
+
+} // namespace odoo_bus

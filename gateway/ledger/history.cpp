@@ -1,0 +1,90 @@
+// What one database's notifications were dispatched as: batches, each with its span of positions.
+#include "ledger/history.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "protocol/frame.h"
+
+namespace odoo_bus {
+
+namespace {
+
+// An id that somebody chose says nothing of those that the sequence gives out.
+void settle(Id& settled, const Notification& notification) {
+    if (!notification.ahead)
+        settled = std::max(settled, notification.id);
+}
+
+} // namespace
+
+BatchPtr History::append(std::vector<Row> rows) {
+    auto batch = std::make_shared<Batch>();
+    batch->reserve(rows.size());
+    for (Row& row : rows) {
+        std::string error;
+        auto element = make_element(row.id, row.message, error);
+        if (!element || row.channel.empty()) {
+            static log::Limited lines("rows that cannot be delivered", 5);
+            lines.write(log::Level::warning, "row {} of bus_bus cannot be delivered: {}", row.id,
+                        element ? "its channel is empty" : error);
+            continue;
+        }
+        batch->push_back({.id = row.id,
+                          .position = head_ + batch->size() + 1,
+                          .fingerprint = row.fingerprint,
+                          .dispatched_us = row.dispatched_us,
+                          .ahead = row.ahead,
+                          .channel = std::move(row.channel),
+                          .element = std::move(*element),
+                          .written_us = row.written_us});
+    }
+    if (batch->empty())
+        return nullptr;
+    append(batch);
+    return batch;
+}
+
+void History::append(BatchPtr batch) {
+    for (const Notification& notification : *batch)
+        bytes_ += notification.bytes();
+    head_ = batch->back().position;
+    batches_.push_back(std::move(batch));
+}
+
+Position History::trim(int64_t now_us) {
+    while (!batches_.empty() &&
+           (bytes_ > bounds_.bytes || batches_.front()->back().dispatched_us < now_us - bounds_.age_us)) {
+        for (const Notification& notification : *batches_.front()) {
+            bytes_ -= notification.bytes();
+            lost_.erase(notification.position);
+            settle(settled_, notification);
+        }
+        batches_.pop_front();
+    }
+    return oldest();
+}
+
+void History::start(Position head, Id settled) {
+    batches_.clear();
+    lost_.clear();
+    bytes_ = 0;
+    head_ = head;
+    settled_ = settled;
+}
+
+History::Newest History::newest(int64_t time_us) const {
+    Newest newest{.settled = settled_, .rows = {}};
+    for (const BatchPtr& batch : batches_)
+        for (const Notification& notification : *batch)
+            if (notification.dispatched_us < time_us)
+                settle(newest.settled, notification);
+    for (const BatchPtr& batch : batches_)
+        for (const Notification& notification : *batch)
+            if (notification.id > newest.settled && !notification.channel.empty() &&
+                !lost_.contains(notification.position))
+                newest.rows[notification.id] = {notification.fingerprint, notification.position};
+    return newest;
+}
+
+} // namespace odoo_bus

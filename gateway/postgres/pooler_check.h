@@ -1,0 +1,50 @@
+// Whether a connection is one process of the server for all of its time, as LISTEN, settings and advisory
+// locks need, or leads to a pooler that gives the process away after each transaction or statement.
+//
+// Nothing is asked but the numbers of processes, so that such a pooler keeps nothing of it. Without a pooler
+// that is one question.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "base/timer.h"
+#include "postgres/pg_connection.h"
+
+namespace odoo_bus {
+
+// What is found, and how to mend it.
+inline constexpr const char* PROCESSES_ARE_GIVEN_AWAY =
+    "a pooler in between gives the server's processes away after each transaction or statement, so that "
+    "LISTEN hears nothing";
+inline constexpr const char* CONNECT_PAST_THE_POOLER =
+    "point --database and --hub-database at the server itself, or at a pool with pool_mode = session";
+
+class PoolerCheck {
+public:
+    // `connection`: was just opened with `conninfo`, and outlives this. `answer`: empty, or one sentence with
+    // the way to mend it; called once, and may destroy this.
+    PoolerCheck(uv_loop_t* loop, PgConnection& connection, std::string conninfo,
+                std::function<void(const std::string& problem)> answer);
+
+private:
+    void ask();
+    void hear(int64_t process);
+    void ask_other();
+    void decide(const std::string& problem);
+
+    PgConnection& connection_;
+    const std::string conninfo_;
+    std::function<void(const std::string&)> answer_;
+    PgConnection other_; // through the same pooler
+    Timer patience_;     // with it
+    std::set<int64_t> processes_;
+    std::optional<int64_t> others_process_;
+    std::string problem_; // of the other connection
+    unsigned asked_ = 0;
+};
+
+} // namespace odoo_bus

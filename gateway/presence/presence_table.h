@@ -1,0 +1,82 @@
+// One database's bus_presence: writes what the roster wants there, a batch at a time, says that this gateway
+// lives, and removes the rows of gateways that do not.
+//
+// Each write is one transaction under a lock that all gateways take, so that they agree on who is the first
+// to join and the last to leave. While the database is away the roster waits, bounded as ever.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/timer.h"
+#include "metrics/metrics.h"
+#include "postgres/pg_connection.h"
+#include "presence/presence_roster.h"
+
+namespace odoo_bus {
+
+class PresenceTable {
+public:
+    struct Settings {
+        std::string database;
+        std::string conninfo;
+        std::string gateway;
+        int64_t others_until_us = 0; // another process of it may have clients until then
+        bool notify = false;         // send `presence` notifications
+        int64_t heartbeat_us = 0;
+        size_t batch = 0; // rows that one transaction writes, and as many that it expires
+        PresenceRoster::Bounds bounds;
+    };
+
+    PresenceTable(uv_loop_t* loop, Settings settings);
+    ~PresenceTable();
+
+    void set(uint64_t connection, const std::string& member, const std::vector<std::string>& channels);
+    void gone(uint64_t connection);
+
+    // The database is to be copied, renamed or dropped: no connection may stay until expect().
+    void let_go();
+    void expect();
+
+    // Several times a second.
+    void tick();
+
+private:
+    using Then = std::function<void(const PgResult&)>;
+
+    void connected();
+    void prepare(const std::string& schema);
+    void disconnect();
+    void lose(const std::string& reason);
+    Then checked(const char* what, Then then);
+    void beat();
+    void heard_beat(const PgResult& result);
+    void enlist();
+    void change();
+    void expire();
+    void commit();
+    void refused(const PgResult& result);
+    double lifetime_seconds() const;
+
+    const Settings settings_;
+    PresenceRoster roster_;
+    PgConnection connection_;
+    Timer retry_, patience_;
+    uint64_t retry_ms_ = 0;
+    std::string last_problem_; // that was logged
+    bool ready_ = false;       // the statements are prepared
+    bool away_ = false;        // between let_go() and expect()
+    bool busy_ = false;        // a transaction is under way
+    bool known_ = false;       // what the table has of this gateway is what the roster believes
+    std::string begun_;        // of the table, when it was looked at last
+    PresenceRoster::Changes writing_;
+    bool committing_ = false; // the answer is awaited
+    bool is_due_ = false;     // the transaction that is under way is a heartbeat
+    int64_t next_beat_us_ = 0;
+    int64_t beating_since_us_ = 0;
+    metrics::Value &up_, &rows_, &waiting_, &joins_, &leaves_, &expired_, &without_place_;
+};
+
+} // namespace odoo_bus

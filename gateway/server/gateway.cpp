@@ -1,0 +1,285 @@
+// The whole gateway: starts its threads, and passes on what one of them has for the others.
+#include "server/gateway.h"
+
+#include <algorithm>
+#include <cstring>
+#include <thread>
+
+#include <spdlog/fmt/fmt.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "postgres/conninfo.h"
+#include "server/gateway_id.h"
+
+namespace odoo_bus {
+
+namespace {
+
+constexpr int GOING_AWAY = 1001;
+
+// How long clients may take to read their close frame when the gateway stops.
+constexpr uint64_t STOP_WITHIN_MS = 3000;
+
+std::string make_state_dir(const std::string& path) {
+    if (path.empty() || mkdir(path.c_str(), 0700) == 0 || errno == EEXIST)
+        return {};
+    return fmt::format("--state-dir {}: {}", path, strerror(errno));
+}
+
+// What --listen must not say, the service manager must not give.
+std::string judge_given(const Options& options, const GivenSockets& sockets) {
+    if (options.auth != Auth::open || options.allow_open)
+        return {};
+    for (const Listener& given : sockets.given())
+        if (!given.is_local())
+            return fmt::format(
+                "LISTEN_FDS: with --auth open everyone who reaches {} could read every channel; "
+                "give a socket at 127.0.0.1, or add --allow-open",
+                given.text());
+    return {};
+}
+
+} // namespace
+
+Gateway::Gateway(const Options& options, std::function<void()> on_phase)
+    : options_(options), on_phase_(std::move(on_phase)),
+      drain_us_(std::chrono::microseconds(options.drain_seconds).count()),
+      take_over_us_(std::chrono::microseconds(options.take_over_timeout).count()),
+      memory_(options.max_memory, [this](uint64_t bytes) {
+          for (const auto& service : services_)
+              service->shed(bytes / services_.size());
+      }) {}
+
+Gateway::~Gateway() {
+    stop();
+}
+
+std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor) {
+    std::vector<std::string> names;
+    for (const std::string& conninfo : options_.databases) {
+        std::string error;
+        names.push_back(database_of(conninfo, error));
+        if (!error.empty())
+            return fmt::format("--database: {}", error);
+    }
+    if (names.empty())
+        return "--database is needed: it tells which Odoo database to read, e.g. --database dbname=odoo";
+    if (std::string problem = judge_given(options_, sockets); !problem.empty())
+        return problem;
+    if (std::string problem = make_state_dir(options_.state_dir); !problem.empty())
+        return problem;
+    id_ = gateway_id(options_.state_dir, predecessor ? predecessor->offer.gateway_id : "");
+    if (predecessor)
+        inherit_positions_number(predecessor->offer.positions);
+    authorizers_ = make_authorizers(options_, names);
+    if (!options_.presence.empty())
+        presence_ =
+            std::make_unique<Presence>(options_, names, id_, predecessor ? predecessor->offer.drain_us : 0);
+
+    const unsigned threads =
+        options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
+    for (unsigned i = 0; i < threads; ++i) {
+        auto service = std::make_unique<Service>(
+            options_, Service::Surroundings{
+                          .make_authorizer =
+                              [this](std::function<void(Loop::Task)> post) {
+                                  return authorizers_->make(std::move(post));
+                              },
+                          .replay =
+                              [this](const std::string& database, Id last, std::vector<std::string> channels,
+                                     std::function<void(ReplayAnswer)> answer) {
+                                  reader_->replay(database, last, std::move(channels), std::move(answer));
+                              },
+                          .gateway_id = id_,
+                          .movers = movers_,
+                          .presence = presence_.get()});
+        if (!service->start())
+            return "the service threads cannot be started";
+        services_.push_back(std::move(service));
+    }
+    reader_ = std::make_unique<Reader>(options_, std::move(names), id_, *this);
+    reader_->on_refusal([this](const std::string& why) { enter(Phase::refused, why); });
+    front_ = std::make_unique<Front>(
+        options_, Front::Surroundings{.gateway_id = id_,
+                                      .admit = [this](Admission admission) { admit(std::move(admission)); },
+                                      .connections = [this] { return connections(); },
+                                      .watch_memory = [this] { memory_.check(now_us()); },
+                                      .memory_is_full = [this] { return memory_.is_reached(); },
+                                      .unavailable = [this] { return reader_->unavailable(); },
+                                      .authorizers = *authorizers_});
+    if (std::string problem = front_->listen(sockets); !problem.empty())
+        return problem;
+    metrics_server_ =
+        std::make_unique<MetricsServer>(options_.metrics_listen, [this] { return not_ready(); });
+    if (std::string problem = metrics_server_->listen(sockets); !problem.empty())
+        return problem;
+    if (std::string problem = authorizers_->start(); !problem.empty())
+        return problem;
+    for (const ListeningSocket& each : front_->sockets())
+        listening_.push_back({each.descriptor(), false, each.is_given(), each.asked()});
+    for (const ListeningSocket& each : metrics_server_->sockets())
+        listening_.push_back({each.descriptor(), true, each.is_given(), each.asked()});
+    if (predecessor) {
+        phase_ = Phase::taking_over;
+        reader_->succeed(predecessor->socket, take_over());
+    }
+    reader_->start();
+    if (!predecessor)
+        serve();
+    return {};
+}
+
+void Gateway::serve() {
+    authorizers_->begin();
+    if (presence_)
+        presence_->start();
+    front_->start();
+    metrics_server_->start();
+}
+
+void Gateway::stop() {
+    stopping_ = true;
+    // While another process takes over, or this one, the reader's thread may start or end the others at this
+    // very moment: what it has decided until now holds.
+    if (phase_ == Phase::taking_over || phase_ == Phase::handing_over || phase_ == Phase::refused)
+        reader_->stop();
+    if (front_)
+        front_->stop();
+    for (const auto& service : services_)
+        service->stop(GOING_AWAY, "the gateway stops", STOP_WITHIN_MS);
+    for (const auto& service : services_)
+        service->join();
+    if (authorizers_)
+        authorizers_->stop();
+    if (presence_)
+        presence_->stop();
+    if (reader_)
+        reader_->stop();
+    metrics_server_.reset(); // the last one: until here it says that the gateway stops
+}
+
+void Gateway::reconfigure(const Options& options) {
+    drain_us_ = std::chrono::microseconds(options.drain_seconds).count();
+    take_over_us_ = std::chrono::microseconds(options.take_over_timeout).count();
+    front_->reconfigure(options);
+    memory_.configure(options.max_memory);
+    authorizers_->reconfigure(options);
+    for (const auto& service : services_)
+        service->reconfigure(options);
+}
+
+bool Gateway::is_alive() {
+    if (unanswered_ != 0)
+        return false;
+    const auto answer = [this] { --unanswered_; };
+    unanswered_ = static_cast<unsigned>(services_.size()) + 2;
+    for (const auto& service : services_)
+        service->post(answer);
+    reader_->post(answer);
+    front_->post(answer);
+    return true;
+}
+
+// --- what databases tell ---
+
+void Gateway::tell(const std::string& database, const Tell& tell) {
+    for (const auto& service : services_)
+        service->tell(database, [tell, each = service.get()](Stream& stream) { tell(*each, stream); });
+}
+
+void Gateway::expect(const std::string& database) {
+    authorizers_->expect(database);
+    if (presence_)
+        presence_->expect(database);
+    tell(database, [](Service&, Stream&) {});
+}
+
+void Gateway::let_go(const std::string& database) {
+    authorizers_->let_go(database);
+    if (presence_)
+        presence_->let_go(database);
+}
+
+void Gateway::forget(const std::string& database) {
+    authorizers_->forget(database);
+    if (presence_)
+        presence_->forget(database);
+    for (const auto& service : services_)
+        service->forget(database);
+}
+
+void Gateway::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
+                    Position adopted_until, bool missed) {
+    authorizers_->set_newest(database, newest);
+    tell(database,
+         [kept = std::move(kept), head, newest, adopted_until, missed](Service& service, Stream& stream) {
+             stream.fan_out.forget_history(head);
+             for (const BatchPtr& batch : kept)
+                 stream.fan_out.adopt(batch);
+             stream.newest = newest;
+             stream.adopted_until = adopted_until;
+             if (missed)
+                 service.tell_outdated(stream);
+             service.set_ready(stream);
+         });
+}
+
+void Gateway::publish(const std::string& database, BatchPtr batch, Position keep_from) {
+    if (batch && !batch->empty())
+        authorizers_->set_newest(database, std::ranges::max(*batch, {}, &Notification::id).id);
+    tell(database, [batch = std::move(batch), keep_from](Service& service, Stream& stream) {
+        if (batch)
+            for (const Notification& notification : *batch)
+                stream.newest = std::max(stream.newest, notification.id);
+        stream.fan_out.enqueue(batch, keep_from);
+        service.flush_soon(stream);
+    });
+}
+
+void Gateway::lost(const std::string& database, std::vector<Position> positions, Id newest) {
+    authorizers_->set_newest(database, newest);
+    tell(database, [positions = std::move(positions), newest](Service& service, Stream& stream) {
+        stream.fan_out.forget(positions);
+        stream.newest = newest;
+        service.tell_outdated(stream);
+    });
+}
+
+void Gateway::users_changed(const std::string& database, const std::set<int64_t>& partners) {
+    authorizers_->users_changed(database, partners);
+}
+
+void Gateway::peers(const std::string& database, bool has_peers) {
+    tell(database, [has_peers](Service&, Stream& stream) { stream.has_peers = has_peers; });
+}
+
+// --- connections ---
+
+void Gateway::admit(Admission admission) {
+    (*std::ranges::min_element(services_, {}, [](const auto& service) {
+        return service->connections();
+    }))->adopt(std::move(admission));
+}
+
+// Health says that somebody can be served; ready, that a new client is served as well here as anywhere.
+std::vector<std::string> Gateway::not_ready() const {
+    std::vector<std::string> reasons = reader_->unready();
+    if (stopping_)
+        reasons.emplace_back("the gateway stops");
+    if (connections() >= front_->max_connections())
+        reasons.emplace_back("--max-connections is reached");
+    if (memory_.is_reached())
+        reasons.emplace_back("--max-memory is reached");
+    return reasons;
+}
+
+size_t Gateway::connections() const {
+    size_t connections = 0;
+    for (const auto& service : services_)
+        connections += service->connections();
+    return connections;
+}
+
+} // namespace odoo_bus

@@ -1,0 +1,395 @@
+// The front thread: one way from accept() to an answer or an admission.
+#include "server/http_server.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/handshake.h"
+#include "http/proxy_echo.h"
+#include "http/query.h"
+#include "http/request_body.h"
+#include "metrics/metrics.h"
+#include "server/script.h"
+
+namespace odoo_bus {
+
+namespace {
+
+// How long a client may take to read a short answer.
+constexpr int64_t LINGER_US = 2'000'000;
+
+// How long a client may take to read what Odoo answered.
+constexpr Milliseconds RELAYED_WITHIN{60'000};
+
+// Connections that are accepted at a time, so that others get their turn.
+constexpr int MAX_ACCEPTS = 64;
+
+const metrics::Family answers("odoo_bus_http_answers_total",
+                              "Requests that the front answered itself, by status.", metrics::Type::counter,
+                              {"status"});
+const metrics::Counter accepted("odoo_bus_accepted_total", "Connections that were accepted.");
+
+// Bytes that the kernel keeps for a client whose window is full: it would take megabytes, for each that does
+// not read, while --max-queue-bytes counts nothing. What is on its way to clients that do read is not bounded
+// by it.
+constexpr int MAX_UNSENT = 128 << 10;
+
+// What browsers want to be agreed on when they send a token among the subprotocols.
+constexpr std::string_view SUBPROTOCOL = "odoo-bus";
+
+// A stream names each of its channels in the query.
+constexpr size_t MAX_QUERY_PAIRS = 2'000;
+
+int64_t deadline_after(Milliseconds milliseconds) {
+    return now_us() + std::chrono::microseconds(milliseconds).count();
+}
+
+AddressLimits::Bounds address_bounds(const Options& options) {
+    return {.connections = options.max_connections_per_address,
+            .handshakes_second = options.max_handshakes_per_address};
+}
+
+// For those who are too many to be listened to first; most of them read it.
+constexpr std::string_view TOO_MANY =
+    "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
+// What all connections have that are accepted at this listener; both fail at a unix socket, which needs them
+// not.
+void prepare(int listener) {
+    const int on = 1;
+    setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(listener, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &MAX_UNSENT, sizeof MAX_UNSENT);
+}
+
+} // namespace
+
+Front::Front(const Options& options, Surroundings surroundings)
+    : options_(options), addresses_(address_bounds(options)), max_connections_(options.max_connections),
+      surroundings_(std::move(surroundings)), trust_{options.trusted_proxies, options.allowed_origins} {}
+
+Front::~Front() {
+    stop();
+}
+
+std::string Front::listen(GivenSockets& given) {
+    return listeners_.open(options_.listen, "--listen", "listening on", false, given);
+}
+
+void Front::start() {
+    listeners_.own_paths();
+    loop_.start("front", [this] {
+        if (options_.auth == Auth::odoo)
+            relay_ = std::make_unique<Relay>(loop_.uv(), options_.odoo_url);
+        for (const ListeningSocket& socket : listeners_.sockets())
+            prepare(socket.descriptor());
+        listeners_.watch(loop_.uv(), [this](int socket) { accept(socket); });
+        loop_.every(1000, [this] { tick(); });
+        loop_.every(100, [this] { surroundings_.watch_memory(); });
+    });
+}
+
+void Front::stop_accepting() {
+    loop_.post([this] { listeners_.hand_over(); });
+}
+
+void Front::stop() {
+    loop_.post([this] {
+        listeners_.close();
+        relay_.reset();
+        visitors_.clear();
+        loop_.stop();
+    });
+    loop_.join();
+}
+
+void Front::reconfigure(const Options& options) {
+    loop_.post([this, options] {
+        options_ = options;
+        max_connections_ = options.max_connections;
+        addresses_.configure(address_bounds(options));
+        trust_ = {options.trusted_proxies, options.allowed_origins};
+    });
+}
+
+void Front::accept(int listener) {
+    for (int i = 0; i < MAX_ACCEPTS; ++i) {
+        sockaddr_storage peer = {};
+        socklen_t length = sizeof peer;
+        auto* const address = reinterpret_cast<sockaddr*>(&peer);
+        const int socket = accept4(listener, address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (socket < 0) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+                static log::Limited lines("connections that cannot be accepted", 1);
+                lines.write(log::Level::error,
+                            "a connection cannot be accepted: {}; raise the limit of open files "
+                            "(LimitNOFILE, ulimit -n)",
+                            strerror(errno));
+            }
+            return;
+        }
+        accepted.add();
+        const auto peer_address = Address::of(*address);
+        AddressLimits::Seat seat;
+        // A proxy's connections are told apart by its headers.
+        if (!trust_.is_proxy(peer_address) && !(seat = addresses_.take_seat(*peer_address))) {
+            answers.with({"429"}).add();
+            send(socket, TOO_MANY.data(), TOO_MANY.size(), MSG_NOSIGNAL);
+            close(socket);
+            continue;
+        }
+        auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, peer_address, options_.max_head_bytes,
+                                                 deadline_after(options_.head_timeout),
+                                                 [this](Visitor& v) { on_event(v); });
+        visitor->seat = std::move(seat);
+        Visitor& entered = *visitors_.emplace(visitor.get(), std::move(visitor)).first->first;
+        visitors_count_ = visitors_.size();
+        if (entered.begin())
+            on_event(entered);
+    }
+}
+
+void Front::on_event(Visitor& visitor) {
+    if (!visitor.is_over() && !visitor.is_answered() && !visitor.is_held()) {
+        const Response response = route(visitor);
+        if (!visitor.is_over() && !visitor.awaits_body() && !visitor.is_held()) {
+            answers.with({std::to_string(response.status)}).add();
+            visitor.answer(response, now_us() + LINGER_US);
+        }
+    }
+    if (visitor.is_over())
+        visitors_.erase(&visitor);
+    visitors_count_ = visitors_.size();
+}
+
+// The answer, unless the visitor was admitted and is over.
+Response Front::route(Visitor& visitor) {
+    struct Route {
+        std::string_view path;
+        Response (Front::*serve)(Visitor&);
+    };
+    static constexpr Route ROUTES[] = {
+        {"/websocket", &Front::serve_websocket},
+        {"/websocket/health", &Front::serve_health},
+        {"/websocket/peek_notifications", &Front::serve_peek},
+        {"/bus/events", &Front::serve_events},
+        {"/longpolling/poll", &Front::serve_poll},
+        {"/bus/bus_service.js", &Front::serve_script},
+    };
+    const RequestHead& head = visitor.head();
+    if (head.state() == RequestHead::State::refused)
+        return head.refusal();
+    if (visitor.is_timed_out())
+        return Response::refusal(408, "The body of the request did not arrive in time; send it at once.");
+    for (const Route& each : ROUTES)
+        if (head.path() == each.path)
+            return (this->*each.serve)(visitor);
+    if (relay_ && Relay::takes(head.path()))
+        return serve_relay(visitor);
+    return Response::refusal(404, "this is the notification gateway: it serves /websocket");
+}
+
+Response Front::serve_relay(Visitor& visitor) {
+    const RequestHead& head = visitor.head();
+    if (const auto refusal = relay_->refuse(head))
+        return *refusal;
+    if (const auto problem = read_body(visitor, options_.max_message_bytes))
+        return *problem;
+    if (visitor.awaits_body())
+        return {};
+    const std::string_view body(visitor.body().data(), head.content_length().value_or(0));
+    visitor.hold();
+    relay_->pass_on(Relay::request(head, body, make_requester(head, visitor.peer(), trust_)),
+                    [this, visitor = &visitor, number = visitor.number()](Response response) {
+                        // It may have gone, and another may have its address.
+                        const auto it = visitors_.find(visitor);
+                        if (it == visitors_.end() || visitor->number() != number)
+                            return;
+                        answers.with({std::to_string(response.status)}).add();
+                        visitor->answer(response, deadline_after(RELAYED_WITHIN));
+                        if (visitor->is_over())
+                            visitors_.erase(it);
+                    });
+    return {};
+}
+
+std::optional<Response> Front::refuse_admission(const Admission& admission) const {
+    if (surroundings_.connections() >= options_.max_connections) {
+        static log::Limited lines("connections above --max-connections", 1);
+        lines.write(log::Level::warning, "a connection was refused: there are {} already (--max-connections)",
+                    options_.max_connections);
+        return Response::refusal(503, "too many connections").with("Retry-After", "5");
+    }
+    if (surroundings_.memory_is_full())
+        return Response::refusal(503, "memory is full").with("Retry-After", "5");
+    return surroundings_.authorizers.unavailable(admission.requester.get());
+}
+
+std::optional<Response> Front::refuse_address(Visitor& visitor) {
+    const auto address = client_address(visitor.head(), visitor.peer(), trust_);
+    if (!address)
+        return std::nullopt;
+    if (!visitor.seat)
+        visitor.seat = addresses_.take_seat(*address);
+    if (visitor.seat && addresses_.take_handshake(*address, now_us()))
+        return std::nullopt;
+    static log::Limited lines("connections of addresses that have too many", 1);
+    lines.write(log::Level::warning,
+                "a connection of {} was refused ({}); if that is your proxy, name it with --trusted-proxy",
+                address->text(),
+                visitor.seat ? "--max-handshakes-per-address" : "--max-connections-per-address");
+    return Response::refusal(429, "too many connections of your address").with("Retry-After", "5");
+}
+
+// Behind the address's own limits, so that what one address is refused is not taken from the others.
+std::optional<Response> Front::refuse_handshake() {
+    if (handshakes_.take(options_.max_handshakes, now_us()))
+        return std::nullopt;
+    static log::Limited lines("handshakes above --max-handshakes", 1);
+    lines.write(log::Level::warning,
+                "a handshake was refused: there are more than {} a second (--max-handshakes)",
+                options_.max_handshakes);
+    return Response::refusal(503, "too many handshakes").with("Retry-After", "5");
+}
+
+std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport transport) const {
+    const RequestHead& head = visitor.head();
+    const auto query = parse_query(head.query(), MAX_QUERY_PAIRS);
+    if (!query)
+        return std::nullopt;
+    Admission admission;
+    admission.transport = transport;
+    admission.database = query_value(*query, "db").value_or("");
+    admission.provenance = provenance_of(head.cookie(GATEWAY_COOKIE).value_or(""), surroundings_.gateway_id);
+    if (surroundings_.authorizers.needs_requester()) {
+        auto requester = std::make_shared<Requester>(make_requester(head, visitor.peer(), trust_));
+        // A GET of one's own page has no Origin, and none that has none can be read by a foreign page.
+        if (transport != Transport::websocket && head.count("origin") == 0) {
+            const auto site = head.first("sec-fetch-site").value_or("none");
+            requester->own_origin = site == "same-origin" || site == "none";
+            requester->same_host = requester->own_origin;
+        }
+        requester->worker_version = query_value(*query, "version").value_or("");
+        surroundings_.authorizers.renew(*requester);
+        admission.requester = std::move(requester);
+    }
+    return admission;
+}
+
+void Front::admit(Visitor& visitor, Admission admission) {
+    admission.seat = std::move(visitor.seat);
+    admission.socket = visitor.release();
+    surroundings_.admit(std::move(admission));
+}
+
+Response Front::serve_websocket(Visitor& visitor) {
+    const RequestHead& head = visitor.head();
+    if (const auto told = tell_arrival(head, visitor.peer(), trust_))
+        return *told;
+    if (const auto refusal = judge_handshake(head))
+        return *refusal;
+    if (const auto refusal = refuse_address(visitor))
+        return *refusal;
+    if (const auto refusal = refuse_handshake())
+        return *refusal;
+    auto admission = begin_admission(visitor, Transport::websocket);
+    if (!admission)
+        return Response::refusal(400, "the query is malformed");
+    if (const auto refusal = refuse_admission(*admission))
+        return *refusal;
+    admission->head = canonical_head(
+        head, "/websocket", head.has_token("sec-websocket-protocol", SUBPROTOCOL) ? SUBPROTOCOL : "");
+    admission->head += head.rest();
+    admit(visitor, std::move(*admission));
+    return {};
+}
+
+Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
+    const RequestHead& head = visitor.head();
+    const bool is_stream = kind == HttpRequest::Kind::events;
+    const std::string reader = foreign_reader(head.first("origin").value_or(""), options_.allowed_origins);
+    if (head.method() == "OPTIONS")
+        return preflight(reader);
+    if (head.method() != "POST" && !(is_stream && head.method() == "GET"))
+        return Response::refusal(405, is_stream ? "An event stream is opened with GET or POST."
+                                                : "A poll is sent with POST.")
+            .with("Allow", is_stream ? "GET, POST, OPTIONS" : "POST, OPTIONS");
+    if (const auto problem = read_body(visitor, options_.max_message_bytes))
+        return *problem;
+    if (visitor.awaits_body())
+        return {};
+    if (const auto refusal = refuse_address(visitor))
+        return *refusal;
+    if (const auto refusal = refuse_handshake())
+        return *refusal;
+    auto admission = begin_admission(visitor, is_stream ? Transport::events : Transport::poll);
+    if (!admission)
+        return Response::refusal(400, "the query is malformed");
+    if (const auto refusal = refuse_admission(*admission))
+        return *refusal;
+    auto request = std::make_shared<HttpRequest>();
+    request->kind = kind;
+    request->is_post = head.method() == "POST";
+    request->query = head.query();
+    request->body = visitor.body();
+    request->last_event_id = head.first("last-event-id").value_or("");
+    request->reader = reader;
+    admission->request = std::move(request);
+    admit(visitor, std::move(*admission));
+    return {};
+}
+
+Response Front::serve_events(Visitor& visitor) {
+    return serve_http(visitor, HttpRequest::Kind::events);
+}
+
+Response Front::serve_poll(Visitor& visitor) {
+    return serve_http(visitor, HttpRequest::Kind::poll);
+}
+
+Response Front::serve_peek(Visitor& visitor) {
+    if (relay_)
+        return serve_relay(visitor); // it is Odoo's own
+    return serve_http(visitor, HttpRequest::Kind::peek);
+}
+
+Response Front::serve_script(Visitor& visitor) {
+    return bus_service_script(visitor.head());
+}
+
+Response Front::serve_health(Visitor&) {
+    const std::string problem = surroundings_.unavailable();
+    Response response;
+    response.status = problem.empty() ? 200 : 503;
+    response.headers = {{"Content-Type", "application/json"}, {"Cache-Control", "no-store"}};
+    response.body =
+        problem.empty() ? R"({"status":"pass"})" : R"({"status":"fail","output":")" + problem + "\"}";
+    return response;
+}
+
+void Front::tick() {
+    log::Limited::report_suppressed();
+    const int64_t now = now_us();
+    visitors_count_ = visitors_.size();
+    addresses_.tidy(now);
+    for (auto it = visitors_.begin(); it != visitors_.end();) {
+        Visitor& visitor = *it->second;
+        ++it; // before the visitor may be erased
+        if (now < visitor.deadline_us() || visitor.is_held())
+            continue;
+        if (visitor.is_answered()) {
+            visitors_.erase(&visitor);
+        } else {
+            visitor.time_out();
+            on_event(visitor);
+        }
+    }
+}
+
+} // namespace odoo_bus

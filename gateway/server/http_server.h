@@ -1,0 +1,101 @@
+// The front thread: accepts connections, reads and judges their request heads, answers itself what is no
+// WebSocket, and admits the others.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "auth/auth_backend.h"
+#include "base/loop.h"
+#include "base/token_bucket.h"
+#include "config/options.h"
+#include "http/address_limits.h"
+#include "http/admission.h"
+#include "http/http_connection.h"
+#include "http/listening_sockets.h"
+#include "server/odoo_proxy.h"
+
+namespace odoo_bus {
+
+class Front {
+public:
+    struct Surroundings {
+        std::string gateway_id;
+        std::function<void(Admission)> admit; // takes over the socket
+        std::function<size_t()> connections;  // that are admitted now
+        std::function<void()> watch_memory;   // called ten times a second
+        std::function<bool()> memory_is_full;
+        std::function<std::string()> unavailable; // empty, or why no database can be served
+        Authorizers& authorizers;
+    };
+
+    Front(const Options& options, Surroundings surroundings);
+    ~Front();
+
+    // Empty, or one sentence why it cannot listen where the options say.
+    std::string listen(GivenSockets& given);
+    void start();
+    // Another process accepts at the same sockets. Who was accepted here is served here.
+    void stop_accepting();
+    // False when it will never accept anybody any more.
+    bool accepts() const { return !listeners_.were_handed_over(); }
+    // Connections that were accepted and are neither admitted nor over.
+    size_t visitors() const { return visitors_count_; }
+    const std::vector<ListeningSocket>& sockets() const {
+        return listeners_.sockets();
+    } // listen() to start()
+    // Accepts no more, and ends the thread; waits for it.
+    void stop();
+    void reconfigure(const Options& options);
+    // Runs a task on its thread.
+    void post(Loop::Task task) { loop_.post(std::move(task)); }
+    uint64_t max_connections() const { return max_connections_.load(std::memory_order_relaxed); }
+
+private:
+    void accept(int listener);
+    void on_event(Visitor& visitor);
+    Response route(Visitor& visitor);
+    // What is done for a path. They return the answer, or nothing that counts when the visitor is over.
+    Response serve_websocket(Visitor& visitor);
+    Response serve_health(Visitor& visitor);
+    Response serve_events(Visitor& visitor);
+    Response serve_poll(Visitor& visitor);
+    Response serve_peek(Visitor& visitor);
+    Response serve_script(Visitor& visitor);
+    // Passes it on to Odoo.
+    Response serve_relay(Visitor& visitor);
+    // A request whose answer a service thread gives.
+    Response serve_http(Visitor& visitor, HttpRequest::Kind kind);
+    // Why its address can have no more, or nothing; takes its seat. A poll counts as a handshake does: each
+    // is authorized.
+    std::optional<Response> refuse_address(Visitor& visitor);
+    // Why nobody can be let in so soon after the others, or nothing.
+    std::optional<Response> refuse_handshake();
+    // What the visitor's head says about an admission, without its socket; nothing when the query is
+    // malformed.
+    std::optional<Admission> begin_admission(Visitor& visitor, Transport transport) const;
+    // Hands the visitor over to a service thread; it is over.
+    void admit(Visitor& visitor, Admission admission);
+    // Why it cannot be admitted now, or nothing.
+    std::optional<Response> refuse_admission(const Admission& admission) const;
+    void tick();
+
+    Options options_;
+    AddressLimits addresses_;
+    Pace handshakes_;                       // of all addresses together
+    std::atomic<uint64_t> max_connections_; // options_' own, for other threads
+    const Surroundings surroundings_;
+    Loop loop_;
+    Trust trust_;
+    std::unique_ptr<Relay> relay_; // to Odoo, when it is asked who may see what
+    ListeningSockets listeners_;
+    std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
+    std::atomic<size_t> visitors_count_ = 0;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,53 @@
+// What operators' tools ask: GET /metrics and GET /ready, at listeners and on a thread of their own, so that
+// they are answered when clients come in masses.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/loop.h"
+#include "config/options.h"
+#include "http/http_connection.h"
+#include "http/listening_sockets.h"
+
+namespace odoo_bus {
+
+class MetricsServer {
+public:
+    // Why no new client should be sent here now; empty when it should. From the server's thread.
+    using NotReady = std::function<std::vector<std::string>()>;
+
+    MetricsServer(std::vector<Listener> listeners, NotReady not_ready);
+    ~MetricsServer();
+
+    // Empty, or one sentence why it cannot listen there.
+    std::string listen(GivenSockets& given);
+    void start();
+    // Another process answers at the same sockets. Who was accepted here is answered here.
+    void stop_accepting();
+    // False when it will never accept anybody any more.
+    bool accepts() const { return !sockets_.were_handed_over(); }
+    size_t visitors() const { return visitors_count_; }
+    void stop();
+    const std::vector<ListeningSocket>& sockets() const { return sockets_.sockets(); } // listen() to start()
+
+private:
+    void accept(int listener);
+    void on_event(Visitor& visitor);
+    Response answer(const RequestHead& head) const;
+    Response ready() const;
+    void tick();
+
+    const std::vector<Listener> listeners_;
+    const NotReady not_ready_;
+    Loop loop_;
+    ListeningSockets sockets_;
+    std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
+    std::atomic<size_t> visitors_count_ = 0;
+};
+
+} // namespace odoo_bus

@@ -1,0 +1,120 @@
+// Requests that are Odoo's to answer.
+#include "server/odoo_proxy.h"
+
+#include <algorithm>
+
+#include <spdlog/fmt/fmt.h>
+
+#include "base/log.h"
+#include "metrics/metrics.h"
+
+namespace odoo_bus {
+
+namespace {
+
+const metrics::Counter relayed("odoo_bus_relayed_requests_total",
+                               "Requests below /websocket/ and /bus/ that were passed on to Odoo.");
+
+constexpr uint64_t TIMEOUT_MS = 60'000;
+constexpr size_t MAX_RUNNING = 64;
+constexpr HttpAnswer::Bounds BOUNDS{.head_bytes = 32 << 10, .body_bytes = 8 << 20};
+
+// They concern one connection, or are written anew.
+constexpr std::string_view NOT_PASSED_ON[] = {
+    "connection", "keep-alive",    "proxy-connection", "proxy-authenticate", "proxy-authorization",
+    "te",         "trailer",       "upgrade",          "transfer-encoding",  "content-length",
+    "expect",     "http2-settings"};
+// What a proxy says of the client: only believed, and only passed on, when it comes from one.
+constexpr std::string_view OF_A_PROXY[] = {"forwarded", "x-forwarded-host", "x-forwarded-proto",
+                                           "x-forwarded-for", "x-real-ip"};
+// What would let a client choose a database, or be somebody else; and what would give an answer another form.
+constexpr std::string_view NOT_FOR_ODOO[] = {"x-odoo-database", "authorization", "accept-encoding"};
+
+template <size_t N>
+bool is_one_of(std::string_view name, const std::string_view (&names)[N]) {
+    return std::ranges::any_of(names,
+                               [name](std::string_view each) { return equal_ignoring_case(name, each); });
+}
+
+bool contains_ignoring_case(std::string_view text, std::string_view part) {
+    return !std::ranges::search(text, part, [](char a, char b) {
+                return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b;
+            }).empty();
+}
+
+void add(std::string& head, std::string_view name, std::string_view value) {
+    std::string text(value);
+    std::ranges::replace(text, '\t', ' '); // the one control character that a header may hold
+    if (!text.empty())
+        head += fmt::format("{}: {}\r\n", name, text);
+}
+
+} // namespace
+
+bool Relay::takes(std::string_view path) {
+    return path.starts_with("/websocket/") || path.starts_with("/bus/");
+}
+
+std::optional<Response> Relay::refuse(const RequestHead& head) const {
+    const std::string_view path = head.path();
+    // Nothing that another server could read as another path.
+    const bool is_plain = path.find("//") == path.npos && path.find("/./") == path.npos &&
+                          path.find("/../") == path.npos && !path.ends_with("/.") && !path.ends_with("/..") &&
+                          path.find_first_of("\\;") == path.npos && !contains_ignoring_case(path, "%2f") &&
+                          !contains_ignoring_case(path, "%5c") && !contains_ignoring_case(path, "%2e") &&
+                          !contains_ignoring_case(path, "%00");
+    if (!is_plain)
+        return Response::refusal(400, "The path has dot segments or encoded slashes.");
+    if (head.method() != "GET" && head.method() != "HEAD" && head.method() != "POST" &&
+        head.method() != "OPTIONS")
+        return Response::refusal(405, "This method is not passed on.")
+            .with("Allow", "GET, HEAD, POST, OPTIONS");
+    if (running_ >= MAX_RUNNING)
+        return Response::refusal(503, "too many requests are passed on to Odoo").with("Retry-After", "2");
+    return std::nullopt;
+}
+
+std::string Relay::request(const RequestHead& head, std::string_view body, const Requester& who) {
+    const bool has_query = !head.query().empty();
+    std::string text = fmt::format("{} {}{}{} HTTP/1.1\r\n", head.method() == "HEAD" ? "GET" : head.method(),
+                                   head.path(), has_query ? "?" : "", head.query());
+    for (size_t i = 0; i < head.header_count(); ++i) {
+        const auto [name, value] = head.header(i);
+        if (!is_one_of(name, NOT_PASSED_ON) && !is_one_of(name, OF_A_PROXY) && !is_one_of(name, NOT_FOR_ODOO))
+            add(text, name, value);
+    }
+    add(text, "X-Forwarded-Host", who.forwarded_host);
+    add(text, "X-Forwarded-Proto", who.forwarded_proto);
+    add(text, "X-Forwarded-For", who.forwarded_for);
+    add(text, "X-Real-IP", who.real_ip);
+    text += fmt::format("Connection: close\r\nContent-Length: {}\r\n\r\n", body.size());
+    text += body;
+    return text;
+}
+
+Response Relay::response(const HttpAnswer& answer) {
+    Response response;
+    response.status = answer.status();
+    for (const auto& [name, value] : answer.headers())
+        if (!is_one_of(name, NOT_PASSED_ON) && !equal_ignoring_case(name, "date"))
+            response.headers.emplace_back(name, value);
+    response.body = answer.body();
+    return response;
+}
+
+void Relay::pass_on(std::string request, std::function<void(Response)> on_response) {
+    ++running_;
+    relayed.add();
+    client_.ask(
+        std::move(request), TIMEOUT_MS, BOUNDS,
+        [this, on_response = std::move(on_response)](const HttpAnswer* answer, const std::string& problem) {
+            --running_;
+            if (answer)
+                return on_response(response(*answer));
+            static log::Limited lines("requests that could not be passed on", 1);
+            lines.write(log::Level::warning, "a request could not be passed on to Odoo: {}", problem);
+            on_response(Response::refusal(502, "Odoo does not answer"));
+        });
+}
+
+} // namespace odoo_bus

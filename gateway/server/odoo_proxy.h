@@ -1,0 +1,42 @@
+// Requests that are Odoo's to answer and reach the gateway, because Odoo's documented proxy configuration
+// sends it all that begins with /websocket.
+//
+// One request on one connection each, with a head written anew; answers are read whole, within bounds, before
+// a byte of them is passed on.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <uv.h>
+
+#include "auth/odoo/odoo_client.h"
+#include "http/http_response.h"
+#include "http/request_head.h"
+#include "http/requester.h"
+
+namespace odoo_bus {
+
+class Relay {
+public:
+    Relay(uv_loop_t* loop, OdooUrl url) : client_(loop, std::move(url)) {}
+
+    // Whether Odoo is to answer this path.
+    static bool takes(std::string_view path);
+    // Why the request is not passed on, or nothing.
+    std::optional<Response> refuse(const RequestHead& head) const;
+    // What is sent to Odoo. `who` says what is believed of the forwarded headers.
+    static std::string request(const RequestHead& head, std::string_view body, const Requester& who);
+    // What Odoo answered, as it is passed on.
+    static Response response(const HttpAnswer& answer);
+
+    // Calls back once, later.
+    void pass_on(std::string request, std::function<void(Response)> on_response);
+
+private:
+    OdooClient client_;
+    size_t running_ = 0;
+};
+
+} // namespace odoo_bus

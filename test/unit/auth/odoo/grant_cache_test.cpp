@@ -1,0 +1,178 @@
+// The grant cache: what it remembers, how long, and what its file may do to it.
+#include "auth/odoo/grant_cache.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace odoo_bus {
+namespace {
+
+using testing::ElementsAre;
+
+constexpr int64_t TTL = 60'000'000;
+
+Digest digest(const std::string& text) {
+    return Sha256().add(text).finish();
+}
+
+class GrantCacheTest : public testing::Test {
+protected:
+    const std::string path =
+        std::filesystem::temp_directory_path() / ("odoo_bus_grants_" + std::to_string(getpid()));
+    const Grant grant{"mydb", {R"(["mydb","\u00e9\"]"])", R"(["mydb","res.partner",3])"}};
+    int64_t now = 1'700'000'000'000'000;
+
+    void TearDown() override { std::filesystem::remove(path); }
+    std::string file() const {
+        std::ifstream in(path, std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    std::unique_ptr<GrantCache> make() {
+        auto cache = std::make_unique<GrantCache>(path, TTL);
+        cache->load(now);
+        return cache;
+    }
+};
+
+TEST_F(GrantCacheTest, LivesForItsTime) {
+    GrantCache cache({}, TTL);
+    cache.put(digest("k"), digest("c"), grant, now, now);
+    EXPECT_EQ(cache.find(digest("k"), now)->channels, grant.channels);
+    EXPECT_EQ(cache.find(digest("other"), now), nullptr);
+    EXPECT_TRUE(cache.find(digest("k"), now + TTL - 1));
+    EXPECT_FALSE(cache.find(digest("k"), now + TTL));
+    EXPECT_FALSE(cache.find(digest("k"), now - 1)); // the clock was set back
+    EXPECT_TRUE(cache.knows(digest("c")));
+    cache.tick(now + TTL);
+    EXPECT_FALSE(cache.knows(digest("c")));
+    EXPECT_EQ(cache.size(), 0u);
+}
+
+TEST_F(GrantCacheTest, AnOlderAnswerChangesNothing) {
+    GrantCache cache({}, TTL);
+    cache.put(digest("k"), digest("c"), grant, now + 5, now + 10);
+    cache.put(digest("k"), digest("c"), {"mydb", {"[\"mydb\",\"old\"]"}}, now, now + 20);
+    EXPECT_EQ(cache.find(digest("k"), now + 20)->channels, grant.channels);
+}
+
+TEST_F(GrantCacheTest, OutlivesARestart) {
+    make()->put(digest("k"), digest("c"), grant, now, now);
+    EXPECT_EQ(make()->find(digest("k"), now)->channels, grant.channels);
+    EXPECT_EQ(make()->find(digest("k"), now)->database, "mydb");
+    struct stat status = {};
+    ASSERT_EQ(stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 0777, 0600u);
+    now += TTL;
+    EXPECT_FALSE(make()->find(digest("k"), now));
+}
+
+TEST_F(GrantCacheTest, WhatWasForgottenStaysForgotten) {
+    auto cache = make();
+    for (const char* key : {"a", "b", "d"})
+        cache->put(digest(key), digest(*key == 'd' ? "other" : "c"), grant, now, now);
+    cache->forget_client(digest("c"), now);
+    cache = make();
+    EXPECT_FALSE(cache->find(digest("a"), now));
+    EXPECT_FALSE(cache->find(digest("b"), now));
+    EXPECT_TRUE(cache->find(digest("d"), now));
+}
+
+TEST_F(GrantCacheTest, ALongerTtlInTheFileIsNotBelieved) {
+    {
+        GrantCache longer(path, 100 * TTL);
+        longer.load(now);
+        longer.put(digest("k"), digest("c"), grant, now, now);
+    }
+    EXPECT_FALSE(make()->find(digest("k"), now));
+}
+
+TEST_F(GrantCacheTest, DamagedLinesAreLeftOut) {
+    make()->put(digest("k"), digest("c"), grant, now, now);
+    const std::string whole = file();
+    for (size_t cut = 0; cut < whole.size(); ++cut) {
+        std::ofstream(path, std::ios::binary) << whole.substr(0, cut);
+        EXPECT_FALSE(make()->find(digest("k"), now)) << cut;
+    }
+    for (size_t at = 0; at < whole.size(); at += 3) {
+        std::string damaged = whole;
+        damaged[at] = static_cast<char>(damaged[at] ^ 1);
+        std::ofstream(path, std::ios::binary) << damaged;
+        EXPECT_FALSE(make()->find(digest("k"), now)) << at;
+    }
+}
+
+TEST_F(GrantCacheTest, AFileThatOthersCanWriteIsNotBelieved) {
+    make()->put(digest("k"), digest("c"), grant, now, now);
+    chmod(path.c_str(), 0622);
+    EXPECT_FALSE(make()->find(digest("k"), now));
+    struct stat status = {};
+    stat(path.c_str(), &status);
+    EXPECT_EQ(status.st_mode & 0777, 0600u); // written anew
+}
+
+TEST_F(GrantCacheTest, TheFileDoesNotGrowForEver) {
+    auto cache = make();
+    for (int i = 0; i < 10'100; ++i)
+        cache->put(digest("k"), digest("c"), grant, now + i, now + i);
+    const size_t before = file().size();
+    now += 20'000;
+    cache->tick(now);
+    EXPECT_LT(file().size(), before / 100);
+    EXPECT_TRUE(make()->find(digest("k"), now));
+}
+
+TEST_F(GrantCacheTest, IsBoundedInNumber) {
+    GrantCache cache({}, TTL, 10);
+    for (int i = 0; i < 30; ++i)
+        cache.put(digest(std::to_string(i)), digest("c"), grant, now, now);
+    EXPECT_EQ(cache.size(), 10u);
+}
+
+TEST_F(GrantCacheTest, AnotherProcessHasTheFile) {
+    std::vector<Digest> forgotten;
+    auto before = make();
+    before->put(digest("early"), digest("anna"), grant, now, now);
+    before->put(digest("gone"), digest("bert"), grant, now, now);
+    before->forget(digest("gone"), now);
+    before->let_go([&forgotten](const Digest& key) { forgotten.push_back(key); });
+    auto after = make();
+    EXPECT_TRUE(after->find(digest("early"), now));
+    EXPECT_FALSE(after->find(digest("gone"), now)) << "it was forgotten in the file";
+    const std::string written = file();
+    before->put(digest("late"), digest("anna"), grant, now, now);
+    EXPECT_EQ(file(), written);
+    before->forget_client(digest("anna"), now);
+    EXPECT_EQ(file(), written);
+    EXPECT_THAT(forgotten, testing::UnorderedElementsAre(digest("early"), digest("late")));
+    for (const Digest& key : forgotten)
+        after->forget(key, now);
+    EXPECT_FALSE(after->find(digest("early"), now));
+    EXPECT_FALSE(make()->find(digest("early"), now));
+}
+
+TEST_F(GrantCacheTest, AnotherProcessWasToHaveTheFile) {
+    auto cache = make();
+    cache->put(digest("early"), digest("anna"), grant, now, now);
+    size_t forgotten = 0;
+    cache->let_go([&forgotten](const Digest&) { ++forgotten; });
+    cache->put(digest("meanwhile"), digest("anna"), grant, now, now);
+    cache->forget(digest("early"), now);
+    EXPECT_EQ(forgotten, 1u);
+    cache->take_back();
+    cache->put(digest("late"), digest("anna"), grant, now, now);
+    auto next = make();
+    EXPECT_FALSE(next->find(digest("early"), now));
+    EXPECT_TRUE(next->find(digest("meanwhile"), now));
+    EXPECT_TRUE(next->find(digest("late"), now));
+    cache->forget(digest("late"), now);
+    EXPECT_EQ(forgotten, 1u);
+}
+
+} // namespace
+} // namespace odoo_bus
