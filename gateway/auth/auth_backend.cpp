@@ -11,9 +11,9 @@ namespace odoo_bus {
 
 namespace {
 
-class OpenAuthorizers final : public Authorizers {
+class OpenAuthBackend final : public AuthBackend {
 public:
-    explicit OpenAuthorizers(std::string database) : database_(std::move(database)) {}
+    explicit OpenAuthBackend(std::string database) : database_(std::move(database)) {}
 
     std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)>) override {
         return std::make_unique<OpenAuthorizer>(database_);
@@ -24,50 +24,54 @@ private:
     const std::string database_;
 };
 
-class OdooAuthorizers final : public Authorizers {
+class OdooAuthBackend final : public AuthBackend {
 public:
-    OdooAuthorizers(const Options& options, const std::vector<std::string>& names) : desk_(options, names) {}
+    OdooAuthBackend(const Options& options, const std::vector<std::string>& names)
+        : auth_service_(options, names) {}
 
-    void begin() override { desk_.start(); }
-    void stop() override { desk_.stop(); }
+    void begin() override { auth_service_.start(); }
+    void stop() override { auth_service_.stop(); }
     std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override {
-        return std::make_unique<OdooAuthorizer>(desk_, std::move(post));
+        return std::make_unique<OdooAuthorizer>(auth_service_, std::move(post));
     }
-    void reconfigure(const Options& options) override { desk_.reconfigure(options); }
+    void reconfigure(const Options& options) override { auth_service_.reconfigure(options); }
     std::optional<Response> unavailable(const Requester* who) const override {
-        return desk_.unavailable(*who);
+        return auth_service_.unavailable(*who);
     }
-    void renew(Requester& requester) const override { desk_.renew(requester); }
+    void renew(Requester& requester) const override { auth_service_.renew(requester); }
     void users_changed(const std::string& database, const std::set<int64_t>& partners) override {
-        desk_.users_changed(database, partners);
+        auth_service_.users_changed(database, partners);
     }
-    void set_newest(const std::string& database, Id newest) override { desk_.set_newest(database, newest); }
-    void forget(const std::string& database) override { desk_.forget_newest(database); }
+    void set_newest(const std::string& database, Id newest) override {
+        auth_service_.set_newest(database, newest);
+    }
+    void forget(const std::string& database) override { auth_service_.forget_newest(database); }
     void hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done) override {
-        desk_.hand_over(std::move(tell), std::move(done));
+        auth_service_.hand_over(std::move(tell), std::move(done));
     }
-    void take_back() override { desk_.take_back(); }
-    void retire() override { desk_.retire(); }
-    void inherit(const TakeOverMessage& message) override { desk_.inherit(message); }
+    void take_back() override { auth_service_.take_back(); }
+    void retire() override { auth_service_.retire(); }
+    void inherit(const TakeOverMessage& message) override { auth_service_.inherit(message); }
 
 private:
-    OdooDesk desk_;
+    OdooAuthService auth_service_;
 };
 
 } // namespace
 
-std::unique_ptr<Authorizers> make_authorizers(const Options& options, const std::vector<std::string>& names) {
+std::unique_ptr<AuthBackend> make_auth_backend(const Options& options,
+                                               const std::vector<std::string>& names) {
     switch (options.auth) {
     case Auth::token:
-        return std::make_unique<TokenAuthorizers>(options, names);
+        return std::make_unique<TokenAuthBackend>(options, names);
     case Auth::sql:
-        return std::make_unique<SqlAuthorizers>(options, names);
+        return std::make_unique<SqlAuthBackend>(options, names);
     case Auth::open:
         break;
     case Auth::odoo:
-        return std::make_unique<OdooAuthorizers>(options, names);
+        return std::make_unique<OdooAuthBackend>(options, names);
     }
-    return std::make_unique<OpenAuthorizers>(names.front());
+    return std::make_unique<OpenAuthBackend>(names.front());
 }
 
 } // namespace odoo_bus

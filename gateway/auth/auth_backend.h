@@ -18,9 +18,9 @@
 
 namespace odoo_bus {
 
-class Authorizers {
+class AuthBackend {
 public:
-    virtual ~Authorizers() = default;
+    virtual ~AuthBackend() = default;
 
     // Empty, or one sentence why it cannot start. Authorizers may be made before.
     virtual std::string start() { return {}; }
@@ -66,6 +66,6 @@ public:
 };
 
 // `names`: of the databases that are read, in the order of options.databases.
-std::unique_ptr<Authorizers> make_authorizers(const Options& options, const std::vector<std::string>& names);
+std::unique_ptr<AuthBackend> make_auth_backend(const Options& options, const std::vector<std::string>& names);
 
 } // namespace odoo_bus

@@ -8,7 +8,7 @@
 namespace odoo_bus {
 
 // The waiting time after `milliseconds`, the last one; 0: there was none.
-inline uint64_t next_retry(uint64_t milliseconds) {
+inline uint64_t next_backoff(uint64_t milliseconds) {
     return std::clamp<uint64_t>(milliseconds * 2, 100, 5000);
 }
 

@@ -6,7 +6,7 @@
 
 namespace odoo_bus {
 
-class Pace {
+class TokenBucket {
 public:
     // False when it is too soon for one more. `a_second`: 0: any number.
     bool take(uint64_t a_second, int64_t now_us) {

@@ -10,8 +10,8 @@
 
 namespace odoo_bus {
 
-struct Stream {
-    Stream(std::string database_name, FanOut::Bounds bounds)
+struct DatabaseFeed {
+    DatabaseFeed(std::string database_name, FanOut::Bounds bounds)
         : database(std::move(database_name)), fan_out(bounds) {}
 
     // The id of the newest position: whoever has everything up to now is there. 0 when it is not known.
@@ -44,7 +44,7 @@ struct ReplayAnswer {
     std::vector<Element> elements; // by id
 };
 
-inline Id Stream::here() const {
+inline Id DatabaseFeed::here() const {
     if (fan_out.head() < fan_out.oldest())
         return newest; // nothing was dispatched since
     const Id id = fan_out.at(fan_out.head()).id;

@@ -39,8 +39,8 @@ void EventStream::begin() {
     response.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
                         {"Cache-Control", "no-store, no-transform"},
                         {"X-Accel-Buffering", "no"}};
-    wire_.send(with_common_headers(std::move(response)).head_of_stream() +
-               fmt::format("retry: {}\n\n", RETRY_MS));
+    writer_.send(with_common_headers(std::move(response)).head_of_stream() +
+                 fmt::format("retry: {}\n\n", RETRY_MS));
     forget_request();
 }
 
@@ -48,7 +48,7 @@ void EventStream::write(const std::string& frame) {
     if (is_over())
         return;
     begin();
-    wire_.send(std::string_view(frame).substr(FRAME_HEADROOM));
+    writer_.send(std::string_view(frame).substr(FRAME_HEADROOM));
     written_us_ = now_us();
 }
 
@@ -74,7 +74,7 @@ std::string EventStream::farewell(int code, std::string_view reason) const {
 void EventStream::on_tick(int64_t now_us) {
     if (now_us > expires_us_)
         return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
-    if (Stream* const from = stream(); from && is_behind())
+    if (DatabaseFeed* const from = feed(); from && is_behind())
         from->fan_out.check_progress(*this, now_us);
     const int64_t heartbeat = std::chrono::microseconds(service_.options().heartbeat).count();
     if (!begun_ || is_over() || !writable() || now_us - written_us_ < heartbeat)
@@ -82,7 +82,7 @@ void EventStream::on_tick(int64_t now_us) {
     // An event without data is none, but moves the client's position, so that a quiet client, too, comes back
     // from where everybody is.
     const Id position = here();
-    wire_.send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
+    writer_.send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
     told_ = position;
     written_us_ = now_us;
 }

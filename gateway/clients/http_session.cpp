@@ -23,7 +23,7 @@ HttpSession::HttpSession(Service& service, Admission admission)
 
 HttpSession::HttpSession(Service& service, int socket, std::shared_ptr<const HttpRequest> request,
                          Admission&& admission)
-    : Session(service, std::move(admission)), wire_(service.uv(), socket, *this),
+    : Session(service, std::move(admission)), writer_(service.uv(), socket, *this),
       request_(std::move(request)) {
     service.enter(*this);
 }
@@ -34,7 +34,7 @@ HttpSession::~HttpSession() {
 
 void HttpSession::want_writable() {
     if (!closing_us_)
-        wire_.want_drained();
+        writer_.want_drained();
 }
 
 void HttpSession::on_drained() {
@@ -79,9 +79,9 @@ void HttpSession::close(int code, std::string_view reason) {
 }
 
 void HttpSession::finish(std::string_view bytes) {
-    wire_.send(bytes);
+    writer_.send(bytes);
     closing_us_ = now_us();
-    wire_.finish();
+    writer_.finish();
 }
 
 void HttpSession::tick(int64_t now_us) {

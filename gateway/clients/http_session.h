@@ -10,15 +10,15 @@
 
 namespace odoo_bus {
 
-class HttpSession : public Session, private Wire::Owner {
+class HttpSession : public Session, private SocketWriter::Owner {
 public:
     HttpSession(Service& service, Admission admission);
     ~HttpSession() override;
 
-    bool writable() override { return wire_.is_clear() && !closing_us_; }
+    bool writable() override { return writer_.is_clear() && !closing_us_; }
     void want_writable() override;
     void close(int code, std::string_view reason) override;
-    size_t held_bytes() const override { return wire_.waiting(); }
+    size_t held_bytes() const override { return writer_.waiting(); }
     void tick(int64_t now_us) override;
 
 protected:
@@ -40,7 +40,7 @@ protected:
     // What was asked is not needed any more.
     void forget_request();
 
-    Wire wire_;
+    SocketWriter writer_;
 
 private:
     // A session keeps its admission, and lets go of the request when that has been read.

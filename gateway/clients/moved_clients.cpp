@@ -3,7 +3,7 @@
 
 namespace odoo_bus {
 
-bool Movers::has_gone_on(uint64_t mover, Id last) {
+bool MovedClients::has_gone_on(uint64_t mover, Id last) {
     const std::lock_guard lock(mutex_);
     const auto [known, first] = lasts_.try_emplace(mover, last);
     if (!first)
@@ -16,13 +16,13 @@ bool Movers::has_gone_on(uint64_t mover, Id last) {
     return false;
 }
 
-std::vector<std::pair<uint64_t, Id>> Movers::hand_over() {
+std::vector<std::pair<uint64_t, Id>> MovedClients::hand_over() {
     handed_over_ = true;
     const std::lock_guard lock(mutex_);
-    std::vector<std::pair<uint64_t, Id>> movers;
+    std::vector<std::pair<uint64_t, Id>> moved_clients;
     for (const uint64_t mover : order_)
-        movers.emplace_back(mover, lasts_.at(mover));
-    return movers;
+        moved_clients.emplace_back(mover, lasts_.at(mover));
+    return moved_clients;
 }
 
 } // namespace odoo_bus

@@ -14,7 +14,7 @@
 
 namespace odoo_bus {
 
-class Movers {
+class MovedClients {
 public:
     // True when the client has come before, and with another `last`. Who is not known (any more) counts as
     // coming for the first time.

@@ -139,8 +139,8 @@ void Service::each_session(Visit visit) {
 }
 
 void Service::flush() {
-    for (Stream* const stream : to_flush_)
-        stream->fan_out.flush();
+    for (DatabaseFeed* const feed : to_flush_)
+        feed->fan_out.flush();
     to_flush_.clear();
 }
 
@@ -196,32 +196,32 @@ void Service::adopt_now(Admission admission) {
         connections_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Service::tell(const std::string& database, std::function<void(Stream&)> tell) {
+void Service::tell(const std::string& database, std::function<void(DatabaseFeed&)> tell) {
     loop_.post([this, database, tell = std::move(tell)] {
-        auto& stream = streams_[database];
-        if (!stream)
-            stream = std::make_unique<Stream>(
+        auto& feed = feeds_[database];
+        if (!feed)
+            feed = std::make_unique<DatabaseFeed>(
                 database,
                 FanOut::Bounds{.queue_bytes = options_.max_queue_bytes,
                                .queue_us = std::chrono::microseconds(options_.max_queue_seconds).count()});
-        tell(*stream);
+        tell(*feed);
     });
 }
 
 void Service::forget(const std::string& database) {
     loop_.post([this, database] {
-        const auto it = streams_.find(database);
-        if (it == streams_.end())
+        const auto it = feeds_.find(database);
+        if (it == feeds_.end())
             return;
-        const std::unique_ptr<Stream> stream = std::move(it->second);
-        streams_.erase(it);
-        std::erase(to_flush_, stream.get());
-        each_session([&stream](Session& session) {
-            if (session.stream() == stream.get())
+        const std::unique_ptr<DatabaseFeed> feed = std::move(it->second);
+        feeds_.erase(it);
+        std::erase(to_flush_, feed.get());
+        each_session([&feed](Session& session) {
+            if (session.feed() == feed.get())
                 session.forget_database();
         });
-        for (const auto& subscribe : std::exchange(stream->waiting, {}))
-            subscribe(); // it finds no stream
+        for (const auto& subscribe : std::exchange(feed->waiting, {}))
+            subscribe(); // it finds no feed
     });
 }
 
@@ -249,20 +249,20 @@ void Service::reconfigure(const Options& options) {
 
 // --- from this service's own thread ---
 
-Stream* Service::stream(const std::string& database) {
-    const auto it = streams_.find(database);
-    return it == streams_.end() ? nullptr : it->second.get();
+DatabaseFeed* Service::feed(const std::string& database) {
+    const auto it = feeds_.find(database);
+    return it == feeds_.end() ? nullptr : it->second.get();
 }
 
-void Service::set_ready(Stream& stream) {
-    stream.ready = true;
-    for (const auto& subscribe : std::exchange(stream.waiting, {}))
+void Service::set_ready(DatabaseFeed& feed) {
+    feed.ready = true;
+    for (const auto& subscribe : std::exchange(feed.waiting, {}))
         subscribe();
 }
 
-void Service::tell_outdated(Stream& stream) {
-    each_session([&stream](Session& session) {
-        if (session.stream() == &stream && session.knows_internal())
+void Service::tell_outdated(DatabaseFeed& feed) {
+    each_session([&feed](Session& session) {
+        if (session.feed() == &feed && session.knows_internal())
             session.tell_outdated();
     });
 }

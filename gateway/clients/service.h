@@ -43,8 +43,8 @@ public:
         std::function<std::unique_ptr<Authorizer>(std::function<void(Loop::Task)> post)> make_authorizer;
         Replay replay;
         std::string gateway_id;
-        std::shared_ptr<Movers> movers; // of the whole gateway
-        Presence* presence = nullptr;   // null: it is not kept
+        std::shared_ptr<MovedClients> moved_clients; // of the whole gateway
+        Presence* presence = nullptr;                // null: it is not kept
     };
 
     Service(const Options& options, Surroundings surroundings);
@@ -64,8 +64,8 @@ public:
     void adopt(Admission admission);
     // Runs a task on its thread.
     void post(Loop::Task task) { loop_.post(std::move(task)); }
-    // Runs `tell` with the stream of a database, which is created when it is first named.
-    void tell(const std::string& database, std::function<void(Stream&)> tell);
+    // Runs `tell` with the feed of a database, which is created when it is first named.
+    void tell(const std::string& database, std::function<void(DatabaseFeed&)> tell);
     // The database is not served any more.
     void forget(const std::string& database);
     void reconfigure(const Options& options);
@@ -75,12 +75,12 @@ public:
 
     // --- from this service's own thread ---
 
-    Stream* stream(const std::string& database);
-    void set_ready(Stream& stream);
+    DatabaseFeed* feed(const std::string& database);
+    void set_ready(DatabaseFeed& feed);
     // Writes what is enqueued there when everything else that was told by now has been heard.
-    void flush_soon(Stream& stream) { to_flush_.push_back(&stream); }
+    void flush_soon(DatabaseFeed& feed) { to_flush_.push_back(&feed); }
     // Tells the pages that understand it that they have missed notifications of this database.
-    void tell_outdated(Stream& stream);
+    void tell_outdated(DatabaseFeed& feed);
     Authorizer& authorizer() { return *authorizer_; }
     const Options& options() const { return options_; }
     // How long a connection may last that begins now: the keep-alive time and a random 0 to 50 % of it.
@@ -90,7 +90,7 @@ public:
     void enter(Session& session);
     void leave(Session& session);
     const std::string& gateway_id() const { return surroundings_.gateway_id; }
-    Movers& movers() const { return *surroundings_.movers; }
+    MovedClients& moved_clients() const { return *surroundings_.moved_clients; }
     Presence* presence() const { return surroundings_.presence; }
     const ClientEventLimits& event_limits() const { return event_limits_; }
     void replay(const std::string& database, Id last, std::vector<std::string> channels,
@@ -117,12 +117,12 @@ private:
     std::shared_ptr<lws_log_cx> log_context_; // of context_; null before libwebsockets 4.3
     lws_context* context_ = nullptr;
     lws_vhost* vhost_ = nullptr;
-    std::map<std::string, std::unique_ptr<Stream>> streams_;
+    std::map<std::string, std::unique_ptr<DatabaseFeed>> feeds_;
     std::vector<Session*> sessions_; // each knows its place
     Admission* adopting_ = nullptr;  // what libwebsockets is taking over right now
     std::atomic<size_t> connections_ = 0;
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
-    std::vector<Stream*> to_flush_;
+    std::vector<DatabaseFeed*> to_flush_;
     bool stopping_ = false;
     int64_t stop_at_us_ = 0;
     double due_ = 0;            // clients that are to be sent there now

@@ -91,10 +91,10 @@ Session::~Session() {
 }
 
 void Session::unsubscribe() {
-    if (stream_)
-        stream_->fan_out.unsubscribe(*this);
+    if (feed_)
+        feed_->fan_out.unsubscribe(*this);
     if (present_)
-        service_.presence()->gone(std::exchange(present_, 0), stream_->database);
+        service_.presence()->gone(std::exchange(present_, 0), feed_->database);
 }
 
 void Session::tell_presence(const Grant& grant) {
@@ -102,7 +102,7 @@ void Session::tell_presence(const Grant& grant) {
         return;
     if (!present_)
         present_ = Presence::new_connection();
-    service_.presence()->set(present_, stream_->database, grant.member, grant.channels);
+    service_.presence()->set(present_, feed_->database, grant.member, grant.channels);
 }
 
 std::string Session::new_gateway_cookie() const {
@@ -169,7 +169,7 @@ void Session::decided(const Subscribe& subscribe, Decision decision) {
         refused_subscribes.add();
         static log::Limited lines("refused subscribes", 10);
         lines.write(log::Level::info, "refused a subscribe: {}", refusal->reason);
-        if (refusal->close_code == COME_BACK && service_.movers().is_handed_over())
+        if (refusal->close_code == COME_BACK && service_.moved_clients().is_handed_over())
             return come_back();
         if (refusal->close_code)
             return close(refusal->close_code, refusal->reason);
@@ -178,12 +178,12 @@ void Session::decided(const Subscribe& subscribe, Decision decision) {
         return next_subscribe();
     }
     const Grant grant = std::get<Grant>(std::move(decision));
-    Stream* const stream = service_.stream(grant.database);
-    if (!stream || (stream_ && stream_ != stream))
+    DatabaseFeed* const feed = service_.feed(grant.database);
+    if (!feed || (feed_ && feed_ != feed))
         return refuse_database(grant.database);
-    if (stream->ready)
+    if (feed->ready)
         return place(subscribe, grant);
-    stream->waiting.push_back(if_alive([this, subscribe, grant] { place(subscribe, grant); }));
+    feed->waiting.push_back(if_alive([this, subscribe, grant] { place(subscribe, grant); }));
 }
 
 void Session::refuse_database(const std::string& database) {
@@ -197,7 +197,7 @@ void Session::refuse_database(const std::string& database) {
 
 void Session::forget_database() {
     unsubscribe();
-    stream_ = nullptr;
+    feed_ = nullptr;
     next_page_ = nullptr;
     // What was asked is answered to nobody, and nothing more is asked.
     *alive_ = false;
@@ -216,17 +216,17 @@ void Session::take_back(const Refusal& refusal) {
 }
 
 void Session::regrant(const Grant& grant) {
-    if (busy_ || !stream_)
+    if (busy_ || !feed_)
         return; // a subscribe is being decided anew
-    if (stream_->database != grant.database)
+    if (feed_->database != grant.database)
         return close(TRY_AGAIN_LATER, "another database");
-    stream_->fan_out.subscribe(*this, grant.channels, delivered());
+    feed_->fan_out.subscribe(*this, grant.channels, delivered());
     tell_presence(grant);
 }
 
 void Session::place(const Subscribe& subscribe, const Grant& grant) {
-    stream_ = service_.stream(grant.database);
-    if (!stream_)
+    feed_ = service_.feed(grant.database);
+    if (!feed_)
         return refuse_database(grant.database); // it was forgotten meanwhile
     knows_internal_ = subscribe.check_outdated || subscribe.confirm;
     if (format_ != FrameFormat::events)
@@ -246,7 +246,7 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
 
 // A later subscribe: channels that are added start with what is new, and with what `last` asks for.
 void Session::add(const Subscribe& subscribe, const Grant& grant) {
-    FanOut& fan_out = stream_->fan_out;
+    FanOut& fan_out = feed_->fan_out;
     const auto known = fan_out.position_of(subscribe.last);
     const Position since = std::min(known.value_or(delivered()), delivered());
     std::vector<std::string> added;
@@ -274,23 +274,23 @@ void Session::add(const Subscribe& subscribe, const Grant& grant) {
 // Whether `last` is the id of a notification, as far as one can tell by its value; a page that knows it is
 // told otherwise.
 bool Session::judge_last(const Subscribe& subscribe) {
-    if (subscribe.last_is_integer && subscribe.last <= stream_->newest)
+    if (subscribe.last_is_integer && subscribe.last <= feed_->newest)
         return subscribe.last > 0;
     if (subscribe.check_outdated)
-        write_internal(last_id_reset_frame(stream_->newest, shape()));
+        write_internal(last_id_reset_frame(feed_->newest, shape()));
     return false;
 }
 
 // The first subscribe of the connection: everything after `last`, on the channels that are granted now.
 void Session::begin(const Subscribe& subscribe, const Grant& grant) {
-    FanOut& fan_out = stream_->fan_out;
+    FanOut& fan_out = feed_->fan_out;
     const bool given_here = is_given_here(subscribe.last);
     if (belongs_to_successor(false))
         return come_back();
-    const bool counts = subscribe.last_is_integer && subscribe.last > 0 && subscribe.last <= stream_->newest;
+    const bool counts = subscribe.last_is_integer && subscribe.last > 0 && subscribe.last <= feed_->newest;
     if (!counts && !subscribe.check_outdated) {
         // Another gateway may have been told of an id a moment before this one.
-        const bool ahead = subscribe.last > stream_->newest && stream_->has_peers;
+        const bool ahead = subscribe.last > feed_->newest && feed_->has_peers;
         begin_at(fan_out.before(now_us() - (ahead ? OVERLAP_US : FIRST_SIGHT_US)), grant);
     } else if (const Position named = admission_.provenance.position;
                counts && is_at(named, subscribe.last)) {
@@ -312,8 +312,8 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
 }
 
 void Session::begin_at(Position position, const Grant& grant) {
-    began_ = std::min(position, stream_->fan_out.head());
-    stream_->fan_out.subscribe(*this, grant.channels, position);
+    began_ = std::min(position, feed_->fan_out.head());
+    feed_->fan_out.subscribe(*this, grant.channels, position);
 }
 
 // Whether it was this gateway that gave `last` to the client, in the order that it knows.
@@ -321,32 +321,31 @@ bool Session::is_given_here(Id last) const {
     const Provenance& from = admission_.provenance;
     // Who has moved proves that there is another gateway, also while this one does not see it.
     const bool here =
-        from.mover ? service_.movers().has_gone_on(from.mover, last) : from.named || !stream_->has_peers;
-    const auto position = stream_->fan_out.position_of(last);
-    if (!position || *position <= stream_->adopted_until)
+        from.mover ? service_.moved_clients().has_gone_on(from.mover, last) : from.named || !feed_->has_peers;
+    const auto position = feed_->fan_out.position_of(last);
+    if (!position || *position <= feed_->adopted_until)
         return false;
-    return here ||
-           (from.named && stream_->fan_out.at(*position).dispatched_us > from.moved_us() + SETTLED_US);
+    return here || (from.named && feed_->fan_out.at(*position).dispatched_us > from.moved_us() + SETTLED_US);
 }
 
 bool Session::is_at(Position position, Id id) const {
-    const FanOut& fan_out = stream_->fan_out;
+    const FanOut& fan_out = feed_->fan_out;
     return position >= fan_out.oldest() && position <= fan_out.head() && fan_out.at(position).id == id;
 }
 
 // Whether who comes back with the id at this position could be sent again what it has.
 bool Session::is_ambiguous(Position position) const {
-    if (!stream_ || position < stream_->fan_out.oldest())
+    if (!feed_ || position < feed_->fan_out.oldest())
         return false;
     if (admission_.provenance.mover)
         return true; // it may have come with that id
-    const bool drawn_twice = stream_->fan_out.position_of(stream_->fan_out.at(position).id) != position;
-    return drawn_twice || (stream_->has_peers && position <= stream_->adopted_until);
+    const bool drawn_twice = feed_->fan_out.position_of(feed_->fan_out.at(position).id) != position;
+    return drawn_twice || (feed_->has_peers && position <= feed_->adopted_until);
 }
 
 // Where to go on for a client to which another gateway gave what is at `position` here.
 Position Session::overlap(Position position) const {
-    const Notification& last = stream_->fan_out.at(position);
+    const Notification& last = feed_->fan_out.at(position);
     return std::min(position, before_both(last.id, last.dispatched_us));
 }
 
@@ -354,14 +353,14 @@ Position Session::overlap(Position position) const {
 // it may lack was dispatched here since shortly before that, or has a greater id: a gateway that could not
 // read for long dispatches what it has missed in the order of ids.
 Position Session::before_both(Id last, int64_t time_us) const {
-    const FanOut& fan_out = stream_->fan_out;
+    const FanOut& fan_out = feed_->fan_out;
     return std::min(fan_out.before(time_us - OVERLAP_US), fan_out.before_ids_above(last));
 }
 
 // Another process has taken over. What it does not know of this client would make the client's next `last`
 // inexact there, and the table is not followed here any more.
 bool Session::belongs_to_successor(bool needs_table) const {
-    return service_.movers().is_handed_over() && (needs_table || admission_.provenance.mover != 0);
+    return service_.moved_clients().is_handed_over() && (needs_table || admission_.provenance.mover != 0);
 }
 
 void Session::come_back() {
@@ -385,7 +384,7 @@ void Session::replay(Id last, const Grant& grant, bool check_outdated) {
 
 // The client knows more than this gateway has dispatched.
 void Session::go_on_from_another(Id last, const Grant& grant) {
-    FanOut& fan_out = stream_->fan_out;
+    FanOut& fan_out = feed_->fan_out;
     fan_out.unsubscribe(*this);
     fan_out.subscribe(*this, grant.channels, before_both(last, now_us()));
     fan_out.release(*this);
@@ -398,7 +397,7 @@ void Session::replayed(const ReplayAnswer& answer, const Grant& grant) {
         next_page_ = [this, last = answer.next, grant] { replay(last, grant, false); };
         return writable() ? on_writable() : want_writable();
     }
-    stream_->fan_out.release(*this);
+    feed_->fan_out.release(*this);
     finish();
 }
 
@@ -429,20 +428,20 @@ FrameShape Session::shape() const {
 }
 
 Id Session::here() const {
-    return stream_ && !is_behind() ? stream_->here() : 0;
+    return feed_ && !is_behind() ? feed_->here() : 0;
 }
 
 void Session::on_writable() {
     if (next_page_)
         return std::exchange(next_page_, nullptr)();
-    if (stream_)
-        stream_->fan_out.drain(*this);
+    if (feed_)
+        feed_->fan_out.drain(*this);
 }
 
 void Session::write_elements(const ReplayAnswer& answer) {
     std::unique_ptr<Frame> frame;
     for (const auto& [id, channel, element] : answer.elements) {
-        if (const auto known = stream_->fan_out.position_of(id); known && *known > history_from_)
+        if (const auto known = feed_->fan_out.position_of(id); known && *known > history_from_)
             continue; // it comes from the history
         if (!frame)
             frame = std::make_unique<Frame>(FRAME_HEADROOM, format_);

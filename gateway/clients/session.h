@@ -45,7 +45,7 @@ public:
     // About once a second: time-outs and slow clients.
     virtual void tick(int64_t now_us) = 0;
 
-    Stream* stream() { return stream_; }
+    DatabaseFeed* feed() { return feed_; }
     // Its database is not served any more: ends the connection.
     void forget_database();
     // The client knows elements without an id.
@@ -121,7 +121,7 @@ private:
 
     const Admission admission_;
     size_t place_ = 0;                  // among the sessions of service_
-    Stream* stream_ = nullptr;          // once it is subscribed
+    DatabaseFeed* feed_ = nullptr;      // once it is subscribed
     std::vector<Subscribe> subscribes_; // the first one is being worked on when busy_
     bool busy_ = false;
     bool subscribed_ = false; // a first subscribe was granted

@@ -16,28 +16,29 @@ constexpr size_t MAX_RECEIVED = 1 << 20;
 
 } // namespace
 
-Wire::Wire(uv_loop_t* loop, int socket, Owner& owner) : owner_(owner), poll_(new uv_poll_t), socket_(socket) {
+SocketWriter::SocketWriter(uv_loop_t* loop, int socket, Owner& owner)
+    : owner_(owner), poll_(new uv_poll_t), socket_(socket) {
     uv_poll_init(loop, poll_, socket);
     poll_->data = this;
     watch();
 }
 
-Wire::~Wire() {
+SocketWriter::~SocketWriter() {
     uv_poll_stop(poll_);
     uv_close(reinterpret_cast<uv_handle_t*>(poll_),
              [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
     close(socket_);
 }
 
-void Wire::watch() {
+void SocketWriter::watch() {
     const bool writes = !waiting_.empty() || wants_drained_ || (finishing_ && !finished_);
     uv_poll_start(poll_, UV_READABLE | UV_DISCONNECT | (writes ? UV_WRITABLE : 0),
                   [](uv_poll_t* poll, int status, int events) {
-                      static_cast<Wire*>(poll->data)->on_event(status, events);
+                      static_cast<SocketWriter*>(poll->data)->on_event(status, events);
                   });
 }
 
-void Wire::on_event(int status, int events) {
+void SocketWriter::on_event(int status, int events) {
     if (status < 0 || ((events & (UV_READABLE | UV_DISCONNECT)) && !receive()))
         return owner_.on_gone();
     if (!(events & UV_WRITABLE))
@@ -51,7 +52,7 @@ void Wire::on_event(int status, int events) {
         owner_.on_drained();
 }
 
-bool Wire::receive() {
+bool SocketWriter::receive() {
     char buffer[4096];
     const ssize_t length = recv(socket_, buffer, sizeof buffer, 0);
     if (length < 0)
@@ -59,7 +60,7 @@ bool Wire::receive() {
     return length > 0 && (received_ += static_cast<size_t>(length)) <= MAX_RECEIVED;
 }
 
-void Wire::flush() {
+void SocketWriter::flush() {
     if (!waiting_.empty()) {
         const ssize_t length = ::send(socket_, waiting_.data(), waiting_.size(), MSG_NOSIGNAL);
         if (length > 0)
@@ -71,7 +72,7 @@ void Wire::flush() {
         shutdown(socket_, SHUT_WR);
 }
 
-void Wire::send(std::string_view bytes) {
+void SocketWriter::send(std::string_view bytes) {
     if (finishing_)
         return;
     if (waiting_.empty()) {
@@ -85,12 +86,12 @@ void Wire::send(std::string_view bytes) {
     watch();
 }
 
-void Wire::want_drained() {
+void SocketWriter::want_drained() {
     if (!std::exchange(wants_drained_, true))
         watch();
 }
 
-void Wire::finish() {
+void SocketWriter::finish() {
     finishing_ = true;
     flush();
     watch();

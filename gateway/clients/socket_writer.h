@@ -9,7 +9,7 @@
 
 namespace odoo_bus {
 
-class Wire {
+class SocketWriter {
 public:
     class Owner {
     public:
@@ -22,10 +22,10 @@ public:
         ~Owner() = default;
     };
 
-    Wire(uv_loop_t* loop, int socket, Owner& owner);
-    ~Wire(); // closes the socket
-    Wire(const Wire&) = delete;
-    Wire& operator=(const Wire&) = delete;
+    SocketWriter(uv_loop_t* loop, int socket, Owner& owner);
+    ~SocketWriter(); // closes the socket
+    SocketWriter(const SocketWriter&) = delete;
+    SocketWriter& operator=(const SocketWriter&) = delete;
 
     bool is_clear() const { return waiting_.empty() && !finishing_; }
     // Bytes that wait for the socket.

@@ -338,7 +338,7 @@ void WebSocket::tick(int64_t now_us) {
         ping_due_ = true;
         want_writable();
     }
-    if (Stream* const from = stream(); from && is_behind())
+    if (DatabaseFeed* const from = feed(); from && is_behind())
         from->fan_out.check_progress(*this, now_us);
 }
 

@@ -55,7 +55,7 @@ std::string verbatim(const std::string& text) {
 
 std::string manual_page() {
     std::string page =
-        ".\\\" Printed by odoo-bus-gateway --print-man: change gateway/option_table.cpp instead.\n"
+        ".\\\" Printed by odoo-bus-gateway --print-man: change gateway/config/option_table.cpp instead.\n"
         ".TH ODOO-BUS-GATEWAY 1 \"\" \"odoo-bus-gateway " ODOO_BUS_VERSION "\" \"User Commands\"\n"
         ".SH NAME\n"
         "odoo-bus-gateway \\- notifications from PostgreSQL's bus_bus to WebSocket clients\n"

@@ -198,7 +198,7 @@ void Tail::lost(std::string_view why) {
     if (retrying_)
         return;
     retrying_ = true;
-    wait_ms_ = next_retry(wait_ms_);
+    wait_ms_ = next_backoff(wait_ms_);
     const uint64_t wait_ms = with_jitter(wait_ms_);
     log::warning("not connected to {} ({}), trying again in {:.1f} s", options_.url, why,
                  static_cast<double>(wait_ms) / 1000);

@@ -117,7 +117,8 @@ std::string sample_configuration() {
 
 std::string options_markdown() {
     std::string text =
-        "<!-- Printed by odoo-bus-gateway --print-options-markdown: change gateway/config/option_table.cpp instead. "
+        "<!-- Printed by odoo-bus-gateway --print-options-markdown: change gateway/config/option_table.cpp "
+        "instead. "
         "-->\n"
         "# Options of odoo-bus-gateway\n\n"
         "Each option stands on the command line, in an environment variable, or in the file that `--config` "

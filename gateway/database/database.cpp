@@ -39,8 +39,8 @@ constexpr int ADOPTED_ROWS = 10'000;
 
 } // namespace
 
-Database::Database(uv_loop_t* loop, Settings settings, Audience& audience)
-    : settings_(std::move(settings)), audience_(audience),
+Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observer)
+    : settings_(std::move(settings)), observer_(observer),
       connection_(loop, {.on_connected = [this] { connected(); },
                          .on_lost = [this](const std::string& reason) { lose(reason); },
                          .on_notify =
@@ -53,13 +53,13 @@ Database::Database(uv_loop_t* loop, Settings settings, Audience& audience)
       history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop),
       following_(settings_.prepared != nullptr), metrics_(settings_.name),
       user_watch_(connection_,
-                  [this](std::set<int64_t> partners) { audience_.users_changed(settings_.name, partners); }) {
-    audience_.expect(settings_.name);
+                  [this](std::set<int64_t> partners) { observer_.users_changed(settings_.name, partners); }) {
+    observer_.expect(settings_.name);
     connect();
 }
 
 void Database::try_again() {
-    retry_ms_ = next_retry(retry_ms_);
+    retry_ms_ = next_backoff(retry_ms_);
     retry_.start(with_jitter(retry_ms_), [this] { connect(); });
 }
 
@@ -105,7 +105,7 @@ void Database::lose(const std::string& reason) {
     last_problem_ = reason;
     if (is_frozen_)
         return settle(); // it is tried again when it is to go on
-    retry_ms_ = next_retry(retry_ms_);
+    retry_ms_ = next_backoff(retry_ms_);
     if (connection_.was_terminated()) {
         stay_away();
         retry_ms_ = std::max(retry_ms_, TERMINATED_MS);
@@ -117,7 +117,7 @@ void Database::lose(const std::string& reason) {
 void Database::stay_away() {
     away_ = true;
     replayer_.let_go();
-    audience_.let_go(settings_.name);
+    observer_.let_go(settings_.name);
 }
 
 // Whoever copies, renames or drops a database waits five seconds for others to leave it. The next connection
@@ -221,7 +221,7 @@ void Database::run() {
     settings_.available->fetch_add(1, std::memory_order_relaxed);
     running_ = true;
     if (std::exchange(away_, false))
-        audience_.expect(settings_.name);
+        observer_.expect(settings_.name);
     if (!std::exchange(has_run_, true)) {
         settings_.known->fetch_add(1, std::memory_order_relaxed);
         settings_.began();
@@ -406,7 +406,7 @@ void Database::publish(std::vector<Row> rows) {
         return;
     metrics_.notifications.add(static_cast<double>(batch->size()));
     remember(*batch);
-    audience_.publish(settings_.name, std::move(batch), history_.trim(now));
+    observer_.publish(settings_.name, std::move(batch), history_.trim(now));
 }
 
 // Before anybody is told: after a kill -9 the order must be known of everything that anybody may have got.
@@ -442,7 +442,7 @@ void Database::check(const PgResult& result) {
         return start_afresh("the sequence of bus_bus went back");
     note_peers(result.number(0, 2) > 0);
     if (const Position before = history_.oldest(), oldest = history_.trim(now_us()); oldest != before)
-        audience_.publish(settings_.name, nullptr, oldest);
+        observer_.publish(settings_.name, nullptr, oldest);
     rest();
 }
 
@@ -451,7 +451,7 @@ void Database::note_peers(bool seen) {
     if (seen)
         peers_until_us_ = now_us() + settings_.history.age_us;
     if (const bool has_peers = now_us() < peers_until_us_; has_peers != has_peers_)
-        audience_.peers(settings_.name, has_peers_ = has_peers);
+        observer_.peers(settings_.name, has_peers_ = has_peers);
 }
 
 void Database::replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer) {

@@ -46,7 +46,7 @@ public:
         std::function<void()> prepared;
     };
 
-    Database(uv_loop_t* loop, Settings settings, Audience& audience);
+    Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observer);
     ~Database();
 
     const std::string& name() const { return settings_.name; }
@@ -60,9 +60,9 @@ public:
     // --- another process takes over (reader.h) ---
 
     using Send = std::function<void(TakeOverMessage message)>;
-    // All that is known so far. What is told to the audience after that brings it forward.
+    // All that is known so far. What is told to the observer after that brings it forward.
     void describe(const Send& send) const;
-    // Reads no more. `frozen`: called when nothing more will be told to the audience, at once or when the
+    // Reads no more. `frozen`: called when nothing more will be told to the observer, at once or when the
     // read that is under way has ended. The state file is let go then.
     void freeze(std::function<void()> frozen);
     // Where a frozen one has stopped; nothing is sent when the other process had better begin by itself.
@@ -74,7 +74,7 @@ public:
 
     // --- this process takes over ---
 
-    // What describe(), the audience and send_ledger() of the other process have said. False when it does not
+    // What describe(), the observer and send_ledger() of the other process have said. False when it does not
     // fit to what came before.
     bool follow(const TakeOverMessage& message);
     bool is_prepared() const { return prepared_; }
@@ -138,7 +138,7 @@ private:
     void check(const PgResult& result);
 
     const Settings settings_;
-    Audience& audience_;
+    DatabaseObserver& observer_;
     PgConnection connection_;
     Replayer replayer_;
     Ledger ledger_;

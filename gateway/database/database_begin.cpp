@@ -115,7 +115,7 @@ void Database::restored(std::vector<BatchPtr> kept) {
     known_ = true;
     log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
               settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
-    audience_.begin(settings_.name, std::move(kept), history_.oldest() - 1, newest(), 0, false);
+    observer_.begin(settings_.name, std::move(kept), history_.oldest() - 1, newest(), 0, false);
     uncompared_ = before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline;
     if (uncompared_)
         return compare_newest();
@@ -180,7 +180,7 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
     loaded_.reset();
     read_us_ = now_us();
     log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
-    audience_.begin(settings_.name, std::move(kept), head, newest(), adopted_until_, missed);
+    observer_.begin(settings_.name, std::move(kept), head, newest(), adopted_until_, missed);
     run();
 }
 
@@ -235,7 +235,7 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
               settings_.name, lost.size());
     history_.lose(lost);
     if (!lost.empty())
-        audience_.lost(settings_.name, std::move(lost), newest());
+        observer_.lost(settings_.name, std::move(lost), newest());
     run();
 }
 

@@ -17,8 +17,8 @@ constexpr const char* LOOK = "SELECT datname, datallowconn AND datconnlimit <> -
 
 } // namespace
 
-DatabaseWatch::DatabaseWatch(uv_loop_t* loop, std::string conninfo, DatabasePattern pattern,
-                             Handlers handlers)
+DatabaseCatalog::DatabaseCatalog(uv_loop_t* loop, std::string conninfo, DatabasePattern pattern,
+                                 Handlers handlers)
     : conninfo_(std::move(conninfo)), pattern_(std::move(pattern)), handlers_(std::move(handlers)),
       connection_(loop, {.on_connected = [this] { look(); },
                          .on_lost = [this](const std::string& reason) { lose(reason); },
@@ -27,7 +27,7 @@ DatabaseWatch::DatabaseWatch(uv_loop_t* loop, std::string conninfo, DatabasePatt
     connection_.open(conninfo_);
 }
 
-void DatabaseWatch::look() {
+void DatabaseCatalog::look() {
     connection_.query(LOOK, {}, [this](const PgResult& result) {
         if (!result.ok())
             return lose(result.error());
@@ -42,13 +42,13 @@ void DatabaseWatch::look() {
     });
 }
 
-void DatabaseWatch::lose(const std::string& reason) {
+void DatabaseCatalog::lose(const std::string& reason) {
     connection_.close();
     handlers_.lost();
     if (reason != last_problem_)
         log::warning("the list of databases: {}; trying again, until then new ones are not found", reason);
     last_problem_ = reason;
-    retry_ms_ = next_retry(retry_ms_);
+    retry_ms_ = next_backoff(retry_ms_);
     next_.start(with_jitter(retry_ms_), [this] { connection_.open(conninfo_); });
 }
 

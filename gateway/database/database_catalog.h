@@ -13,7 +13,7 @@
 
 namespace odoo_bus {
 
-class DatabaseWatch {
+class DatabaseCatalog {
 public:
     struct Found {
         std::string name;
@@ -26,7 +26,7 @@ public:
         std::function<void()> lost; // they cannot be looked up now
     };
 
-    DatabaseWatch(uv_loop_t* loop, std::string conninfo, DatabasePattern pattern, Handlers handlers);
+    DatabaseCatalog(uv_loop_t* loop, std::string conninfo, DatabasePattern pattern, Handlers handlers);
 
 private:
     void look();

@@ -29,9 +29,9 @@ constexpr size_t MAX_BEGINNING = 50;
 
 } // namespace
 
-void FoundDatabases::found(const std::vector<DatabaseWatch::Found>& found, int64_t now_us) {
+void DatabaseDiscovery::found(const std::vector<DatabaseCatalog::Found>& found, int64_t now_us) {
     std::set<std::string> there;
-    for (const DatabaseWatch::Found& each : found)
+    for (const DatabaseCatalog::Found& each : found)
         there.insert(each.name);
     for (const std::string& name : std::set<std::string>(served_))
         if (!there.contains(name)) {
@@ -63,12 +63,12 @@ void FoundDatabases::found(const std::vector<DatabaseWatch::Found>& found, int64
     judge();
 }
 
-void FoundDatabases::judge() {
+void DatabaseDiscovery::judge() {
     if (!waiting_ && beginning_.empty())
         complete_.store(true, std::memory_order_relaxed);
 }
 
-void FoundDatabases::tell_left_out(size_t left_out) {
+void DatabaseDiscovery::tell_left_out(size_t left_out) {
     if (left_out > left_out_)
         log::warning("{} more databases match --database-match than --max-databases ({}) lets be served",
                      left_out, most_);
@@ -76,7 +76,7 @@ void FoundDatabases::tell_left_out(size_t left_out) {
     left_out_databases.with().set(static_cast<double>(left_out));
 }
 
-void FoundDatabases::set_aside(const std::string& name, const std::string& reason, int64_t now_us) {
+void DatabaseDiscovery::set_aside(const std::string& name, const std::string& reason, int64_t now_us) {
     served_.erase(name);
     beginning_.erase(name);
     SetAside& each = aside_[name];
@@ -89,13 +89,13 @@ void FoundDatabases::set_aside(const std::string& name, const std::string& reaso
     judge();
 }
 
-void FoundDatabases::began(const std::string& name) {
+void DatabaseDiscovery::began(const std::string& name) {
     beginning_.erase(name);
     aside_.erase(name);
     judge();
 }
 
-void FoundDatabases::ring(const std::string& name) {
+void DatabaseDiscovery::ring(const std::string& name) {
     // Anybody may notify: no more often than at first.
     if (const auto it = aside_.find(name); it != aside_.end())
         it->second.again_us = std::min(it->second.again_us, it->second.tried_us + FIRST_PACE_US);

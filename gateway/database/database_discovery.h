@@ -17,17 +17,17 @@
 
 namespace odoo_bus {
 
-class FoundDatabases {
+class DatabaseDiscovery {
 public:
     struct Actions {
         std::function<void(const std::string& name)> serve;
         std::function<void(const std::string& name)> forget;
     };
 
-    FoundDatabases(size_t most, Actions actions) : most_(most), actions_(std::move(actions)) {}
+    DatabaseDiscovery(size_t most, Actions actions) : most_(most), actions_(std::move(actions)) {}
 
     // What there is now.
-    void found(const std::vector<DatabaseWatch::Found>& found, int64_t now_us);
+    void found(const std::vector<DatabaseCatalog::Found>& found, int64_t now_us);
     // One that was to be served cannot be read; it has been forgotten.
     void set_aside(const std::string& name, const std::string& reason, int64_t now_us);
     // It is being read, for the first time.

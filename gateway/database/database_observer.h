@@ -9,9 +9,9 @@
 
 namespace odoo_bus {
 
-class Audience {
+class DatabaseObserver {
 public:
-    virtual ~Audience() = default;
+    virtual ~DatabaseObserver() = default;
 
     // The database is known by name; clients may subscribe and wait. Said again when it can be read after
     // let_go().

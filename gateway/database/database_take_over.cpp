@@ -133,16 +133,16 @@ bool Database::follow(const TakeOverMessage& message) {
         if (message.batch->front().position != history_.head() + 1)
             return false;
         history_.append(message.batch);
-        audience_.publish(settings_.name, message.batch, history_.trim(now_us()));
+        observer_.publish(settings_.name, message.batch, history_.trim(now_us()));
         return true;
     case Type::lost: {
         const std::vector<Position> positions(message.numbers.begin(), message.numbers.end());
         history_.lose(positions);
-        audience_.lost(settings_.name, positions, message.newest);
+        observer_.lost(settings_.name, positions, message.newest);
         return true;
     }
     case Type::peers:
-        audience_.peers(settings_.name, has_peers_ = message.flag);
+        observer_.peers(settings_.name, has_peers_ = message.flag);
         return true;
     case Type::let_go:
         let_go();
@@ -173,10 +173,10 @@ bool Database::follow_begun(bool is_read) {
     const std::vector<Position> lost(beginning_.numbers.begin(), beginning_.numbers.end());
     history_.lose(lost);
     adopted_until_ = beginning_.adopted_until;
-    audience_.begin(settings_.name, std::exchange(kept_, {}), beginning_.position, beginning_.newest,
+    observer_.begin(settings_.name, std::exchange(kept_, {}), beginning_.position, beginning_.newest,
                     adopted_until_, false);
     if (!lost.empty())
-        audience_.lost(settings_.name, lost, beginning_.newest);
+        observer_.lost(settings_.name, lost, beginning_.newest);
     return true;
 }
 

@@ -21,21 +21,21 @@ constexpr size_t STATE_ENTRIES_OF_MANY = size_t{1} << 17;
 
 } // namespace
 
-Reader::Reader(const Options& options, std::vector<std::string> names, const std::string& gateway_id,
-               Audience& audience)
+DatabaseThread::DatabaseThread(const Options& options, std::vector<std::string> names,
+                               const std::string& gateway_id, DatabaseObserver& observer)
     : options_(options), names_(std::move(names)), gateway_key_(fingerprint(gateway_id) >> 33),
-      audience_(audience),
+      observer_(observer),
       found_(options.max_databases, {.serve =
                                          [this](const std::string& name) {
                                              serve(name, with_database(options_.databases.front(), name));
                                          },
                                      .forget = [this](const std::string& name) { forget_database(name); }}) {}
 
-Reader::~Reader() {
+DatabaseThread::~DatabaseThread() {
     stop();
 }
 
-void Reader::start() {
+void DatabaseThread::start() {
     loop_.start("reader", [this] {
         open();
         if (link_socket_ >= 0)
@@ -43,7 +43,7 @@ void Reader::start() {
     });
 }
 
-void Reader::stop() {
+void DatabaseThread::stop() {
     loop_.post([this] {
         watch_.reset();
         link_.reset();
@@ -55,7 +55,7 @@ void Reader::stop() {
     loop_.join();
 }
 
-void Reader::open() {
+void DatabaseThread::open() {
     const std::string& hub = options_.hub_database;
     if (hub != "none")
         hub_ = std::make_unique<Hub>(
@@ -71,20 +71,20 @@ void Reader::open() {
     watch_databases();
 }
 
-void Reader::watch_databases() {
+void DatabaseThread::watch_databases() {
     std::string wrong;
-    watch_ = std::make_unique<DatabaseWatch>(
+    watch_ = std::make_unique<DatabaseCatalog>(
         loop_.uv(), with_database(options_.databases.front(), hub_name()),
         *DatabasePattern::parse(options_.database_match, wrong),
-        DatabaseWatch::Handlers{.found =
-                                    [this](const std::vector<DatabaseWatch::Found>& found) {
-                                        listed_.store(true, std::memory_order_relaxed);
-                                        found_.found(found, now_us());
-                                    },
-                                .lost = [this] { listed_.store(false, std::memory_order_relaxed); }});
+        DatabaseCatalog::Handlers{.found =
+                                      [this](const std::vector<DatabaseCatalog::Found>& found) {
+                                          listed_.store(true, std::memory_order_relaxed);
+                                          found_.found(found, now_us());
+                                      },
+                                  .lost = [this] { listed_.store(false, std::memory_order_relaxed); }});
 }
 
-void Reader::serve(const std::string& name, const std::string& conninfo) {
+void DatabaseThread::serve(const std::string& name, const std::string& conninfo) {
     // The former process may have told of it.
     if (const auto it = databases_.find(name); it != databases_.end()) {
         if (it->second->has_begun())
@@ -121,10 +121,10 @@ void Reader::serve(const std::string& name, const std::string& conninfo) {
     if (role_ == Role::following)
         settings.prepared = [this] { check_prepared(); };
     databases_[name] =
-        std::make_unique<Database>(loop_.uv(), std::move(settings), static_cast<Audience&>(*this));
+        std::make_unique<Database>(loop_.uv(), std::move(settings), static_cast<DatabaseObserver&>(*this));
 }
 
-void Reader::refused(const std::string& name, const std::string& why) {
+void DatabaseThread::refused(const std::string& name, const std::string& why) {
     const auto it = databases_.find(name);
     if (it == databases_.end())
         return;
@@ -136,7 +136,7 @@ void Reader::refused(const std::string& name, const std::string& why) {
     found_.set_aside(name, why, now_us());
 }
 
-void Reader::forget_database(const std::string& name) {
+void DatabaseThread::forget_database(const std::string& name) {
     const auto it = databases_.find(name);
     if (it == databases_.end())
         return;
@@ -145,14 +145,14 @@ void Reader::forget_database(const std::string& name) {
     forget(name);
 }
 
-std::string Reader::hub_name() const {
+std::string DatabaseThread::hub_name() const {
     const std::string& hub = options_.hub_database;
     std::string error;
     return hub.empty() || hub == "none" ? "postgres" : database_of(hub, error);
 }
 
 // What is notified in a database goes to the hub, unless it is the same one.
-std::function<void(std::string_view)> Reader::hear(const std::string& name) {
+std::function<void(std::string_view)> DatabaseThread::hear(const std::string& name) {
     if (options_.hub_database == "none" || name == hub_name())
         return [](std::string_view) {};
     return [this](std::string_view payload) {
@@ -161,7 +161,7 @@ std::function<void(std::string_view)> Reader::hear(const std::string& name) {
     };
 }
 
-void Reader::ring(const std::string& database) {
+void DatabaseThread::ring(const std::string& database) {
     if (database.empty())
         for (const auto& [name, each] : databases_)
             each->ring();
@@ -171,8 +171,8 @@ void Reader::ring(const std::string& database) {
         found_.ring(database);
 }
 
-void Reader::replay(const std::string& database, Id last, std::vector<std::string> channels,
-                    std::function<void(ReplayAnswer)> answer) {
+void DatabaseThread::replay(const std::string& database, Id last, std::vector<std::string> channels,
+                            std::function<void(ReplayAnswer)> answer) {
     loop_.post([this, database, last, channels = std::move(channels), answer = std::move(answer)]() mutable {
         if (const auto it = databases_.find(database); it != databases_.end())
             return it->second->replay(last, std::move(channels), std::move(answer));
@@ -182,13 +182,13 @@ void Reader::replay(const std::string& database, Id last, std::vector<std::strin
     });
 }
 
-std::string Reader::unavailable() const {
+std::string DatabaseThread::unavailable() const {
     if (available_.load(std::memory_order_relaxed))
         return {};
     return finds() ? "no database that matches --database-match can be read" : "no database can be reached";
 }
 
-std::vector<std::string> Reader::unready() const {
+std::vector<std::string> DatabaseThread::unready() const {
     const size_t available = available_.load(std::memory_order_relaxed);
     const size_t wanted = finds() ? known_.load(std::memory_order_relaxed) : names_.size();
     std::vector<std::string> reasons;

@@ -10,7 +10,7 @@
 //                                                <--- prepared ---
 //   freezes: lets the read that is under way
 //   end, and lets go of its files
-//   --- movers, rotations, ledgers, go --->
+//   --- moved clients, rotations, ledgers, go --->
 //                                                <--- taken ---
 //                                                reads, and accepts connections
 //   follows, until its clients have gone         --- what is dispatched --->
@@ -46,12 +46,12 @@
 
 namespace odoo_bus {
 
-class Reader final : private Audience {
+class DatabaseThread final : private DatabaseObserver {
 public:
     // `names`: of the databases, in the order of options.databases; unless --database-match finds them.
-    Reader(const Options& options, std::vector<std::string> names, const std::string& gateway_id,
-           Audience& audience);
-    ~Reader() override;
+    DatabaseThread(const Options& options, std::vector<std::string> names, const std::string& gateway_id,
+                   DatabaseObserver& observer);
+    ~DatabaseThread() override;
 
     // What the rest of the gateway does when it is taken over, or takes over. Called on the reader's thread.
     struct TakeOver {
@@ -92,7 +92,7 @@ public:
     bool is_passing_on() const { return hub_ && hub_->is_passing_on(); }
 
 private:
-    // --- what databases tell, to the audience, and to the process that follows ---
+    // --- what databases tell, to the observer, and to the process that follows ---
     void expect(const std::string& database) override;
     void begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
                Position adopted_until, bool missed) override;
@@ -129,12 +129,12 @@ private:
     const Options options_;
     const std::vector<std::string> names_;
     const uint32_t gateway_key_;
-    Audience& audience_;
+    DatabaseObserver& observer_;
     Loop loop_;
     std::map<std::string, std::unique_ptr<Database>> databases_;
     std::unique_ptr<Hub> hub_;
-    FoundDatabases found_; // with --database-match
-    std::unique_ptr<DatabaseWatch> watch_;
+    DatabaseDiscovery found_; // with --database-match
+    std::unique_ptr<DatabaseCatalog> watch_;
     std::atomic<bool> listed_ = false; // what watch_ said last is true now
     enum class Role {
         alone,     // reads

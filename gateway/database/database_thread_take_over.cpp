@@ -24,7 +24,7 @@ constexpr size_t MAX_WAITING = 64 << 20;
 
 // --- the process that is taken over ---
 
-void Reader::hand_over(int socket, TakeOver take_over, std::chrono::milliseconds within) {
+void DatabaseThread::hand_over(int socket, TakeOver take_over, std::chrono::milliseconds within) {
     loop_.post([this, socket, within, take_over = std::move(take_over)] {
         role_ = Role::giving;
         why_.clear();
@@ -42,7 +42,7 @@ void Reader::hand_over(int socket, TakeOver take_over, std::chrono::milliseconds
     });
 }
 
-void Reader::freeze() {
+void DatabaseThread::freeze() {
     role_ = Role::frozen;
     deadline_->start(FROZEN_MS,
                      [this] { end_successor("the new process was ready, and did not take over"); });
@@ -57,14 +57,14 @@ void Reader::freeze() {
         database->freeze(frozen);
 }
 
-void Reader::go() {
+void DatabaseThread::go() {
     const auto send = [this](TakeOverMessage message) { link_->send(std::move(message)); };
     for (const auto& [name, database] : databases_)
         database->send_ledger(send);
     link_->send({.type = Type::go, .flag = hub_ && hub_->relays()});
 }
 
-void Reader::taken_by_successor() {
+void DatabaseThread::taken_by_successor() {
     role_ = Role::given;
     deadline_.reset();
     for (const auto& [name, database] : databases_)
@@ -75,13 +75,13 @@ void Reader::taken_by_successor() {
 }
 
 // It may be taking over at this moment: what it has said until now decides.
-void Reader::end_successor(const std::string& why) {
+void DatabaseThread::end_successor(const std::string& why) {
     why_ = why;
     link_->hear_no_more();
 }
 
 // Nobody has seen anything of the other process, so this one goes on; or it was to take over, and cannot.
-void Reader::end_take_over(const std::string& why) {
+void DatabaseThread::end_take_over(const std::string& why) {
     const bool is_successor = role_ == Role::following;
     deadline_.reset();
     link_.reset();
@@ -94,7 +94,7 @@ void Reader::end_take_over(const std::string& why) {
     take_over_.failed(why);
 }
 
-void Reader::tell_successor(TakeOverMessage message) {
+void DatabaseThread::tell_successor(TakeOverMessage message) {
     loop_.post([this, message = std::move(message)] {
         if (link_ && (role_ == Role::frozen || role_ == Role::given))
             link_->send(message);
@@ -103,13 +103,13 @@ void Reader::tell_successor(TakeOverMessage message) {
 
 // --- the process that takes over ---
 
-void Reader::succeed(int socket, TakeOver take_over) {
+void DatabaseThread::succeed(int socket, TakeOver take_over) {
     role_ = Role::following;
     link_socket_ = socket;
     take_over_ = std::move(take_over);
 }
 
-void Reader::check_prepared() {
+void DatabaseThread::check_prepared() {
     if (role_ != Role::following || !described_ || prepared_)
         return;
     for (const auto& [name, database] : databases_)
@@ -119,7 +119,7 @@ void Reader::check_prepared() {
     link_->send({.type = Type::prepared});
 }
 
-void Reader::take() {
+void DatabaseThread::take() {
     if (!link_->send_decision({.type = Type::taken}))
         return end_take_over("the former process has ended, or does not wait any longer");
     role_ = Role::leading;
@@ -128,10 +128,10 @@ void Reader::take() {
     take_over_.taken();
 }
 
-void Reader::follow(const TakeOverMessage& message) {
+void DatabaseThread::follow(const TakeOverMessage& message) {
     if (message.type == Type::forget) {
         databases_.erase(message.database);
-        return audience_.forget(message.database);
+        return observer_.forget(message.database);
     }
     std::string wrong;
     if (message.type == Type::begin && finds() &&
@@ -144,13 +144,13 @@ void Reader::follow(const TakeOverMessage& message) {
 
 // --- both ---
 
-void Reader::open_link() {
+void DatabaseThread::open_link() {
     link_ = std::make_unique<TakeOverLink>(
         loop_.uv(), std::exchange(link_socket_, -1),
         [this](const TakeOverMessage& message) { on_message(message); }, [this] { on_link_end(); });
 }
 
-void Reader::on_message(const TakeOverMessage& message) {
+void DatabaseThread::on_message(const TakeOverMessage& message) {
     const bool is_history = message.type <= Type::ledger;
     switch (role_) {
     case Role::giving:
@@ -181,23 +181,23 @@ void Reader::on_message(const TakeOverMessage& message) {
         if (!is_history)
             take_over_.inherit(message);
         else if (message.type == Type::begin)
-            audience_.begin(message.database, {}, message.position, message.newest, message.adopted_until,
+            observer_.begin(message.database, {}, message.position, message.newest, message.adopted_until,
                             message.flag);
         else if (message.type == Type::publish)
-            audience_.publish(message.database, message.batch, message.position);
+            observer_.publish(message.database, message.batch, message.position);
         else if (message.type == Type::lost)
-            audience_.lost(message.database, {message.numbers.begin(), message.numbers.end()},
+            observer_.lost(message.database, {message.numbers.begin(), message.numbers.end()},
                            message.newest);
         else if (message.type == Type::users)
-            audience_.users_changed(message.database, {message.numbers.begin(), message.numbers.end()});
+            observer_.users_changed(message.database, {message.numbers.begin(), message.numbers.end()});
         else if (message.type == Type::peers)
-            audience_.peers(message.database, message.flag);
+            observer_.peers(message.database, message.flag);
         else if (message.type == Type::expect)
-            audience_.expect(message.database);
+            observer_.expect(message.database);
         else if (message.type == Type::let_go)
-            audience_.let_go(message.database);
+            observer_.let_go(message.database);
         else if (message.type == Type::forget)
-            audience_.forget(message.database);
+            observer_.forget(message.database);
         return;
     case Role::alone:
     case Role::over:
@@ -205,7 +205,7 @@ void Reader::on_message(const TakeOverMessage& message) {
     }
 }
 
-void Reader::on_link_end() {
+void DatabaseThread::on_link_end() {
     switch (role_) {
     case Role::giving:
     case Role::frozen:
@@ -230,7 +230,7 @@ void Reader::on_link_end() {
 
 // --- what databases tell ---
 
-void Reader::tell_follower(TakeOverMessage message) {
+void DatabaseThread::tell_follower(TakeOverMessage message) {
     // What is dispatched before the freeze has ended belongs to the history of the other process, too.
     const bool is_followed = role_ == Role::giving || role_ == Role::frozen || role_ == Role::leading;
     if (!link_ || !is_followed)
@@ -245,14 +245,14 @@ void Reader::tell_follower(TakeOverMessage message) {
 }
 
 // In each of these the own clients come first (reader.h, 1).
-void Reader::expect(const std::string& database) {
-    audience_.expect(database);
+void DatabaseThread::expect(const std::string& database) {
+    observer_.expect(database);
     tell_follower({.type = Type::expect, .database = database});
 }
 
-void Reader::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
-                   Position adopted_until, bool missed) {
-    audience_.begin(database, kept, head, newest, adopted_until, missed);
+void DatabaseThread::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
+                           Position adopted_until, bool missed) {
+    observer_.begin(database, kept, head, newest, adopted_until, missed);
     // A process that is being drained is told only where positions go on: nobody begins there.
     const bool is_drained = role_ == Role::leading;
     tell_follower({.type = Type::begin,
@@ -268,37 +268,37 @@ void Reader::begin(const std::string& database, std::vector<BatchPtr> kept, Posi
     tell_follower({.type = Type::begun, .database = database, .flag = true});
 }
 
-void Reader::publish(const std::string& database, BatchPtr batch, Position keep_from) {
-    audience_.publish(database, batch, keep_from);
+void DatabaseThread::publish(const std::string& database, BatchPtr batch, Position keep_from) {
+    observer_.publish(database, batch, keep_from);
     tell_follower(
         {.type = Type::publish, .database = database, .batch = std::move(batch), .position = keep_from});
 }
 
-void Reader::lost(const std::string& database, std::vector<Position> positions, Id newest) {
-    audience_.lost(database, positions, newest);
+void DatabaseThread::lost(const std::string& database, std::vector<Position> positions, Id newest) {
+    observer_.lost(database, positions, newest);
     tell_follower({.type = Type::lost,
                    .database = database,
                    .newest = newest,
                    .numbers = {positions.begin(), positions.end()}});
 }
 
-void Reader::users_changed(const std::string& database, const std::set<int64_t>& partners) {
-    audience_.users_changed(database, partners);
+void DatabaseThread::users_changed(const std::string& database, const std::set<int64_t>& partners) {
+    observer_.users_changed(database, partners);
     tell_follower({.type = Type::users, .database = database, .numbers = {partners.begin(), partners.end()}});
 }
 
-void Reader::let_go(const std::string& database) {
-    audience_.let_go(database);
+void DatabaseThread::let_go(const std::string& database) {
+    observer_.let_go(database);
     tell_follower({.type = Type::let_go, .database = database});
 }
 
-void Reader::forget(const std::string& database) {
-    audience_.forget(database);
+void DatabaseThread::forget(const std::string& database) {
+    observer_.forget(database);
     tell_follower({.type = Type::forget, .database = database});
 }
 
-void Reader::peers(const std::string& database, bool has_peers) {
-    audience_.peers(database, has_peers);
+void DatabaseThread::peers(const std::string& database, bool has_peers) {
+    observer_.peers(database, has_peers);
     tell_follower({.type = Type::peers, .database = database, .flag = has_peers});
 }
 

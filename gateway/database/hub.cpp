@@ -183,7 +183,7 @@ void Hub::lose(const std::string& reason) {
         log::warning("hub database: {}; trying again, until then what Odoo sends arrives up to a second late",
                      reason);
     last_problem_ = reason;
-    retry_ms_ = next_retry(retry_ms_);
+    retry_ms_ = next_backoff(retry_ms_);
     retry_.start(with_jitter(retry_ms_), [this] { connection_.open(conninfo_); });
 }
 

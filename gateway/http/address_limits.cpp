@@ -14,7 +14,7 @@ Address counted_as(const Address& address) {
 AddressLimits::Entry& AddressLimits::entry(const Address& address) {
     Entry& entry = entries_[counted_as(address)];
     if (!entry)
-        entry = std::make_shared<Pace>();
+        entry = std::make_shared<TokenBucket>();
     return entry;
 }
 

@@ -35,8 +35,8 @@ public:
 
     private:
         friend AddressLimits;
-        explicit Seat(std::shared_ptr<Pace> entry) : entry_(std::move(entry)) {}
-        std::shared_ptr<Pace> entry_; // its use count is the number of its seats, and one
+        explicit Seat(std::shared_ptr<TokenBucket> entry) : entry_(std::move(entry)) {}
+        std::shared_ptr<TokenBucket> entry_; // its use count is the number of its seats, and one
     };
 
     // None when the address has all the connections that it may have.
@@ -50,7 +50,7 @@ public:
 
 private:
     // Of its handshakes; every seat shares it.
-    using Entry = std::shared_ptr<Pace>;
+    using Entry = std::shared_ptr<TokenBucket>;
     std::map<Address, Entry> entries_;
     Bounds bounds_;
 

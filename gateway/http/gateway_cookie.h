@@ -1,9 +1,9 @@
 // The cookie by which a client says, when it comes back, which gateway served it last: two gateways can see
 // concurrent transactions in different orders, so a position is exact only where it was given.
 //
-// "<gateway>", or "<gateway>.<number>" for a client that had come from another gateway (movers.h). Behind it,
-// where the id that a client comes back with does not say enough, stands "@<process>.<position>"; a process
-// that takes over goes on with the positions, and so with the number, of the one before it.
+// "<gateway>", or "<gateway>.<number>" for a client that had come from another gateway (moved_clients.h).
+// Behind it, where the id that a client comes back with does not say enough, stands "@<process>.<position>";
+// a process that takes over goes on with the positions, and so with the number, of the one before it.
 #pragma once
 
 #include <cstdint>

@@ -20,26 +20,27 @@ std::atomic<uint64_t> next_number = 1; // of the threads of the front and of the
 
 } // namespace
 
-Visitor::Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
-                 int64_t deadline_us, std::function<void(Visitor&)> on_event)
+HttpConnection::HttpConnection(uv_loop_t* loop, int socket, std::optional<Address> peer,
+                               size_t max_head_bytes, int64_t deadline_us,
+                               std::function<void(HttpConnection&)> on_event)
     : on_event_(std::move(on_event)), loop_(loop), socket_(socket), peer_(peer), head_(max_head_bytes),
       deadline_us_(deadline_us), number_(next_number++) {}
 
-bool Visitor::begin() {
+bool HttpConnection::begin() {
     if (read())
         return true;
     watch(UV_READABLE);
     return false;
 }
 
-void Visitor::watch(int events) {
+void HttpConnection::watch(int events) {
     if (!poll_) {
         poll_ = new uv_poll_t;
         uv_poll_init(loop_, poll_, socket_);
         poll_->data = this;
     }
     uv_poll_start(poll_, events, [](uv_poll_t* poll, int, int ready) {
-        auto* const self = static_cast<Visitor*>(poll->data);
+        auto* const self = static_cast<HttpConnection*>(poll->data);
         if (ready & UV_WRITABLE) {
             self->send_answer();
             if (self->over_)
@@ -50,12 +51,12 @@ void Visitor::watch(int events) {
     });
 }
 
-Visitor::~Visitor() {
+HttpConnection::~HttpConnection() {
     if (const int socket = release(); socket >= 0)
         close(socket);
 }
 
-int Visitor::release() {
+int HttpConnection::release() {
     over_ = true;
     if (poll_) {
         uv_poll_stop(poll_);
@@ -67,7 +68,7 @@ int Visitor::release() {
 }
 
 // True when on_event is due.
-bool Visitor::read() {
+bool HttpConnection::read() {
     char buffer[16 * 1024];
     const ssize_t length = recv(socket_, buffer, sizeof buffer, 0);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
@@ -86,19 +87,19 @@ bool Visitor::read() {
     return head_.feed({buffer, static_cast<size_t>(length)}) != RequestHead::State::need_more;
 }
 
-void Visitor::await_body(size_t bytes) {
+void HttpConnection::await_body(size_t bytes) {
     body_bytes_ = bytes;
     body_ = head_.rest();
     if (!has_body())
         watch(UV_READABLE);
 }
 
-void Visitor::time_out() {
+void HttpConnection::time_out() {
     timed_out_ = true;
     head_.time_out();
 }
 
-void Visitor::answer(const Response& response, int64_t deadline_us) {
+void HttpConnection::answer(const Response& response, int64_t deadline_us) {
     unsent_ = response.to_string(head_.state() == RequestHead::State::complete && head_.method() == "HEAD");
     answered_ = true;
     deadline_us_ = deadline_us;
@@ -106,7 +107,7 @@ void Visitor::answer(const Response& response, int64_t deadline_us) {
 }
 
 // A short answer fits into a fresh connection's buffer; a long one goes in pieces.
-void Visitor::send_answer() {
+void HttpConnection::send_answer() {
     const ssize_t length = send(socket_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
     if (length < 0 && errno != EAGAIN && errno != EINTR) {
         over_ = true;

@@ -16,17 +16,17 @@
 
 namespace odoo_bus {
 
-class Visitor {
+class HttpConnection {
 public:
     // `on_event`: called when the head is complete or refused, and when the connection is over.
-    Visitor(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
-            int64_t deadline_us, std::function<void(Visitor&)> on_event);
-    ~Visitor();
+    HttpConnection(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
+                   int64_t deadline_us, std::function<void(HttpConnection&)> on_event);
+    ~HttpConnection();
     // Reads what has come already, which spares most connections the event loop. True when on_event is due
     // now; it is not called.
     bool begin();
-    Visitor(const Visitor&) = delete;
-    Visitor& operator=(const Visitor&) = delete;
+    HttpConnection(const HttpConnection&) = delete;
+    HttpConnection& operator=(const HttpConnection&) = delete;
 
     RequestHead& head() { return head_; }
     AddressLimits::Seat seat; // among the connections of its address
@@ -45,7 +45,7 @@ public:
     // Its answer comes later.
     void hold() { held_ = true; }
     bool is_held() const { return held_ && !answered_; }
-    uint64_t number() const { return number_; } // no other visitor has it
+    uint64_t number() const { return number_; } // no other connection has it
 
     // Nothing more is waited for.
     void time_out();
@@ -54,7 +54,7 @@ public:
     // Sends a short answer, and closes the connection when the client has read it, at `deadline_us` at the
     // latest.
     void answer(const Response& response, int64_t deadline_us);
-    // Lets go of the socket; the visitor is over.
+    // Lets go of the socket; the connection is over.
     int release();
 
 private:
@@ -62,7 +62,7 @@ private:
     void send_answer();
     void watch(int events);
 
-    const std::function<void(Visitor&)> on_event_;
+    const std::function<void(HttpConnection&)> on_event_;
     uv_loop_t* const loop_;
     uv_poll_t* poll_ = nullptr; // made when something is waited for; freed by its close callback
     int socket_;

@@ -5,8 +5,8 @@
 
 namespace odoo_bus {
 
-std::optional<Response> tell_arrival(const RequestHead& head, const std::optional<Address>& peer,
-                                     const Trust& trust) {
+std::optional<Response> proxy_echo(const RequestHead& head, const std::optional<Address>& peer,
+                                   const Trust& trust) {
     if (head.count("odoo-bus-doctor") == 0)
         return std::nullopt;
     const Requester requester = make_requester(head, peer, trust);

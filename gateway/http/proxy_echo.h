@@ -12,7 +12,7 @@
 namespace odoo_bus {
 
 // Nothing, unless the request has the header Odoo-Bus-Doctor.
-std::optional<Response> tell_arrival(const RequestHead& head, const std::optional<Address>& peer,
-                                     const Trust& trust);
+std::optional<Response> proxy_echo(const RequestHead& head, const std::optional<Address>& peer,
+                                   const Trust& trust);
 
 } // namespace odoo_bus

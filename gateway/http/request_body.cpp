@@ -7,9 +7,9 @@
 
 namespace odoo_bus {
 
-std::optional<Response> read_body(Visitor& visitor, size_t max_bytes) {
-    const RequestHead& head = visitor.head();
-    if (visitor.has_body())
+std::optional<Response> read_body(HttpConnection& connection, size_t max_bytes) {
+    const RequestHead& head = connection.head();
+    if (connection.has_body())
         return std::nullopt;
     if (head.is_chunked())
         return Response::refusal(411, "The body must have a Content-Length.");
@@ -18,7 +18,7 @@ std::optional<Response> read_body(Visitor& visitor, size_t max_bytes) {
         return Response::refusal(411, "A POST must have a Content-Length.");
     if (bytes > max_bytes)
         return Response::refusal(413, "The body is too large (--max-message-bytes).");
-    visitor.await_body(bytes);
+    connection.await_body(bytes);
     return std::nullopt;
 }
 

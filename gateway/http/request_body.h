@@ -11,10 +11,10 @@
 
 namespace odoo_bus {
 
-class Visitor;
+class HttpConnection;
 
-// Waits for the body that the head announces (Visitor::awaits_body()), or tells why it is refused.
-std::optional<Response> read_body(Visitor& visitor, size_t max_bytes);
+// Waits for the body that the head announces (HttpConnection::awaits_body()), or tells why it is refused.
+std::optional<Response> read_body(HttpConnection& connection, size_t max_bytes);
 
 // `origin` when it is one of `allowed`: its pages may read answers, and their browsers send cookies. Else
 // empty.

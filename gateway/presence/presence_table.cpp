@@ -181,7 +181,7 @@ void PresenceTable::lose(const std::string& reason) {
             "on",
             settings_.database, reason);
     last_problem_ = reason;
-    retry_ms_ = connection_.was_terminated() ? TERMINATED_MS : next_retry(retry_ms_);
+    retry_ms_ = connection_.was_terminated() ? TERMINATED_MS : next_backoff(retry_ms_);
     retry_.start(with_jitter(retry_ms_), [this] { connection_.open(settings_.conninfo); });
 }
 

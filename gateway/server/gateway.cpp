@@ -73,7 +73,7 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
     id_ = gateway_id(options_.state_dir, predecessor ? predecessor->offer.gateway_id : "");
     if (predecessor)
         inherit_positions_number(predecessor->offer.positions);
-    authorizers_ = make_authorizers(options_, names);
+    auth_backend_ = make_auth_backend(options_, names);
     if (!options_.presence.empty())
         presence_ =
             std::make_unique<Presence>(options_, names, id_, predecessor ? predecessor->offer.drain_us : 0);
@@ -85,57 +85,59 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
             options_, Service::Surroundings{
                           .make_authorizer =
                               [this](std::function<void(Loop::Task)> post) {
-                                  return authorizers_->make(std::move(post));
+                                  return auth_backend_->make(std::move(post));
                               },
                           .replay =
                               [this](const std::string& database, Id last, std::vector<std::string> channels,
                                      std::function<void(ReplayAnswer)> answer) {
-                                  reader_->replay(database, last, std::move(channels), std::move(answer));
+                                  database_thread_->replay(database, last, std::move(channels),
+                                                           std::move(answer));
                               },
                           .gateway_id = id_,
-                          .movers = movers_,
+                          .moved_clients = moved_clients_,
                           .presence = presence_.get()});
         if (!service->start())
             return "the service threads cannot be started";
         services_.push_back(std::move(service));
     }
-    reader_ = std::make_unique<Reader>(options_, std::move(names), id_, *this);
-    reader_->on_refusal([this](const std::string& why) { enter(Phase::refused, why); });
-    front_ = std::make_unique<Front>(
-        options_, Front::Surroundings{.gateway_id = id_,
-                                      .admit = [this](Admission admission) { admit(std::move(admission)); },
-                                      .connections = [this] { return connections(); },
-                                      .watch_memory = [this] { memory_.check(now_us()); },
-                                      .memory_is_full = [this] { return memory_.is_reached(); },
-                                      .unavailable = [this] { return reader_->unavailable(); },
-                                      .authorizers = *authorizers_});
-    if (std::string problem = front_->listen(sockets); !problem.empty())
+    database_thread_ = std::make_unique<DatabaseThread>(options_, std::move(names), id_, *this);
+    database_thread_->on_refusal([this](const std::string& why) { enter(Phase::refused, why); });
+    http_server_ = std::make_unique<HttpServer>(
+        options_,
+        HttpServer::Surroundings{.gateway_id = id_,
+                                 .admit = [this](Admission admission) { admit(std::move(admission)); },
+                                 .connections = [this] { return connections(); },
+                                 .watch_memory = [this] { memory_.check(now_us()); },
+                                 .memory_is_full = [this] { return memory_.is_reached(); },
+                                 .unavailable = [this] { return database_thread_->unavailable(); },
+                                 .authorizers = *auth_backend_});
+    if (std::string problem = http_server_->listen(sockets); !problem.empty())
         return problem;
     metrics_server_ =
         std::make_unique<MetricsServer>(options_.metrics_listen, [this] { return not_ready(); });
     if (std::string problem = metrics_server_->listen(sockets); !problem.empty())
         return problem;
-    if (std::string problem = authorizers_->start(); !problem.empty())
+    if (std::string problem = auth_backend_->start(); !problem.empty())
         return problem;
-    for (const ListeningSocket& each : front_->sockets())
+    for (const ListeningSocket& each : http_server_->sockets())
         listening_.push_back({each.descriptor(), false, each.is_given(), each.asked()});
     for (const ListeningSocket& each : metrics_server_->sockets())
         listening_.push_back({each.descriptor(), true, each.is_given(), each.asked()});
     if (predecessor) {
         phase_ = Phase::taking_over;
-        reader_->succeed(predecessor->socket, take_over());
+        database_thread_->succeed(predecessor->socket, take_over());
     }
-    reader_->start();
+    database_thread_->start();
     if (!predecessor)
         serve();
     return {};
 }
 
 void Gateway::serve() {
-    authorizers_->begin();
+    auth_backend_->begin();
     if (presence_)
         presence_->start();
-    front_->start();
+    http_server_->start();
     metrics_server_->start();
 }
 
@@ -144,28 +146,28 @@ void Gateway::stop() {
     // While another process takes over, or this one, the reader's thread may start or end the others at this
     // very moment: what it has decided until now holds.
     if (phase_ == Phase::taking_over || phase_ == Phase::handing_over || phase_ == Phase::refused)
-        reader_->stop();
-    if (front_)
-        front_->stop();
+        database_thread_->stop();
+    if (http_server_)
+        http_server_->stop();
     for (const auto& service : services_)
         service->stop(GOING_AWAY, "the gateway stops", STOP_WITHIN_MS);
     for (const auto& service : services_)
         service->join();
-    if (authorizers_)
-        authorizers_->stop();
+    if (auth_backend_)
+        auth_backend_->stop();
     if (presence_)
         presence_->stop();
-    if (reader_)
-        reader_->stop();
+    if (database_thread_)
+        database_thread_->stop();
     metrics_server_.reset(); // the last one: until here it says that the gateway stops
 }
 
 void Gateway::reconfigure(const Options& options) {
     drain_us_ = std::chrono::microseconds(options.drain_seconds).count();
     take_over_us_ = std::chrono::microseconds(options.take_over_timeout).count();
-    front_->reconfigure(options);
+    http_server_->reconfigure(options);
     memory_.configure(options.max_memory);
-    authorizers_->reconfigure(options);
+    auth_backend_->reconfigure(options);
     for (const auto& service : services_)
         service->reconfigure(options);
 }
@@ -177,8 +179,8 @@ bool Gateway::is_alive() {
     unanswered_ = static_cast<unsigned>(services_.size()) + 2;
     for (const auto& service : services_)
         service->post(answer);
-    reader_->post(answer);
-    front_->post(answer);
+    database_thread_->post(answer);
+    http_server_->post(answer);
     return true;
 }
 
@@ -186,24 +188,24 @@ bool Gateway::is_alive() {
 
 void Gateway::tell(const std::string& database, const Tell& tell) {
     for (const auto& service : services_)
-        service->tell(database, [tell, each = service.get()](Stream& stream) { tell(*each, stream); });
+        service->tell(database, [tell, each = service.get()](DatabaseFeed& feed) { tell(*each, feed); });
 }
 
 void Gateway::expect(const std::string& database) {
-    authorizers_->expect(database);
+    auth_backend_->expect(database);
     if (presence_)
         presence_->expect(database);
-    tell(database, [](Service&, Stream&) {});
+    tell(database, [](Service&, DatabaseFeed&) {});
 }
 
 void Gateway::let_go(const std::string& database) {
-    authorizers_->let_go(database);
+    auth_backend_->let_go(database);
     if (presence_)
         presence_->let_go(database);
 }
 
 void Gateway::forget(const std::string& database) {
-    authorizers_->forget(database);
+    auth_backend_->forget(database);
     if (presence_)
         presence_->forget(database);
     for (const auto& service : services_)
@@ -212,47 +214,47 @@ void Gateway::forget(const std::string& database) {
 
 void Gateway::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
                     Position adopted_until, bool missed) {
-    authorizers_->set_newest(database, newest);
+    auth_backend_->set_newest(database, newest);
     tell(database,
-         [kept = std::move(kept), head, newest, adopted_until, missed](Service& service, Stream& stream) {
-             stream.fan_out.forget_history(head);
+         [kept = std::move(kept), head, newest, adopted_until, missed](Service& service, DatabaseFeed& feed) {
+             feed.fan_out.forget_history(head);
              for (const BatchPtr& batch : kept)
-                 stream.fan_out.adopt(batch);
-             stream.newest = newest;
-             stream.adopted_until = adopted_until;
+                 feed.fan_out.adopt(batch);
+             feed.newest = newest;
+             feed.adopted_until = adopted_until;
              if (missed)
-                 service.tell_outdated(stream);
-             service.set_ready(stream);
+                 service.tell_outdated(feed);
+             service.set_ready(feed);
          });
 }
 
 void Gateway::publish(const std::string& database, BatchPtr batch, Position keep_from) {
     if (batch && !batch->empty())
-        authorizers_->set_newest(database, std::ranges::max(*batch, {}, &Notification::id).id);
-    tell(database, [batch = std::move(batch), keep_from](Service& service, Stream& stream) {
+        auth_backend_->set_newest(database, std::ranges::max(*batch, {}, &Notification::id).id);
+    tell(database, [batch = std::move(batch), keep_from](Service& service, DatabaseFeed& feed) {
         if (batch)
             for (const Notification& notification : *batch)
-                stream.newest = std::max(stream.newest, notification.id);
-        stream.fan_out.enqueue(batch, keep_from);
-        service.flush_soon(stream);
+                feed.newest = std::max(feed.newest, notification.id);
+        feed.fan_out.enqueue(batch, keep_from);
+        service.flush_soon(feed);
     });
 }
 
 void Gateway::lost(const std::string& database, std::vector<Position> positions, Id newest) {
-    authorizers_->set_newest(database, newest);
-    tell(database, [positions = std::move(positions), newest](Service& service, Stream& stream) {
-        stream.fan_out.forget(positions);
-        stream.newest = newest;
-        service.tell_outdated(stream);
+    auth_backend_->set_newest(database, newest);
+    tell(database, [positions = std::move(positions), newest](Service& service, DatabaseFeed& feed) {
+        feed.fan_out.forget(positions);
+        feed.newest = newest;
+        service.tell_outdated(feed);
     });
 }
 
 void Gateway::users_changed(const std::string& database, const std::set<int64_t>& partners) {
-    authorizers_->users_changed(database, partners);
+    auth_backend_->users_changed(database, partners);
 }
 
 void Gateway::peers(const std::string& database, bool has_peers) {
-    tell(database, [has_peers](Service&, Stream& stream) { stream.has_peers = has_peers; });
+    tell(database, [has_peers](Service&, DatabaseFeed& feed) { feed.has_peers = has_peers; });
 }
 
 // --- connections ---
@@ -265,10 +267,10 @@ void Gateway::admit(Admission admission) {
 
 // Health says that somebody can be served; ready, that a new client is served as well here as anywhere.
 std::vector<std::string> Gateway::not_ready() const {
-    std::vector<std::string> reasons = reader_->unready();
+    std::vector<std::string> reasons = database_thread_->unready();
     if (stopping_)
         reasons.emplace_back("the gateway stops");
-    if (connections() >= front_->max_connections())
+    if (connections() >= http_server_->max_connections())
         reasons.emplace_back("--max-connections is reached");
     if (memory_.is_reached())
         reasons.emplace_back("--max-memory is reached");

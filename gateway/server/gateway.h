@@ -21,7 +21,7 @@
 
 namespace odoo_bus {
 
-class Gateway final : public Audience {
+class Gateway final : public DatabaseObserver {
 public:
     enum class Phase {
         serving,
@@ -72,11 +72,11 @@ public:
     void peers(const std::string& database, bool has_peers) override;
 
 private:
-    using Tell = std::function<void(Service& service, Stream& stream)>;
+    using Tell = std::function<void(Service& service, DatabaseFeed& feed)>;
     void tell(const std::string& database, const Tell& tell);
     void admit(Admission admission);
     void serve();
-    Reader::TakeOver take_over();
+    DatabaseThread::TakeOver take_over();
     void enter(Phase phase, const std::string& problem = {});
     void begin_drain();
     void other_process_failed(const std::string& why);
@@ -86,7 +86,7 @@ private:
     const Options options_;
     const std::function<void()> on_phase_;
     std::string id_;
-    std::shared_ptr<Movers> movers_ = std::make_shared<Movers>();
+    std::shared_ptr<MovedClients> moved_clients_ = std::make_shared<MovedClients>();
     std::vector<Offer::Socket> listening_; // what another process is offered
     std::atomic<Phase> phase_ = Phase::serving;
     std::atomic<bool> has_predecessor_ = false; // which still has clients
@@ -95,11 +95,11 @@ private:
     mutable std::mutex mutex_;                     // of problem_
     std::string problem_;
     MemoryCeiling memory_;
-    std::unique_ptr<Authorizers> authorizers_;
+    std::unique_ptr<AuthBackend> auth_backend_;
     std::unique_ptr<Presence> presence_; // null when it is not kept
     std::vector<std::unique_ptr<Service>> services_;
-    std::unique_ptr<Reader> reader_;
-    std::unique_ptr<Front> front_;
+    std::unique_ptr<DatabaseThread> database_thread_;
+    std::unique_ptr<HttpServer> http_server_;
     std::unique_ptr<MetricsServer> metrics_server_;
     std::atomic<bool> stopping_ = false;
     std::atomic<unsigned> unanswered_ = 0; // of what is_alive() asked

@@ -47,45 +47,47 @@ std::string Gateway::cannot_hand_over() const {
 
 void Gateway::hand_over(int socket) {
     phase_ = Phase::handing_over;
-    reader_->hand_over(socket, take_over(), std::chrono::milliseconds(take_over_us_ / 1000));
+    database_thread_->hand_over(socket, take_over(), std::chrono::milliseconds(take_over_us_ / 1000));
 }
 
 // All of it is called by the reader.
-Reader::TakeOver Gateway::take_over() {
-    return {.hand_over =
-                [this](std::function<void()> done) {
-                    TakeOverMessage movers{.type = Type::movers};
-                    for (const auto& [mover, last] : movers_->hand_over())
-                        movers.numbers.insert(movers.numbers.end(), {static_cast<int64_t>(mover), last});
-                    reader_->tell_successor(std::move(movers));
-                    authorizers_->hand_over(
-                        [this](TakeOverMessage message) { reader_->tell_successor(std::move(message)); },
-                        std::move(done));
-                },
-            .inherit =
-                [this](const TakeOverMessage& message) {
-                    if (message.type != Type::movers)
-                        return authorizers_->inherit(message);
-                    for (size_t i = 1; i < message.numbers.size(); i += 2)
-                        movers_->has_gone_on(static_cast<uint64_t>(message.numbers[i - 1]),
-                                             message.numbers[i]);
-                },
-            .taken =
-                [this] {
-                    if (phase_ == Phase::handing_over)
-                        return begin_drain();
-                    has_predecessor_ = true;
-                    serve();
-                    enter(Phase::serving);
-                },
-            .failed = [this](const std::string& why) { other_process_failed(why); },
-            .left = [this] { has_predecessor_ = false; }};
+DatabaseThread::TakeOver Gateway::take_over() {
+    return {
+        .hand_over =
+            [this](std::function<void()> done) {
+                TakeOverMessage moved_clients{.type = Type::moved_clients};
+                for (const auto& [mover, last] : moved_clients_->hand_over())
+                    moved_clients.numbers.insert(moved_clients.numbers.end(),
+                                                 {static_cast<int64_t>(mover), last});
+                database_thread_->tell_successor(std::move(moved_clients));
+                auth_backend_->hand_over(
+                    [this](TakeOverMessage message) { database_thread_->tell_successor(std::move(message)); },
+                    std::move(done));
+            },
+        .inherit =
+            [this](const TakeOverMessage& message) {
+                if (message.type != Type::moved_clients)
+                    return auth_backend_->inherit(message);
+                for (size_t i = 1; i < message.numbers.size(); i += 2)
+                    moved_clients_->has_gone_on(static_cast<uint64_t>(message.numbers[i - 1]),
+                                                message.numbers[i]);
+            },
+        .taken =
+            [this] {
+                if (phase_ == Phase::handing_over)
+                    return begin_drain();
+                has_predecessor_ = true;
+                serve();
+                enter(Phase::serving);
+            },
+        .failed = [this](const std::string& why) { other_process_failed(why); },
+        .left = [this] { has_predecessor_ = false; }};
 }
 
 void Gateway::begin_drain() {
-    front_->stop_accepting();
+    http_server_->stop_accepting();
     metrics_server_->stop_accepting();
-    authorizers_->retire();
+    auth_backend_->retire();
     if (presence_)
         presence_->stop(); // its rows are the other process's: they have the same gateway's name
     for (const auto& service : services_)
@@ -98,8 +100,8 @@ void Gateway::other_process_failed(const std::string& why) {
     if (phase_ == Phase::taking_over)
         return enter(Phase::orphaned, why);
     if (phase_ == Phase::handing_over) {
-        movers_->take_back();
-        authorizers_->take_back();
+        moved_clients_->take_back();
+        auth_backend_->take_back();
         return enter(Phase::serving, why);
     }
     // Nobody tells this process anything any more: its clients find a process that starts anew, or none.
@@ -109,11 +111,12 @@ void Gateway::other_process_failed(const std::string& why) {
     drained_by_us_ = now_us() + LINGER_US;
 }
 
-// Who is accepted is a visitor, and a visitor is counted as a connection before it is none any more: asked
-// in this order nobody is between the counts.
+// A socket counts as an HTTP connection until it counts as a client:
+// asked in this order nobody is between the counts.
 bool Gateway::is_drained() const {
-    const bool is_over = !front_->accepts() && front_->visitors() == 0 && !metrics_server_->accepts() &&
-                         metrics_server_->visitors() == 0 && connections() == 0 && !reader_->is_passing_on();
+    const bool is_over = !http_server_->accepts() && http_server_->connections() == 0 &&
+                         !metrics_server_->accepts() && metrics_server_->connections() == 0 &&
+                         connections() == 0 && !database_thread_->is_passing_on();
     return is_over || now_us() > drained_by_us_;
 }
 

@@ -70,23 +70,23 @@ void prepare(int listener) {
 
 } // namespace
 
-Front::Front(const Options& options, Surroundings surroundings)
+HttpServer::HttpServer(const Options& options, Surroundings surroundings)
     : options_(options), addresses_(address_bounds(options)), max_connections_(options.max_connections),
       surroundings_(std::move(surroundings)), trust_{options.trusted_proxies, options.allowed_origins} {}
 
-Front::~Front() {
+HttpServer::~HttpServer() {
     stop();
 }
 
-std::string Front::listen(GivenSockets& given) {
+std::string HttpServer::listen(GivenSockets& given) {
     return listeners_.open(options_.listen, "--listen", "listening on", false, given);
 }
 
-void Front::start() {
+void HttpServer::start() {
     listeners_.own_paths();
     loop_.start("front", [this] {
         if (options_.auth == Auth::odoo)
-            relay_ = std::make_unique<Relay>(loop_.uv(), options_.odoo_url);
+            odoo_proxy_ = std::make_unique<OdooProxy>(loop_.uv(), options_.odoo_url);
         for (const ListeningSocket& socket : listeners_.sockets())
             prepare(socket.descriptor());
         listeners_.watch(loop_.uv(), [this](int socket) { accept(socket); });
@@ -95,21 +95,21 @@ void Front::start() {
     });
 }
 
-void Front::stop_accepting() {
+void HttpServer::stop_accepting() {
     loop_.post([this] { listeners_.hand_over(); });
 }
 
-void Front::stop() {
+void HttpServer::stop() {
     loop_.post([this] {
         listeners_.close();
-        relay_.reset();
-        visitors_.clear();
+        odoo_proxy_.reset();
+        connections_.clear();
         loop_.stop();
     });
     loop_.join();
 }
 
-void Front::reconfigure(const Options& options) {
+void HttpServer::reconfigure(const Options& options) {
     loop_.post([this, options] {
         options_ = options;
         max_connections_ = options.max_connections;
@@ -118,7 +118,7 @@ void Front::reconfigure(const Options& options) {
     });
 }
 
-void Front::accept(int listener) {
+void HttpServer::accept(int listener) {
     for (int i = 0; i < MAX_ACCEPTS; ++i) {
         sockaddr_storage peer = {};
         socklen_t length = sizeof peer;
@@ -144,82 +144,82 @@ void Front::accept(int listener) {
             close(socket);
             continue;
         }
-        auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, peer_address, options_.max_head_bytes,
-                                                 deadline_after(options_.head_timeout),
-                                                 [this](Visitor& v) { on_event(v); });
-        visitor->seat = std::move(seat);
-        Visitor& entered = *visitors_.emplace(visitor.get(), std::move(visitor)).first->first;
-        visitors_count_ = visitors_.size();
+        auto connection = std::make_unique<HttpConnection>(
+            loop_.uv(), socket, peer_address, options_.max_head_bytes, deadline_after(options_.head_timeout),
+            [this](HttpConnection& v) { on_event(v); });
+        connection->seat = std::move(seat);
+        HttpConnection& entered = *connections_.emplace(connection.get(), std::move(connection)).first->first;
+        visitors_count_ = connections_.size();
         if (entered.begin())
             on_event(entered);
     }
 }
 
-void Front::on_event(Visitor& visitor) {
-    if (!visitor.is_over() && !visitor.is_answered() && !visitor.is_held()) {
-        const Response response = route(visitor);
-        if (!visitor.is_over() && !visitor.awaits_body() && !visitor.is_held()) {
+void HttpServer::on_event(HttpConnection& connection) {
+    if (!connection.is_over() && !connection.is_answered() && !connection.is_held()) {
+        const Response response = route(connection);
+        if (!connection.is_over() && !connection.awaits_body() && !connection.is_held()) {
             answers.with({std::to_string(response.status)}).add();
-            visitor.answer(response, now_us() + LINGER_US);
+            connection.answer(response, now_us() + LINGER_US);
         }
     }
-    if (visitor.is_over())
-        visitors_.erase(&visitor);
-    visitors_count_ = visitors_.size();
+    if (connection.is_over())
+        connections_.erase(&connection);
+    visitors_count_ = connections_.size();
 }
 
-// The answer, unless the visitor was admitted and is over.
-Response Front::route(Visitor& visitor) {
+// The answer, unless the connection was admitted and is over.
+Response HttpServer::route(HttpConnection& connection) {
     struct Route {
         std::string_view path;
-        Response (Front::*serve)(Visitor&);
+        Response (HttpServer::*serve)(HttpConnection&);
     };
     static constexpr Route ROUTES[] = {
-        {"/websocket", &Front::serve_websocket},
-        {"/websocket/health", &Front::serve_health},
-        {"/websocket/peek_notifications", &Front::serve_peek},
-        {"/bus/events", &Front::serve_events},
-        {"/longpolling/poll", &Front::serve_poll},
-        {"/bus/bus_service.js", &Front::serve_script},
+        {"/websocket", &HttpServer::serve_websocket},
+        {"/websocket/health", &HttpServer::serve_health},
+        {"/websocket/peek_notifications", &HttpServer::serve_peek},
+        {"/bus/events", &HttpServer::serve_events},
+        {"/longpolling/poll", &HttpServer::serve_poll},
+        {"/bus/bus_service.js", &HttpServer::serve_script},
     };
-    const RequestHead& head = visitor.head();
+    const RequestHead& head = connection.head();
     if (head.state() == RequestHead::State::refused)
         return head.refusal();
-    if (visitor.is_timed_out())
+    if (connection.is_timed_out())
         return Response::refusal(408, "The body of the request did not arrive in time; send it at once.");
     for (const Route& each : ROUTES)
         if (head.path() == each.path)
-            return (this->*each.serve)(visitor);
-    if (relay_ && Relay::takes(head.path()))
-        return serve_relay(visitor);
+            return (this->*each.serve)(connection);
+    if (odoo_proxy_ && OdooProxy::takes(head.path()))
+        return serve_odoo_proxy(connection);
     return Response::refusal(404, "this is the notification gateway: it serves /websocket");
 }
 
-Response Front::serve_relay(Visitor& visitor) {
-    const RequestHead& head = visitor.head();
-    if (const auto refusal = relay_->refuse(head))
+Response HttpServer::serve_odoo_proxy(HttpConnection& connection) {
+    const RequestHead& head = connection.head();
+    if (const auto refusal = odoo_proxy_->refuse(head))
         return *refusal;
-    if (const auto problem = read_body(visitor, options_.max_message_bytes))
+    if (const auto problem = read_body(connection, options_.max_message_bytes))
         return *problem;
-    if (visitor.awaits_body())
+    if (connection.awaits_body())
         return {};
-    const std::string_view body(visitor.body().data(), head.content_length().value_or(0));
-    visitor.hold();
-    relay_->pass_on(Relay::request(head, body, make_requester(head, visitor.peer(), trust_)),
-                    [this, visitor = &visitor, number = visitor.number()](Response response) {
-                        // It may have gone, and another may have its address.
-                        const auto it = visitors_.find(visitor);
-                        if (it == visitors_.end() || visitor->number() != number)
-                            return;
-                        answers.with({std::to_string(response.status)}).add();
-                        visitor->answer(response, deadline_after(RELAYED_WITHIN));
-                        if (visitor->is_over())
-                            visitors_.erase(it);
-                    });
+    const std::string_view body(connection.body().data(), head.content_length().value_or(0));
+    connection.hold();
+    odoo_proxy_->pass_on(OdooProxy::request(head, body, make_requester(head, connection.peer(), trust_)),
+                         [this, connection = &connection, number = connection.number()](Response response) {
+                             // It may have gone, and another may have its address.
+                             const auto it = connections_.find(connection);
+                             if (it == connections_.end() || connection->number() != number)
+                                 return;
+                             answers.with({std::to_string(response.status)}).add();
+                             connection->answer(response, deadline_after(RELAYED_WITHIN));
+                             if (connection->is_over())
+                                 connections_.erase(it);
+                         });
     return {};
 }
 
-std::optional<Response> Front::refuse_admission(const Admission& admission) const {
+std::optional<Response> HttpServer::refuse_admission(const Admission& admission) const {
     if (surroundings_.connections() >= options_.max_connections) {
         static log::Limited lines("connections above --max-connections", 1);
         lines.write(log::Level::warning, "a connection was refused: there are {} already (--max-connections)",
@@ -231,24 +231,24 @@ std::optional<Response> Front::refuse_admission(const Admission& admission) cons
     return surroundings_.authorizers.unavailable(admission.requester.get());
 }
 
-std::optional<Response> Front::refuse_address(Visitor& visitor) {
-    const auto address = client_address(visitor.head(), visitor.peer(), trust_);
+std::optional<Response> HttpServer::refuse_address(HttpConnection& connection) {
+    const auto address = client_address(connection.head(), connection.peer(), trust_);
     if (!address)
         return std::nullopt;
-    if (!visitor.seat)
-        visitor.seat = addresses_.take_seat(*address);
-    if (visitor.seat && addresses_.take_handshake(*address, now_us()))
+    if (!connection.seat)
+        connection.seat = addresses_.take_seat(*address);
+    if (connection.seat && addresses_.take_handshake(*address, now_us()))
         return std::nullopt;
     static log::Limited lines("connections of addresses that have too many", 1);
     lines.write(log::Level::warning,
                 "a connection of {} was refused ({}); if that is your proxy, name it with --trusted-proxy",
                 address->text(),
-                visitor.seat ? "--max-handshakes-per-address" : "--max-connections-per-address");
+                connection.seat ? "--max-handshakes-per-address" : "--max-connections-per-address");
     return Response::refusal(429, "too many connections of your address").with("Retry-After", "5");
 }
 
 // Behind the address's own limits, so that what one address is refused is not taken from the others.
-std::optional<Response> Front::refuse_handshake() {
+std::optional<Response> HttpServer::refuse_handshake() {
     if (handshakes_.take(options_.max_handshakes, now_us()))
         return std::nullopt;
     static log::Limited lines("handshakes above --max-handshakes", 1);
@@ -258,8 +258,8 @@ std::optional<Response> Front::refuse_handshake() {
     return Response::refusal(503, "too many handshakes").with("Retry-After", "5");
 }
 
-std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport transport) const {
-    const RequestHead& head = visitor.head();
+std::optional<Admission> HttpServer::begin_admission(HttpConnection& connection, Transport transport) const {
+    const RequestHead& head = connection.head();
     const auto query = parse_query(head.query(), MAX_QUERY_PAIRS);
     if (!query)
         return std::nullopt;
@@ -268,7 +268,7 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
     admission.database = query_value(*query, "db").value_or("");
     admission.provenance = provenance_of(head.cookie(GATEWAY_COOKIE).value_or(""), surroundings_.gateway_id);
     if (surroundings_.authorizers.needs_requester()) {
-        auto requester = std::make_shared<Requester>(make_requester(head, visitor.peer(), trust_));
+        auto requester = std::make_shared<Requester>(make_requester(head, connection.peer(), trust_));
         // A GET of one's own page has no Origin, and none that has none can be read by a foreign page.
         if (transport != Transport::websocket && head.count("origin") == 0) {
             const auto site = head.first("sec-fetch-site").value_or("none");
@@ -282,23 +282,23 @@ std::optional<Admission> Front::begin_admission(Visitor& visitor, Transport tran
     return admission;
 }
 
-void Front::admit(Visitor& visitor, Admission admission) {
-    admission.seat = std::move(visitor.seat);
-    admission.socket = visitor.release();
+void HttpServer::admit(HttpConnection& connection, Admission admission) {
+    admission.seat = std::move(connection.seat);
+    admission.socket = connection.release();
     surroundings_.admit(std::move(admission));
 }
 
-Response Front::serve_websocket(Visitor& visitor) {
-    const RequestHead& head = visitor.head();
-    if (const auto told = tell_arrival(head, visitor.peer(), trust_))
+Response HttpServer::serve_websocket(HttpConnection& connection) {
+    const RequestHead& head = connection.head();
+    if (const auto told = proxy_echo(head, connection.peer(), trust_))
         return *told;
     if (const auto refusal = judge_handshake(head))
         return *refusal;
-    if (const auto refusal = refuse_address(visitor))
+    if (const auto refusal = refuse_address(connection))
         return *refusal;
     if (const auto refusal = refuse_handshake())
         return *refusal;
-    auto admission = begin_admission(visitor, Transport::websocket);
+    auto admission = begin_admission(connection, Transport::websocket);
     if (!admission)
         return Response::refusal(400, "the query is malformed");
     if (const auto refusal = refuse_admission(*admission))
@@ -306,12 +306,12 @@ Response Front::serve_websocket(Visitor& visitor) {
     admission->head = canonical_head(
         head, "/websocket", head.has_token("sec-websocket-protocol", SUBPROTOCOL) ? SUBPROTOCOL : "");
     admission->head += head.rest();
-    admit(visitor, std::move(*admission));
+    admit(connection, std::move(*admission));
     return {};
 }
 
-Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
-    const RequestHead& head = visitor.head();
+Response HttpServer::serve_http(HttpConnection& connection, HttpRequest::Kind kind) {
+    const RequestHead& head = connection.head();
     const bool is_stream = kind == HttpRequest::Kind::events;
     const std::string reader = foreign_reader(head.first("origin").value_or(""), options_.allowed_origins);
     if (head.method() == "OPTIONS")
@@ -320,15 +320,15 @@ Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
         return Response::refusal(405, is_stream ? "An event stream is opened with GET or POST."
                                                 : "A poll is sent with POST.")
             .with("Allow", is_stream ? "GET, POST, OPTIONS" : "POST, OPTIONS");
-    if (const auto problem = read_body(visitor, options_.max_message_bytes))
+    if (const auto problem = read_body(connection, options_.max_message_bytes))
         return *problem;
-    if (visitor.awaits_body())
+    if (connection.awaits_body())
         return {};
-    if (const auto refusal = refuse_address(visitor))
+    if (const auto refusal = refuse_address(connection))
         return *refusal;
     if (const auto refusal = refuse_handshake())
         return *refusal;
-    auto admission = begin_admission(visitor, is_stream ? Transport::events : Transport::poll);
+    auto admission = begin_admission(connection, is_stream ? Transport::events : Transport::poll);
     if (!admission)
         return Response::refusal(400, "the query is malformed");
     if (const auto refusal = refuse_admission(*admission))
@@ -337,33 +337,33 @@ Response Front::serve_http(Visitor& visitor, HttpRequest::Kind kind) {
     request->kind = kind;
     request->is_post = head.method() == "POST";
     request->query = head.query();
-    request->body = visitor.body();
+    request->body = connection.body();
     request->last_event_id = head.first("last-event-id").value_or("");
     request->reader = reader;
     admission->request = std::move(request);
-    admit(visitor, std::move(*admission));
+    admit(connection, std::move(*admission));
     return {};
 }
 
-Response Front::serve_events(Visitor& visitor) {
-    return serve_http(visitor, HttpRequest::Kind::events);
+Response HttpServer::serve_events(HttpConnection& connection) {
+    return serve_http(connection, HttpRequest::Kind::events);
 }
 
-Response Front::serve_poll(Visitor& visitor) {
-    return serve_http(visitor, HttpRequest::Kind::poll);
+Response HttpServer::serve_poll(HttpConnection& connection) {
+    return serve_http(connection, HttpRequest::Kind::poll);
 }
 
-Response Front::serve_peek(Visitor& visitor) {
-    if (relay_)
-        return serve_relay(visitor); // it is Odoo's own
-    return serve_http(visitor, HttpRequest::Kind::peek);
+Response HttpServer::serve_peek(HttpConnection& connection) {
+    if (odoo_proxy_)
+        return serve_odoo_proxy(connection); // it is Odoo's own
+    return serve_http(connection, HttpRequest::Kind::peek);
 }
 
-Response Front::serve_script(Visitor& visitor) {
-    return bus_service_script(visitor.head());
+Response HttpServer::serve_script(HttpConnection& connection) {
+    return bus_service_script(connection.head());
 }
 
-Response Front::serve_health(Visitor&) {
+Response HttpServer::serve_health(HttpConnection&) {
     const std::string problem = surroundings_.unavailable();
     Response response;
     response.status = problem.empty() ? 200 : 503;
@@ -373,21 +373,21 @@ Response Front::serve_health(Visitor&) {
     return response;
 }
 
-void Front::tick() {
+void HttpServer::tick() {
     log::Limited::report_suppressed();
     const int64_t now = now_us();
-    visitors_count_ = visitors_.size();
+    visitors_count_ = connections_.size();
     addresses_.tidy(now);
-    for (auto it = visitors_.begin(); it != visitors_.end();) {
-        Visitor& visitor = *it->second;
-        ++it; // before the visitor may be erased
-        if (now < visitor.deadline_us() || visitor.is_held())
+    for (auto it = connections_.begin(); it != connections_.end();) {
+        HttpConnection& connection = *it->second;
+        ++it; // before the connection may be erased
+        if (now < connection.deadline_us() || connection.is_held())
             continue;
-        if (visitor.is_answered()) {
-            visitors_.erase(&visitor);
+        if (connection.is_answered()) {
+            connections_.erase(&connection);
         } else {
-            visitor.time_out();
-            on_event(visitor);
+            connection.time_out();
+            on_event(connection);
         }
     }
 }

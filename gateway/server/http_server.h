@@ -22,7 +22,7 @@
 
 namespace odoo_bus {
 
-class Front {
+class HttpServer {
 public:
     struct Surroundings {
         std::string gateway_id;
@@ -31,11 +31,11 @@ public:
         std::function<void()> watch_memory;   // called ten times a second
         std::function<bool()> memory_is_full;
         std::function<std::string()> unavailable; // empty, or why no database can be served
-        Authorizers& authorizers;
+        AuthBackend& authorizers;
     };
 
-    Front(const Options& options, Surroundings surroundings);
-    ~Front();
+    HttpServer(const Options& options, Surroundings surroundings);
+    ~HttpServer();
 
     // Empty, or one sentence why it cannot listen where the options say.
     std::string listen(GivenSockets& given);
@@ -45,7 +45,7 @@ public:
     // False when it will never accept anybody any more.
     bool accepts() const { return !listeners_.were_handed_over(); }
     // Connections that were accepted and are neither admitted nor over.
-    size_t visitors() const { return visitors_count_; }
+    size_t connections() const { return visitors_count_; }
     const std::vector<ListeningSocket>& sockets() const {
         return listeners_.sockets();
     } // listen() to start()
@@ -58,43 +58,43 @@ public:
 
 private:
     void accept(int listener);
-    void on_event(Visitor& visitor);
-    Response route(Visitor& visitor);
-    // What is done for a path. They return the answer, or nothing that counts when the visitor is over.
-    Response serve_websocket(Visitor& visitor);
-    Response serve_health(Visitor& visitor);
-    Response serve_events(Visitor& visitor);
-    Response serve_poll(Visitor& visitor);
-    Response serve_peek(Visitor& visitor);
-    Response serve_script(Visitor& visitor);
+    void on_event(HttpConnection& connection);
+    Response route(HttpConnection& connection);
+    // What is done for a path. They return the answer, or nothing that counts when the connection is over.
+    Response serve_websocket(HttpConnection& connection);
+    Response serve_health(HttpConnection& connection);
+    Response serve_events(HttpConnection& connection);
+    Response serve_poll(HttpConnection& connection);
+    Response serve_peek(HttpConnection& connection);
+    Response serve_script(HttpConnection& connection);
     // Passes it on to Odoo.
-    Response serve_relay(Visitor& visitor);
+    Response serve_odoo_proxy(HttpConnection& connection);
     // A request whose answer a service thread gives.
-    Response serve_http(Visitor& visitor, HttpRequest::Kind kind);
+    Response serve_http(HttpConnection& connection, HttpRequest::Kind kind);
     // Why its address can have no more, or nothing; takes its seat. A poll counts as a handshake does: each
     // is authorized.
-    std::optional<Response> refuse_address(Visitor& visitor);
+    std::optional<Response> refuse_address(HttpConnection& connection);
     // Why nobody can be let in so soon after the others, or nothing.
     std::optional<Response> refuse_handshake();
-    // What the visitor's head says about an admission, without its socket; nothing when the query is
+    // What the connection's head says about an admission, without its socket; nothing when the query is
     // malformed.
-    std::optional<Admission> begin_admission(Visitor& visitor, Transport transport) const;
-    // Hands the visitor over to a service thread; it is over.
-    void admit(Visitor& visitor, Admission admission);
+    std::optional<Admission> begin_admission(HttpConnection& connection, Transport transport) const;
+    // Hands the connection over to a service thread; it is over.
+    void admit(HttpConnection& connection, Admission admission);
     // Why it cannot be admitted now, or nothing.
     std::optional<Response> refuse_admission(const Admission& admission) const;
     void tick();
 
     Options options_;
     AddressLimits addresses_;
-    Pace handshakes_;                       // of all addresses together
+    TokenBucket handshakes_;                // of all addresses together
     std::atomic<uint64_t> max_connections_; // options_' own, for other threads
     const Surroundings surroundings_;
     Loop loop_;
     Trust trust_;
-    std::unique_ptr<Relay> relay_; // to Odoo, when it is asked who may see what
+    std::unique_ptr<OdooProxy> odoo_proxy_; // to Odoo, when it is asked who may see what
     ListeningSockets listeners_;
-    std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
+    std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
     std::atomic<size_t> visitors_count_ = 0;
 };
 

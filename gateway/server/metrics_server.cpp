@@ -48,7 +48,7 @@ void MetricsServer::stop_accepting() {
 void MetricsServer::stop() {
     loop_.post([this] {
         sockets_.close();
-        visitors_.clear();
+        connections_.clear();
         loop_.stop();
     });
     loop_.join();
@@ -58,24 +58,25 @@ void MetricsServer::accept(int listener) {
     const int socket = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (socket < 0)
         return;
-    if (visitors_.size() >= MAX_VISITORS) {
+    if (connections_.size() >= MAX_VISITORS) {
         close(socket);
         return;
     }
-    auto visitor = std::make_unique<Visitor>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
-                                             now_us() + DEADLINE_US, [this](Visitor& v) { on_event(v); });
-    Visitor& entered = *visitors_.emplace(visitor.get(), std::move(visitor)).first->first;
-    visitors_count_ = visitors_.size();
+    auto connection =
+        std::make_unique<HttpConnection>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
+                                         now_us() + DEADLINE_US, [this](HttpConnection& v) { on_event(v); });
+    HttpConnection& entered = *connections_.emplace(connection.get(), std::move(connection)).first->first;
+    visitors_count_ = connections_.size();
     if (entered.begin())
         on_event(entered);
 }
 
-void MetricsServer::on_event(Visitor& visitor) {
-    if (!visitor.is_over() && !visitor.is_answered())
-        visitor.answer(answer(visitor.head()), now_us() + DEADLINE_US);
-    if (visitor.is_over())
-        visitors_.erase(&visitor);
-    visitors_count_ = visitors_.size();
+void MetricsServer::on_event(HttpConnection& connection) {
+    if (!connection.is_over() && !connection.is_answered())
+        connection.answer(answer(connection.head()), now_us() + DEADLINE_US);
+    if (connection.is_over())
+        connections_.erase(&connection);
+    visitors_count_ = connections_.size();
 }
 
 Response MetricsServer::answer(const RequestHead& head) const {
@@ -112,13 +113,13 @@ Response MetricsServer::ready() const {
 
 void MetricsServer::tick() {
     const int64_t now = now_us();
-    for (auto it = visitors_.begin(); it != visitors_.end();) {
-        Visitor& visitor = *it->second;
-        ++it; // before the visitor is erased
-        if (now > visitor.deadline_us())
-            visitors_.erase(&visitor);
+    for (auto it = connections_.begin(); it != connections_.end();) {
+        HttpConnection& connection = *it->second;
+        ++it; // before the connection is erased
+        if (now > connection.deadline_us())
+            connections_.erase(&connection);
     }
-    visitors_count_ = visitors_.size();
+    visitors_count_ = connections_.size();
 }
 
 } // namespace odoo_bus

@@ -31,13 +31,13 @@ public:
     void stop_accepting();
     // False when it will never accept anybody any more.
     bool accepts() const { return !sockets_.were_handed_over(); }
-    size_t visitors() const { return visitors_count_; }
+    size_t connections() const { return visitors_count_; }
     void stop();
     const std::vector<ListeningSocket>& sockets() const { return sockets_.sockets(); } // listen() to start()
 
 private:
     void accept(int listener);
-    void on_event(Visitor& visitor);
+    void on_event(HttpConnection& connection);
     Response answer(const RequestHead& head) const;
     Response ready() const;
     void tick();
@@ -46,7 +46,7 @@ private:
     const NotReady not_ready_;
     Loop loop_;
     ListeningSockets sockets_;
-    std::unordered_map<Visitor*, std::unique_ptr<Visitor>> visitors_;
+    std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
     std::atomic<size_t> visitors_count_ = 0;
 };
 

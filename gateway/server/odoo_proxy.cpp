@@ -51,11 +51,11 @@ void add(std::string& head, std::string_view name, std::string_view value) {
 
 } // namespace
 
-bool Relay::takes(std::string_view path) {
+bool OdooProxy::takes(std::string_view path) {
     return path.starts_with("/websocket/") || path.starts_with("/bus/");
 }
 
-std::optional<Response> Relay::refuse(const RequestHead& head) const {
+std::optional<Response> OdooProxy::refuse(const RequestHead& head) const {
     const std::string_view path = head.path();
     // Nothing that another server could read as another path.
     const bool is_plain = path.find("//") == path.npos && path.find("/./") == path.npos &&
@@ -74,7 +74,7 @@ std::optional<Response> Relay::refuse(const RequestHead& head) const {
     return std::nullopt;
 }
 
-std::string Relay::request(const RequestHead& head, std::string_view body, const Requester& who) {
+std::string OdooProxy::request(const RequestHead& head, std::string_view body, const Requester& who) {
     const bool has_query = !head.query().empty();
     std::string text = fmt::format("{} {}{}{} HTTP/1.1\r\n", head.method() == "HEAD" ? "GET" : head.method(),
                                    head.path(), has_query ? "?" : "", head.query());
@@ -92,7 +92,7 @@ std::string Relay::request(const RequestHead& head, std::string_view body, const
     return text;
 }
 
-Response Relay::response(const HttpAnswer& answer) {
+Response OdooProxy::response(const HttpAnswer& answer) {
     Response response;
     response.status = answer.status();
     for (const auto& [name, value] : answer.headers())
@@ -102,7 +102,7 @@ Response Relay::response(const HttpAnswer& answer) {
     return response;
 }
 
-void Relay::pass_on(std::string request, std::function<void(Response)> on_response) {
+void OdooProxy::pass_on(std::string request, std::function<void(Response)> on_response) {
     ++running_;
     relayed.add();
     client_.ask(

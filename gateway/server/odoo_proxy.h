@@ -18,9 +18,9 @@
 
 namespace odoo_bus {
 
-class Relay {
+class OdooProxy {
 public:
-    Relay(uv_loop_t* loop, OdooUrl url) : client_(loop, std::move(url)) {}
+    OdooProxy(uv_loop_t* loop, OdooUrl url) : client_(loop, std::move(url)) {}
 
     // Whether Odoo is to answer this path.
     static bool takes(std::string_view path);

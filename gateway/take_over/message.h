@@ -29,11 +29,11 @@ struct TakeOverMessage {
         forget,  // it is not served any more
         ledger,  // where the reader goes on; nothing follows of this database
         // From the old process.
-        described, // what it knows so far was sent
-        movers,    // numbers: clients that have come from another gateway, each with its `last`
-        rotation,  // texts: an old session id, the new one, and the cookie to set
-        forgotten, // texts: digests of grants that hold no more
-        go,        // everything was sent: take over
+        described,     // what it knows so far was sent
+        moved_clients, // numbers: clients that have come from another gateway, each with its `last`
+        rotation,      // texts: an old session id, the new one, and the cookie to set
+        forgotten,     // texts: digests of grants that hold no more
+        go,            // everything was sent: take over
         // From the new process.
         prepared, // nothing but the rest of the state is wanting
         taken,    // it has taken over

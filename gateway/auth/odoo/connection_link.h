@@ -1,4 +1,4 @@
-// One connection, as the desk knows it: what the desk wants is posted to the thread that serves it.
+// One connection, as the service knows it: what the service wants is posted to the thread that serves it.
 #pragma once
 
 #include <atomic>
@@ -11,9 +11,9 @@
 
 namespace odoo_bus {
 
-class OdooLink : public std::enable_shared_from_this<OdooLink> {
+class ConnectionLink : public std::enable_shared_from_this<ConnectionLink> {
 public:
-    OdooLink(Client& client, std::function<void(Loop::Task)> post)
+    ConnectionLink(Client& client, std::function<void(Loop::Task)> post)
         : client_(&client), post_(std::move(post)) {}
 
     // --- on the service thread ---
@@ -24,7 +24,7 @@ public:
     }
     void note_received() { received_.store(client_->received(), std::memory_order_relaxed); }
 
-    // --- on the desk's thread ---
+    // --- on the service's thread ---
 
     bool gone() const { return gone_.load(std::memory_order_relaxed); }
     // The position up to which it has been given notifications, about a second ago.

@@ -12,7 +12,7 @@ constexpr int64_t LOOK_AGAIN_US = 1'000'000; // whether an idle connection has r
 
 } // namespace
 
-bool OdooRoster::add(const std::shared_ptr<OdooLink>& link, const Subject& subject,
+bool GrantTable::add(const std::shared_ptr<ConnectionLink>& link, const Subject& subject,
                      std::shared_ptr<const Grant> grant, int64_t asked_us, int64_t due_us) {
     remove(link);
     if (link->gone())
@@ -36,7 +36,7 @@ bool OdooRoster::add(const std::shared_ptr<OdooLink>& link, const Subject& subje
     return true;
 }
 
-std::optional<OdooRoster::Subject> OdooRoster::remove(const std::shared_ptr<OdooLink>& link) {
+std::optional<GrantTable::Subject> GrantTable::remove(const std::shared_ptr<ConnectionLink>& link) {
     const auto known = key_of_link_.find(link.get());
     if (known == key_of_link_.end())
         return std::nullopt;
@@ -54,12 +54,12 @@ std::optional<OdooRoster::Subject> OdooRoster::remove(const std::shared_ptr<Odoo
     return entry->subject;
 }
 
-bool OdooRoster::is_active(const Entry& entry) {
+bool GrantTable::is_active(const Entry& entry) {
     return std::ranges::any_of(
         entry.members, [](const Entry::Member& member) { return member.link->received() != member.checked; });
 }
 
-std::shared_ptr<OdooRoster::Entry> OdooRoster::next_due(int64_t now_us, int64_t interval_us) {
+std::shared_ptr<GrantTable::Entry> GrantTable::next_due(int64_t now_us, int64_t interval_us) {
     while (!due_.empty() && due_.begin()->first <= now_us) {
         const EntryPtr entry = entries_.at(due_.begin()->second);
         if (entry->asking) {
@@ -79,14 +79,14 @@ std::shared_ptr<OdooRoster::Entry> OdooRoster::next_due(int64_t now_us, int64_t 
     return nullptr;
 }
 
-void OdooRoster::put_off(Entry& entry, int64_t due_us) {
+void GrantTable::put_off(Entry& entry, int64_t due_us) {
     if (due_.erase({entry.due_us, entry.subject.key}) == 0)
         return; // its last connection has ended
     entry.due_us = due_us;
     due_.emplace(due_us, entry.subject.key);
 }
 
-size_t OdooRoster::hurry(int64_t now_us, const std::function<bool(const Entry&)>& is_meant) {
+size_t GrantTable::hurry(int64_t now_us, const std::function<bool(const Entry&)>& is_meant) {
     size_t meant = 0;
     for (const auto& [key, entry] : entries_) {
         if (!is_meant(*entry))
@@ -98,7 +98,7 @@ size_t OdooRoster::hurry(int64_t now_us, const std::function<bool(const Entry&)>
     return meant;
 }
 
-void OdooRoster::renew(Entry& entry, const Grant& grant, int64_t asked_us, int64_t due_us) {
+void GrantTable::renew(Entry& entry, const Grant& grant, int64_t asked_us, int64_t due_us) {
     entry.failing_since_us = 0;
     entry.refused = 0;
     if (entry.urgent_us > asked_us)
@@ -118,14 +118,14 @@ void OdooRoster::renew(Entry& entry, const Grant& grant, int64_t asked_us, int64
     }
 }
 
-void OdooRoster::close(const std::function<bool(const Entry&)>& is_meant, const Refusal& refusal) {
+void GrantTable::close(const std::function<bool(const Entry&)>& is_meant, const Refusal& refusal) {
     for (const auto& [key, entry] : entries_)
         if (is_meant(*entry))
             for (const Entry::Member& member : entry->members)
                 member.link->take_back(refusal);
 }
 
-int64_t OdooRoster::longest_unchecked_us(int64_t now_us) const {
+int64_t GrantTable::longest_unchecked_us(int64_t now_us) const {
     int64_t longest = 0;
     for (const auto& [key, entry] : entries_)
         if (is_active(*entry))

@@ -19,7 +19,7 @@
 
 namespace odoo_bus {
 
-class OdooRoster {
+class GrantTable {
 public:
     // What a question was asked with.
     struct Subject {
@@ -37,7 +37,7 @@ public:
         Subject subject;
         std::shared_ptr<const Grant> grant;
         struct Member {
-            std::shared_ptr<OdooLink> link;
+            std::shared_ptr<ConnectionLink> link;
             Position checked = 0; // what it had received when Odoo was asked what it answered last
             Position asked = 0;   // and when it was asked last
         };
@@ -51,10 +51,10 @@ public:
     };
 
     // `due_us`: when the grant is to be checked. False when the connection has ended meanwhile.
-    bool add(const std::shared_ptr<OdooLink>& link, const Subject& subject,
+    bool add(const std::shared_ptr<ConnectionLink>& link, const Subject& subject,
              std::shared_ptr<const Grant> grant, int64_t asked_us, int64_t due_us);
     // Returns its subject when it was the last connection of that client.
-    std::optional<Subject> remove(const std::shared_ptr<OdooLink>& link);
+    std::optional<Subject> remove(const std::shared_ptr<ConnectionLink>& link);
 
     // The entry that has been due for longest, if any; marked as being asked about. Those whose connections
     // have received nothing wait until they have.
@@ -78,7 +78,7 @@ private:
     static bool is_active(const Entry& entry);
 
     std::unordered_map<Digest, EntryPtr, DigestHash> entries_;
-    std::unordered_map<const OdooLink*, Digest> key_of_link_;
+    std::unordered_map<const ConnectionLink*, Digest> key_of_link_;
     std::unordered_map<Digest, size_t, DigestHash> clients_; // how many connections each has
     std::set<std::pair<int64_t, Digest>> due_;
 };

@@ -1,4 +1,4 @@
-// The one place where Odoo is asked: what clients want to know. What the desk asks by itself is in
+// The one place where Odoo is asked: what clients want to know. What the service asks by itself is in
 // odoo_recheck.cpp.
 #include "auth/odoo/odoo_auth_service.h"
 
@@ -39,8 +39,8 @@ Digest client_digest(const Requester& who, const Identity& identity) {
     return hash.finish();
 }
 
-OdooRoster::Subject subject_of(std::shared_ptr<const Requester> who, std::vector<std::string> channels) {
-    OdooRoster::Subject subject;
+GrantTable::Subject subject_of(std::shared_ptr<const Requester> who, std::vector<std::string> channels) {
+    GrantTable::Subject subject;
     subject.identity = identify(*who);
     subject.client = client_digest(*who, subject.identity);
     subject.host = host_only(who->host);
@@ -59,11 +59,11 @@ OdooRoster::Subject subject_of(std::shared_ptr<const Requester> who, std::vector
 
 } // namespace
 
-struct OdooDesk::Peek {
-    OdooRoster::Subject subject;
+struct OdooAuthService::Peek {
+    GrantTable::Subject subject;
     bool first = true;
     struct Asker {
-        std::shared_ptr<OdooLink> link;
+        std::shared_ptr<ConnectionLink> link;
         OnDecision decide;
     };
     std::vector<Asker> askers;
@@ -73,7 +73,7 @@ struct OdooDesk::Peek {
     int64_t again_us = 0;
 };
 
-OdooDesk::OdooDesk(const Options& options, std::vector<std::string> databases)
+OdooAuthService::OdooAuthService(const Options& options, std::vector<std::string> databases)
     : options_(options), databases_(std::move(databases)), queue_(queue_bounds(options), [this] { probe(); }),
       cache_(cache_file(options), us(options.grant_ttl)),
       presence_([this](const auto& subject, const char* path, std::function<std::string()> body) {
@@ -86,15 +86,15 @@ OdooDesk::OdooDesk(const Options& options, std::vector<std::string> databases)
     prober_.user_agent = "odoo-bus-gateway/" ODOO_BUS_VERSION;
 }
 
-OdooDesk::~OdooDesk() {
+OdooAuthService::~OdooAuthService() {
     stop();
 }
 
-void OdooDesk::start() {
+void OdooAuthService::start() {
     loop_.start("odoo", [this] { open(); });
 }
 
-void OdooDesk::stop() {
+void OdooAuthService::stop() {
     loop_.post([this] {
         client_.reset();
         session_watch_.reset();
@@ -103,14 +103,14 @@ void OdooDesk::stop() {
     loop_.join();
 }
 
-void OdooDesk::open() {
+void OdooAuthService::open() {
     client_ = std::make_unique<OdooClient>(loop_.uv(), options_.odoo_url);
     cache_.load(now_us());
     ticked_us_ = now_us();
     if (!options_.odoo_data_dir.empty())
         session_watch_ =
             std::make_unique<SessionWatch>(loop_.uv(), options_.odoo_data_dir, [this](const std::string& id) {
-                roster_.hurry(now_us(), [&id](const OdooRoster::Entry& entry) {
+                grants_.hurry(now_us(), [&id](const GrantTable::Entry& entry) {
                     return entry.subject.session() == id;
                 });
             });
@@ -119,7 +119,7 @@ void OdooDesk::open() {
 
 // --- another process takes over ---
 
-void OdooDesk::hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done) {
+void OdooAuthService::hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done) {
     loop_.post([this, tell = std::move(tell), done = std::move(done)] {
         tell_successor_ = tell;
         cache_.let_go([tell](const Digest& key) {
@@ -131,21 +131,21 @@ void OdooDesk::hand_over(std::function<void(TakeOverMessage)> tell, std::functio
     });
 }
 
-void OdooDesk::take_back() {
+void OdooAuthService::take_back() {
     loop_.post([this] {
         tell_successor_ = nullptr;
         cache_.take_back();
     });
 }
 
-void OdooDesk::retire() {
+void OdooAuthService::retire() {
     loop_.post([this] {
         retired_ = true;
         presence_.forget();
     });
 }
 
-void OdooDesk::inherit(const TakeOverMessage& message) {
+void OdooAuthService::inherit(const TakeOverMessage& message) {
     if (message.type == TakeOverMessage::Type::rotation && message.texts.size() == 3) {
         const std::string& old_id = message.texts[0];
         rotations_.add(old_id, message.texts[1], message.texts[2], now_us());
@@ -160,7 +160,7 @@ void OdooDesk::inherit(const TakeOverMessage& message) {
     }
 }
 
-void OdooDesk::reconfigure(const Options& options) {
+void OdooAuthService::reconfigure(const Options& options) {
     loop_.post([this, options] {
         options_ = options;
         queue_.set_bounds(queue_bounds(options));
@@ -169,7 +169,7 @@ void OdooDesk::reconfigure(const Options& options) {
     });
 }
 
-void OdooDesk::tick() {
+void OdooAuthService::tick() {
     const int64_t now = now_us();
     queue_.tick(now);
     cache_.tick(now);
@@ -192,13 +192,13 @@ void OdooDesk::tick() {
 
 // --- questions of clients ---
 
-void OdooDesk::ask(Question question, OnDecision on_decision) {
+void OdooAuthService::ask(Question question, OnDecision on_decision) {
     loop_.post([this, question = std::move(question), on_decision = std::move(on_decision)]() mutable {
         ask_now(std::move(question), std::move(on_decision));
     });
 }
 
-void OdooDesk::ask_now(Question question, OnDecision on_decision) {
+void OdooAuthService::ask_now(Question question, OnDecision on_decision) {
     if (retired_)
         return on_decision(come_back());
     const int64_t now = now_us();
@@ -224,7 +224,7 @@ void OdooDesk::ask_now(Question question, OnDecision on_decision) {
     enqueue(peek);
 }
 
-void OdooDesk::enqueue(const PeekPtr& peek) {
+void OdooAuthService::enqueue(const PeekPtr& peek) {
     const auto add = [this, peek] {
         queue_.add({.client = turn_of(peek->subject),
                     .priority = OdooQueue::Priority::interactive,
@@ -239,7 +239,7 @@ void OdooDesk::enqueue(const PeekPtr& peek) {
     });
 }
 
-void OdooDesk::send(const PeekPtr& peek) {
+void OdooAuthService::send(const PeekPtr& peek) {
     peek->asked_us = now_us();
     // A public session is the gateway's own: that it has ended is nobody's affair.
     const bool is_first = peek->first || peek->subject.identity.is_public;
@@ -249,9 +249,9 @@ void OdooDesk::send(const PeekPtr& peek) {
          });
 }
 
-void OdooDesk::take(const PeekPtr& peek, const HttpAnswer& answer) {
+void OdooAuthService::take(const PeekPtr& peek, const HttpAnswer& answer) {
     const int64_t now = now_us();
-    const OdooRoster::Subject& subject = peek->subject;
+    const GrantTable::Subject& subject = peek->subject;
     PeekAnswer result = read_peek(answer);
     if (const auto* trouble = std::get_if<Unavailable>(&result)) {
         log_trouble(options_, trouble->reason);
@@ -286,12 +286,12 @@ void OdooDesk::take(const PeekPtr& peek, const HttpAnswer& answer) {
                          .reason = "Odoo knows no database for this host"});
 }
 
-void OdooDesk::granted(const PeekPtr& peek, const Grant& grant, int64_t asked_us, int64_t due_us) {
+void OdooAuthService::granted(const PeekPtr& peek, const Grant& grant, int64_t asked_us, int64_t due_us) {
     const auto shared = std::make_shared<const Grant>(grant);
     for (const Peek::Asker& asker : peek->askers) {
-        if (!asker.link || roster_.add(asker.link, peek->subject, shared, asked_us, due_us))
+        if (!asker.link || grants_.add(asker.link, peek->subject, shared, asked_us, due_us))
             continue;
-        if (!roster_.has(peek->subject.client)) // gone while Odoo was asked, which took it for there
+        if (!grants_.has(peek->subject.client)) // gone while Odoo was asked, which took it for there
             presence_.left(peek->subject, now_us());
     }
     decide(peek, grant);
@@ -299,7 +299,7 @@ void OdooDesk::granted(const PeekPtr& peek, const Grant& grant, int64_t asked_us
 
 // A first subscribe is refused, so that the client backs off; a later one is tried again, since the client
 // goes on with what it had.
-void OdooDesk::unanswered(const PeekPtr& peek, const std::string& why) {
+void OdooAuthService::unanswered(const PeekPtr& peek, const std::string& why) {
     const int64_t now = now_us();
     if (peek->subject.identity.is_public)
         public_sessions_.failed(peek->subject.host);
@@ -309,7 +309,7 @@ void OdooDesk::unanswered(const PeekPtr& peek, const std::string& why) {
     again_.push_back(peek);
 }
 
-void OdooDesk::decide(const PeekPtr& peek, const Decision& decision) {
+void OdooAuthService::decide(const PeekPtr& peek, const Decision& decision) {
     if (const auto it = first_peeks_.find(peek->subject.key);
         it != first_peeks_.end() && it->second.lock() == peek)
         first_peeks_.erase(it);
@@ -317,21 +317,21 @@ void OdooDesk::decide(const PeekPtr& peek, const Decision& decision) {
         asker.decide(decision);
 }
 
-void OdooDesk::join(std::shared_ptr<OdooLink> link, std::shared_ptr<const Requester> who) {
+void OdooAuthService::join(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who) {
     loop_.post(
         [this, link = std::move(link), who = std::move(who)] { worker_version_.check(link, who, now_us()); });
 }
 
-void OdooDesk::leave(std::shared_ptr<OdooLink> link) {
+void OdooAuthService::leave(std::shared_ptr<ConnectionLink> link) {
     loop_.post([this, link = std::move(link)] {
-        if (const auto subject = roster_.remove(link); subject && !retired_)
+        if (const auto subject = grants_.remove(link); subject && !retired_)
             presence_.left(*subject, now_us());
     });
 }
 
-void OdooDesk::part(std::shared_ptr<const Requester> who) {
+void OdooAuthService::part(std::shared_ptr<const Requester> who) {
     loop_.post([this, who = std::move(who)] {
-        const OdooRoster::Subject subject = subject_of(who, {});
+        const GrantTable::Subject subject = subject_of(who, {});
         if (subject.identity.is_public && subject.identity.guest_channel.empty())
             return; // what a crowd shares does not change by what one of them does
         cache_.forget_client(subject.client, now_us());
@@ -345,13 +345,13 @@ void OdooDesk::part(std::shared_ptr<const Requester> who) {
     });
 }
 
-void OdooDesk::tell_presence(std::shared_ptr<const Requester> who, const UpdatePresence& presence) {
+void OdooAuthService::tell_presence(std::shared_ptr<const Requester> who, const UpdatePresence& presence) {
     loop_.post([this, who = std::move(who), presence] { presence_.update(subject_of(who, {}), presence); });
 }
 
 // --- what other threads ask ---
 
-std::optional<Response> OdooDesk::unavailable(const Requester& who) const {
+std::optional<Response> OdooAuthService::unavailable(const Requester& who) const {
     std::optional<OdooQueue::Refusal> refusal;
     {
         const std::lock_guard lock(mutex_);
@@ -362,21 +362,21 @@ std::optional<Response> OdooDesk::unavailable(const Requester& who) const {
     return Response::refusal(503, refusal->why).with("Retry-After", std::to_string(refusal->retry_after));
 }
 
-void OdooDesk::renew(Requester& requester) const {
+void OdooAuthService::renew(Requester& requester) const {
     rotations_.renew(requester, now_us());
 }
 
-void OdooDesk::set_newest(const std::string& database, Id newest) {
+void OdooAuthService::set_newest(const std::string& database, Id newest) {
     const std::lock_guard lock(mutex_);
     newest_[database] = newest;
 }
 
-void OdooDesk::forget_newest(const std::string& database) {
+void OdooAuthService::forget_newest(const std::string& database) {
     const std::lock_guard lock(mutex_);
     newest_.erase(database);
 }
 
-Id OdooDesk::newest_for(const std::string& host) const {
+Id OdooAuthService::newest_for(const std::string& host) const {
     const auto known = database_of_host_.find(host);
     const std::string& database = known == database_of_host_.end() ? databases_.front() : known->second;
     const std::lock_guard lock(mutex_);

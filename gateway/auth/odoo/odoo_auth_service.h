@@ -1,4 +1,4 @@
-// The one place where Odoo is asked: a thread that owns the queue to it, the cache and the roster of what it
+// The one place where Odoo is asked: a thread that owns the queue to it, the cache and the grants of what it
 // granted, and its public sessions. Service threads post their questions here.
 #pragma once
 
@@ -34,32 +34,32 @@
 
 namespace odoo_bus {
 
-class OdooDesk {
+class OdooAuthService {
 public:
     // `databases`: that the gateway reads.
-    OdooDesk(const Options& options, std::vector<std::string> databases);
-    ~OdooDesk();
+    OdooAuthService(const Options& options, std::vector<std::string> databases);
+    ~OdooAuthService();
 
     void start();
     void stop();
 
     struct Question {
-        std::shared_ptr<OdooLink> link;
+        std::shared_ptr<ConnectionLink> link;
         std::shared_ptr<const Requester> who;
         std::vector<std::string> channels; // as the client names them
         // Nothing was granted to the connection yet: Odoo is told so, and never says "expired".
         bool first = true;
         bool may_reuse = true; // it is the connection's first question
     };
-    using OnDecision = std::function<void(Decision)>; // called on the desk's thread
+    using OnDecision = std::function<void(Decision)>; // called on the service's thread
 
     // --- from any thread ---
 
     void ask(Question question, OnDecision on_decision);
     void tell_presence(std::shared_ptr<const Requester> who, const UpdatePresence& presence);
     // A page has come, and says which version its script has.
-    void join(std::shared_ptr<OdooLink> link, std::shared_ptr<const Requester> who);
-    void leave(std::shared_ptr<OdooLink> link);
+    void join(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who);
+    void leave(std::shared_ptr<ConnectionLink> link);
     // It has ended its connection by itself. When it comes back, it expects to see what has changed since.
     void part(std::shared_ptr<const Requester> who);
     void reconfigure(const Options& options);
@@ -75,7 +75,7 @@ public:
 
     // --- another process of this gateway takes over, from any thread ---
 
-    // See Authorizers. What only memory has: session ids that were changed, and grants that hold no more.
+    // See AuthBackend. What only memory has: session ids that were changed, and grants that hold no more.
     void hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done);
     void take_back();
     // Odoo is asked nothing more here, nor told that somebody has gone. Who asks, or is due, comes back, and
@@ -86,7 +86,7 @@ public:
 private:
     struct Peek; // a question on its way
     using PeekPtr = std::shared_ptr<Peek>;
-    using EntryPtr = std::shared_ptr<OdooRoster::Entry>;
+    using EntryPtr = std::shared_ptr<GrantTable::Entry>;
 
     void open();
     void tick();
@@ -105,17 +105,17 @@ private:
     void recheck(const EntryPtr& entry);
     void rechecked(const EntryPtr& entry, const HttpAnswer* answer, int64_t asked_us);
     void recheck_failed(const EntryPtr& entry);
-    void call(const OdooRoster::Subject& subject, const char* path, std::function<std::string()> body);
+    void call(const GrantTable::Subject& subject, const char* path, std::function<std::string()> body);
     void read_login_page(const Requester& who, std::function<void(std::optional<std::string>)> on_page);
 
     // --- any of them ---
     using OnAnswer = std::function<void(const HttpAnswer*, const std::string& problem)>;
-    void post(const OdooRoster::Subject& subject, const char* path, const std::string& body,
+    void post(const GrantTable::Subject& subject, const char* path, const std::string& body,
               OnAnswer on_answer);
     // True when the session's id was changed, which ends its connections.
-    bool look_for_rotation(const OdooRoster::Subject& subject, const HttpAnswer& answer);
+    bool look_for_rotation(const GrantTable::Subject& subject, const HttpAnswer& answer);
     void close_rotated(std::string_view old_id);
-    void expired(const OdooRoster::Subject& subject);
+    void expired(const GrantTable::Subject& subject);
     void probe();
     void publish_state();
     Id newest_for(const std::string& host) const;
@@ -127,7 +127,7 @@ private:
     std::unique_ptr<SessionWatch> session_watch_; // where Odoo's session files can be seen
     OdooQueue queue_;
     GrantCache cache_;
-    OdooRoster roster_;
+    GrantTable grants_;
     OdooPresence presence_;
     PublicSessions public_sessions_;
     SessionRotations rotations_;

@@ -4,10 +4,10 @@
 namespace odoo_bus {
 
 void OdooAuthorizer::joined(const Admission& admission, Client& client) {
-    const auto link = std::make_shared<OdooLink>(client, post_);
+    const auto link = std::make_shared<ConnectionLink>(client, post_);
     states_[&admission].link = link;
     if (admission.transport == Transport::websocket && !admission.requester->worker_version.empty())
-        desk_.join(link, admission.requester);
+        auth_service_.join(link, admission.requester);
 }
 
 void OdooAuthorizer::authorize(const Admission& admission, const Subscribe& subscribe, bool first,
@@ -23,31 +23,32 @@ void OdooAuthorizer::authorize(const Admission& admission, const Subscribe& subs
         if (it != states_.end() && it->second.link == link && std::holds_alternative<Grant>(decision)) {
             it->second.granted = true;
             if (const auto presence = std::exchange(it->second.presence, std::nullopt))
-                desk_.tell_presence(admission->requester, *presence);
+                auth_service_.tell_presence(admission->requester, *presence);
         }
         decide(std::move(decision));
     };
-    desk_.ask({.link = state.link,
-               .who = admission.requester,
-               .channels = subscribe.channels,
-               .first = first,
-               .may_reuse = may_reuse},
-              [post = post_, decided](Decision decision) {
-                  post([decided, decision = std::move(decision)]() mutable { decided(std::move(decision)); });
-              });
+    auth_service_.ask(
+        {.link = state.link,
+         .who = admission.requester,
+         .channels = subscribe.channels,
+         .first = first,
+         .may_reuse = may_reuse},
+        [post = post_, decided](Decision decision) {
+            post([decided, decision = std::move(decision)]() mutable { decided(std::move(decision)); });
+        });
 }
 
 // Before the first grant the session is not marked in Odoo, which would take it for an ended one.
 void OdooAuthorizer::told(const Admission& admission, const UpdatePresence& presence) {
     State& state = states_[&admission];
     if (state.granted)
-        desk_.tell_presence(admission.requester, presence);
+        auth_service_.tell_presence(admission.requester, presence);
     else
         state.presence = presence;
 }
 
 void OdooAuthorizer::parted(const Admission& admission) {
-    desk_.part(admission.requester);
+    auth_service_.part(admission.requester);
 }
 
 void OdooAuthorizer::left(const Admission& admission) {
@@ -55,7 +56,7 @@ void OdooAuthorizer::left(const Admission& admission) {
     if (it == states_.end())
         return;
     it->second.link->cut();
-    desk_.leave(it->second.link);
+    auth_service_.leave(it->second.link);
     states_.erase(it);
 }
 

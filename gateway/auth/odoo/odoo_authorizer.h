@@ -1,4 +1,5 @@
-// Authorization `odoo`, for one service thread: asks the desk, and brings its decisions back to this thread.
+// Authorization `odoo`, for one service thread: asks the service, and brings its decisions back to this
+// thread.
 #pragma once
 
 #include <functional>
@@ -14,8 +15,8 @@ namespace odoo_bus {
 
 class OdooAuthorizer final : public Authorizer {
 public:
-    OdooAuthorizer(OdooDesk& desk, std::function<void(Loop::Task)> post)
-        : desk_(desk), post_(std::move(post)) {}
+    OdooAuthorizer(OdooAuthService& auth_service, std::function<void(Loop::Task)> post)
+        : auth_service_(auth_service), post_(std::move(post)) {}
 
     void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                    std::function<void(Decision)> decide) override;
@@ -27,13 +28,13 @@ public:
 
 private:
     struct State {
-        std::shared_ptr<OdooLink> link;
+        std::shared_ptr<ConnectionLink> link;
         bool asked = false;                     // its first question
         bool granted = false;                   // something
         std::optional<UpdatePresence> presence; // that came before the first grant
     };
 
-    OdooDesk& desk_;
+    OdooAuthService& auth_service_;
     const std::function<void(Loop::Task)> post_;
     std::unordered_map<const Admission*, State> states_;
 };

@@ -19,15 +19,15 @@ namespace odoo_bus {
 class OdooPresence {
 public:
     // Sends the body to the path as `subject`, when its turn has come. `body` is asked then.
-    using Call = std::function<void(const OdooRoster::Subject& subject, const char* path,
+    using Call = std::function<void(const GrantTable::Subject& subject, const char* path,
                                     std::function<std::string()> body)>;
 
     explicit OdooPresence(Call call) : call_(std::move(call)) {}
 
     // The latest one counts; one that is not possible is ignored.
-    void update(const OdooRoster::Subject& subject, const UpdatePresence& presence);
+    void update(const GrantTable::Subject& subject, const UpdatePresence& presence);
     // The last connection of this client has ended.
-    void left(const OdooRoster::Subject& subject, int64_t now_us);
+    void left(const GrantTable::Subject& subject, int64_t now_us);
     // It is there, again or still.
     void came(const Digest& client) { gone_.erase(client); }
 
@@ -48,12 +48,12 @@ public:
 
 private:
     struct Gone {
-        OdooRoster::Subject subject;
+        GrantTable::Subject subject;
         int64_t at_us;
     };
 
-    static bool is_known(const OdooRoster::Subject& subject);
-    bool may_tell(const OdooRoster::Subject& subject) const;
+    static bool is_known(const GrantTable::Subject& subject);
+    bool may_tell(const GrantTable::Subject& subject) const;
 
     const Call call_;
     std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // that is not sent yet

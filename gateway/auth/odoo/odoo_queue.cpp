@@ -79,7 +79,7 @@ void OdooQueue::done(const std::string& client, bool answered, int64_t began_us,
 
 void OdooQueue::failed(int64_t now_us) {
     probing_ = false;
-    probe_after_ms_ = next_retry(probe_after_ms_);
+    probe_after_ms_ = next_backoff(probe_after_ms_);
     probe_at_us_ = now_us + static_cast<int64_t>(with_jitter(probe_after_ms_)) * 1000;
 }
 

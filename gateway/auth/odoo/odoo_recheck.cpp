@@ -1,4 +1,4 @@
-// What the desk asks Odoo by itself: whether grants still hold, and who is there.
+// What the service asks Odoo by itself: whether grants still hold, and who is there.
 #include <algorithm>
 
 #include "auth/odoo/odoo_auth_service.h"
@@ -34,18 +34,18 @@ constexpr int64_t SOON_US = 5'000'000;
 
 } // namespace
 
-void OdooDesk::recheck_due(int64_t now) {
+void OdooAuthService::recheck_due(int64_t now) {
     const double rate = options_.recheck_rate;
     allowance_ =
         std::min(std::max(rate, 1.0), allowance_ + rate * static_cast<double>(now - ticked_us_) / 1e6);
     ticked_us_ = now;
     while (allowance_ >= 1) {
-        const EntryPtr entry = roster_.next_due(now, us(options_.recheck_interval));
+        const EntryPtr entry = grants_.next_due(now, us(options_.recheck_interval));
         if (!entry)
             break;
         allowance_ -= 1;
         if (retired_) {
-            roster_.close([&entry](const OdooRoster::Entry& each) { return &each == entry.get(); },
+            grants_.close([&entry](const GrantTable::Entry& each) { return &each == entry.get(); },
                           come_back());
             continue;
         }
@@ -57,11 +57,11 @@ void OdooDesk::recheck_due(int64_t now) {
                    now);
     }
     if (now / 1'000'000 != (now - static_cast<int64_t>(TICK_MS) * 1000) / 1'000'000)
-        unchecked.with().set(static_cast<double>(roster_.longest_unchecked_us(now)) / 1e6);
+        unchecked.with().set(static_cast<double>(grants_.longest_unchecked_us(now)) / 1e6);
 }
 
-void OdooDesk::recheck(const EntryPtr& entry) {
-    const OdooRoster::Subject& subject = entry->subject;
+void OdooAuthService::recheck(const EntryPtr& entry) {
+    const GrantTable::Subject& subject = entry->subject;
     const int64_t asked = now_us();
     post(subject, PEEK, peek_body(subject.channels, newest_for(subject.host), subject.identity.is_public),
          [this, entry, asked](const HttpAnswer* answer, const std::string&) {
@@ -69,9 +69,9 @@ void OdooDesk::recheck(const EntryPtr& entry) {
          });
 }
 
-void OdooDesk::rechecked(const EntryPtr& entry, const HttpAnswer* answer, int64_t asked) {
+void OdooAuthService::rechecked(const EntryPtr& entry, const HttpAnswer* answer, int64_t asked) {
     const int64_t now = now_us();
-    const OdooRoster::Subject& subject = entry->subject;
+    const GrantTable::Subject& subject = entry->subject;
     const PeekAnswer result = answer ? read_peek(*answer) : PeekAnswer(Unavailable{});
     if (std::holds_alternative<Unavailable>(result) || std::holds_alternative<NoDatabase>(result))
         return recheck_failed(entry);
@@ -83,38 +83,38 @@ void OdooDesk::rechecked(const EntryPtr& entry, const HttpAnswer* answer, int64_
     if (const auto* grant = std::get_if<Grant>(&result)) {
         presence_.granted(subject.session(), *grant, session_set_by(*answer).has_value(), now);
         cache_.put(subject.key, subject.client, *grant, asked, now);
-        return roster_.renew(*entry, *grant, asked, now + us(options_.recheck_interval));
+        return grants_.renew(*entry, *grant, asked, now + us(options_.recheck_interval));
     }
     if (std::holds_alternative<Expired>(result))
         return expired(subject);
     cache_.forget(subject.key, now);
     if (++entry->refused < REFUSALS) {
         entry->urgent_us = now;
-        return roster_.put_off(*entry, now + SOON_US);
+        return grants_.put_off(*entry, now + SOON_US);
     }
     // The page comes back, subscribes, and gets what Odoo says then.
-    roster_.close([&subject](const OdooRoster::Entry& each) { return each.subject.key == subject.key; },
+    grants_.close([&subject](const GrantTable::Entry& each) { return each.subject.key == subject.key; },
                   {.close_code = 4002, .reason = "grant taken back"});
 }
 
-void OdooDesk::recheck_failed(const EntryPtr& entry) {
+void OdooAuthService::recheck_failed(const EntryPtr& entry) {
     const int64_t now = now_us();
     entry->asking = false;
     if (!entry->failing_since_us)
         entry->failing_since_us = now;
     if (now - entry->failing_since_us < us(options_.max_unverified))
-        return roster_.put_off(*entry, now + std::min(SOON_US, us(options_.max_unverified) / 4));
-    roster_.close([&entry](const OdooRoster::Entry& each) { return &each == entry.get(); },
+        return grants_.put_off(*entry, now + std::min(SOON_US, us(options_.max_unverified) / 4));
+    grants_.close([&entry](const GrantTable::Entry& each) { return &each == entry.get(); },
                   {.close_code = TRY_AGAIN_LATER, .reason = "Odoo could not be asked for --max-unverified"});
 }
 
-void OdooDesk::users_changed(const std::string& database, std::set<int64_t> partners) {
+void OdooAuthService::users_changed(const std::string& database, std::set<int64_t> partners) {
     loop_.post([this, database, partners = std::move(partners)] {
         std::set<std::string> channels;
         for (const int64_t partner : partners)
             if (std::string channel; write_channel(channel, database, "res.partner", partner))
                 channels.insert(std::move(channel));
-        roster_.hurry(now_us(), [&](const OdooRoster::Entry& entry) {
+        grants_.hurry(now_us(), [&](const GrantTable::Entry& entry) {
             return std::ranges::any_of(entry.grant->channels,
                                        [&](const std::string& each) { return channels.contains(each); });
         });
@@ -123,7 +123,8 @@ void OdooDesk::users_changed(const std::string& database, std::set<int64_t> part
 
 // --- presence ---
 
-void OdooDesk::call(const OdooRoster::Subject& subject, const char* path, std::function<std::string()> body) {
+void OdooAuthService::call(const GrantTable::Subject& subject, const char* path,
+                           std::function<std::string()> body) {
     if (subject.identity.is_public && !public_sessions_.session(subject.host)) {
         body(); // nobody was let in on this host, so nobody is there
         return;
@@ -140,7 +141,7 @@ void OdooDesk::call(const OdooRoster::Subject& subject, const char* path, std::f
                                      look_for_rotation(subject, *answer);
                                  // It may be that the session was never marked: a peek tells.
                                  if (std::holds_alternative<Expired>(read_call(*answer)))
-                                     roster_.hurry(now_us(), [&subject](const OdooRoster::Entry& entry) {
+                                     grants_.hurry(now_us(), [&subject](const GrantTable::Entry& entry) {
                                          return entry.subject.client == subject.client;
                                      });
                              });
@@ -149,8 +150,8 @@ void OdooDesk::call(const OdooRoster::Subject& subject, const char* path, std::f
                now_us());
 }
 
-void OdooDesk::read_login_page(const Requester& who,
-                               std::function<void(std::optional<std::string>)> on_page) {
+void OdooAuthService::read_login_page(const Requester& who,
+                                      std::function<void(std::optional<std::string>)> on_page) {
     const auto ask = [this, request = get_request(LOGIN, who), on_page] {
         client_->ask(request, ms(options_.odoo_timeout), {},
                      [this, on_page, began = now_us()](const HttpAnswer* answer, const std::string&) {
@@ -168,8 +169,8 @@ void OdooDesk::read_login_page(const Requester& who,
 
 // --- any question ---
 
-void OdooDesk::post(const OdooRoster::Subject& subject, const char* path, const std::string& body,
-                    OnAnswer on_answer) {
+void OdooAuthService::post(const GrantTable::Subject& subject, const char* path, const std::string& body,
+                           OnAnswer on_answer) {
     std::string cookies = subject.identity.cookie_header();
     if (const auto session =
             subject.identity.is_public ? public_sessions_.session(subject.host) : std::nullopt)
@@ -188,7 +189,7 @@ void OdooDesk::post(const OdooRoster::Subject& subject, const char* path, const 
                  });
 }
 
-bool OdooDesk::look_for_rotation(const OdooRoster::Subject& subject, const HttpAnswer& answer) {
+bool OdooAuthService::look_for_rotation(const GrantTable::Subject& subject, const HttpAnswer& answer) {
     const int64_t now = now_us();
     const std::string session(subject.session());
     for (const std::string_view cookie : answer.all("set-cookie")) {
@@ -208,23 +209,23 @@ bool OdooDesk::look_for_rotation(const OdooRoster::Subject& subject, const HttpA
     return false;
 }
 
-void OdooDesk::close_rotated(std::string_view old_id) {
-    roster_.close([old_id](const OdooRoster::Entry& each) { return each.subject.session() == old_id; },
+void OdooAuthService::close_rotated(std::string_view old_id) {
+    grants_.close([old_id](const GrantTable::Entry& each) { return each.subject.session() == old_id; },
                   session_renewed());
 }
 
-void OdooDesk::expired(const OdooRoster::Subject& subject) {
+void OdooAuthService::expired(const GrantTable::Subject& subject) {
     cache_.forget_client(subject.client, now_us());
     if (subject.identity.is_public)
         return public_sessions_.forget(subject.host);
     taken_back.add();
-    roster_.close([&subject](const OdooRoster::Entry& each) { return each.subject.client == subject.client; },
+    grants_.close([&subject](const GrantTable::Entry& each) { return each.subject.client == subject.client; },
                   session_expired());
 }
 
 // --- the state of Odoo ---
 
-void OdooDesk::probe() {
+void OdooAuthService::probe() {
     client_->ask(get_request(HEALTH, prober_), ms(options_.odoo_timeout), {},
                  [this](const HttpAnswer* answer, const std::string&) {
                      if (answer && answer->status() < 500)
@@ -235,7 +236,7 @@ void OdooDesk::probe() {
                  });
 }
 
-void OdooDesk::publish_state() {
+void OdooAuthService::publish_state() {
     auto refusal = queue_.refusal(now_us());
     const std::lock_guard lock(mutex_);
     refusal_ = std::move(refusal);

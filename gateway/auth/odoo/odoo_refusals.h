@@ -1,4 +1,4 @@
-// What the parts of the desk have in common: paths, codes, and lines for the log.
+// What the parts of the service have in common: paths, codes, and lines for the log.
 #pragma once
 
 #include <cstdint>
@@ -38,8 +38,8 @@ inline Refusal come_back() {
     return {.close_code = 4002, .reason = "the gateway is replaced"};
 }
 
-// In the queue clients take turns: sessions, and visitors without one by their address.
-inline std::string turn_of(const OdooRoster::Subject& subject) {
+// In the queue clients take turns: sessions, and connections without one by their address.
+inline std::string turn_of(const GrantTable::Subject& subject) {
     if (!subject.identity.is_public)
         return std::string(subject.session());
     return subject.who->address ? subject.who->address->text() : "local";

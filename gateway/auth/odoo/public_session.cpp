@@ -1,4 +1,4 @@
-// The session that visitors without one of their own share.
+// The session that connections without one of their own share.
 #include "auth/odoo/public_session.h"
 
 #include <utility>

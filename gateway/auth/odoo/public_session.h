@@ -1,4 +1,4 @@
-// The session that visitors without one of their own share, one for each host: Odoo would write a session
+// The session that connections without one of their own share, one for each host: Odoo would write a session
 // file for each of them otherwise.
 #pragma once
 

@@ -48,7 +48,7 @@ std::optional<std::string> WorkerVersion::find(std::string_view page) {
 }
 
 // As Odoo, it looks at browsers only.
-void WorkerVersion::check(std::shared_ptr<OdooLink> link, std::shared_ptr<const Requester> who,
+void WorkerVersion::check(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who,
                           int64_t now_us) {
     const std::string& version = who->worker_version;
     if (setting_ == "off" || version.empty() || who->user_agent.empty())

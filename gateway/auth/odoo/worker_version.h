@@ -29,7 +29,7 @@ public:
 
     void configure(const std::string& setting) { setting_ = setting; }
     // A page has come; closed now or later when it is outdated.
-    void check(std::shared_ptr<OdooLink> link, std::shared_ptr<const Requester> who, int64_t now_us);
+    void check(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who, int64_t now_us);
     void tick(int64_t now_us);
 
     // What the login page says, "19.0-2".
@@ -38,7 +38,7 @@ public:
 
 private:
     struct Page {
-        std::shared_ptr<OdooLink> link;
+        std::shared_ptr<ConnectionLink> link;
         std::shared_ptr<const Requester> who;
     };
     void learn(std::vector<Page> pages, const std::optional<std::string>& version);

@@ -25,7 +25,7 @@ constexpr uint64_t IDLE_MS = 60'000;
 constexpr const char* AWAY = "somebody wants the database to himself";
 
 // One text for each question: a channel's name may hold anything.
-std::string key_of(const SqlDesk::Question& question) {
+std::string key_of(const SqlAuthService::Question& question) {
     return question.request + pg_array(question.channels);
 }
 
@@ -35,37 +35,39 @@ int64_t us(Milliseconds milliseconds) {
 
 } // namespace
 
-SqlDesk::Seat::Seat(Pool& of, uv_loop_t* loop)
+SqlAuthService::Seat::Seat(Pool& of, uv_loop_t* loop)
     : pool(of),
-      connection(loop, {.on_connected = [this] { pool.desk.settle(*this); },
-                        .on_lost = [this](const std::string& reason) { pool.desk.fail(*this, reason); },
-                        .on_notify = [](std::string_view, std::string_view) {}}),
+      connection(loop,
+                 {.on_connected = [this] { pool.auth_service.settle(*this); },
+                  .on_lost = [this](const std::string& reason) { pool.auth_service.fail(*this, reason); },
+                  .on_notify = [](std::string_view, std::string_view) {}}),
       patience(loop), idle(loop) {}
 
-SqlDesk::SqlDesk(const Options& options, const std::vector<std::string>& names) : options_(options) {
+SqlAuthService::SqlAuthService(const Options& options, const std::vector<std::string>& names)
+    : options_(options) {
     for (size_t i = 0; i < names.size(); ++i)
         pools_.emplace(names[i], new Pool{*this, names[i], options.databases[i]});
     if (!options.database_match.empty())
         pools_.clear(); // they are found
 }
 
-SqlDesk::~SqlDesk() {
+SqlAuthService::~SqlAuthService() {
     stop();
 }
 
-void SqlDesk::start() {
-    loop_.start("sql desk", [this] {
+void SqlAuthService::start() {
+    loop_.start("sql auth_service", [this] {
         for (const auto& [name, pool] : pools_)
             add_seats(*pool);
     });
 }
 
-void SqlDesk::add_seats(Pool& pool) {
+void SqlAuthService::add_seats(Pool& pool) {
     for (unsigned i = 0; i < options_.sql_connections; ++i)
         pool.seats.push_back(std::make_unique<Seat>(pool, loop_.uv()));
 }
 
-void SqlDesk::expect(const std::string& database) {
+void SqlAuthService::expect(const std::string& database) {
     loop_.post([this, database] {
         if (stopping_)
             return;
@@ -78,7 +80,7 @@ void SqlDesk::expect(const std::string& database) {
     });
 }
 
-void SqlDesk::let_go(const std::string& database) {
+void SqlAuthService::let_go(const std::string& database) {
     loop_.post([this, database] {
         const auto found = pools_.find(database);
         if (found == pools_.end())
@@ -92,7 +94,7 @@ void SqlDesk::let_go(const std::string& database) {
     });
 }
 
-void SqlDesk::forget(const std::string& database) {
+void SqlAuthService::forget(const std::string& database) {
     loop_.post([this, database] {
         const auto found = pools_.find(database);
         if (found == pools_.end())
@@ -108,13 +110,13 @@ void SqlDesk::forget(const std::string& database) {
     });
 }
 
-void SqlDesk::close(Seat& seat, const std::string& why) {
+void SqlAuthService::close(Seat& seat, const std::string& why) {
     seat.connection.close();
     seat.idle.stop();
     fail(seat, why);
 }
 
-void SqlDesk::stop() {
+void SqlAuthService::stop() {
     loop_.post([this] {
         stopping_ = true;
         for (const auto& [name, pool] : pools_)
@@ -124,11 +126,11 @@ void SqlDesk::stop() {
     loop_.join();
 }
 
-void SqlDesk::ask(Question question) {
+void SqlAuthService::ask(Question question) {
     loop_.post([this, question = std::move(question)]() mutable { take(std::move(question)); });
 }
 
-void SqlDesk::take(Question question) {
+void SqlAuthService::take(Question question) {
     const auto found = pools_.find(question.database);
     if (found == pools_.end())
         return question.answer(Refusal{SESSION_EXPIRED, "the database is not served"});
@@ -142,7 +144,7 @@ void SqlDesk::take(Question question) {
 }
 
 // When many come at once, most are answered by what the first of them were told.
-bool SqlDesk::answer_known(Pool& pool, const Question& question) {
+bool SqlAuthService::answer_known(Pool& pool, const Question& question) {
     if (!question.may_be_known)
         return false;
     const auto known = pool.known.find(key_of(question));
@@ -152,7 +154,7 @@ bool SqlDesk::answer_known(Pool& pool, const Question& question) {
     return true;
 }
 
-void SqlDesk::next(Pool& pool) {
+void SqlAuthService::next(Pool& pool) {
     for (const auto& seat : pool.seats) {
         if (pool.waiting.empty())
             return;
@@ -177,7 +179,7 @@ void SqlDesk::next(Pool& pool) {
     }
 }
 
-void SqlDesk::settle(Seat& seat) {
+void SqlAuthService::settle(Seat& seat) {
     seat.connection.query(
         "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $1, false)",
         {std::to_string(options_.sql_timeout.count())}, [this, &seat](const PgResult& result) {
@@ -190,7 +192,7 @@ void SqlDesk::settle(Seat& seat) {
         });
 }
 
-void SqlDesk::put(Seat& seat) {
+void SqlAuthService::put(Seat& seat) {
     seat.connection.query(
         // It may have a second column, `member`; an array alone is its own row, which has none.
         fmt::format("SELECT array_to_json(answer.channels), to_jsonb(answer)->>'member' "
@@ -200,7 +202,7 @@ void SqlDesk::put(Seat& seat) {
         [this, &seat](const PgResult& result) { answered(seat, result); });
 }
 
-void SqlDesk::answered(Seat& seat, const PgResult& result) {
+void SqlAuthService::answered(Seat& seat, const PgResult& result) {
     if (!seat.question)
         return;
     if (!result.ok()) {
@@ -217,7 +219,7 @@ void SqlDesk::answered(Seat& seat, const PgResult& result) {
     give(seat, decision);
 }
 
-Decision SqlDesk::decide(const Question& question, const PgResult& result) const {
+Decision SqlAuthService::decide(const Question& question, const PgResult& result) const {
     if (result.rows() == 0 || result.is_null(0, 0))
         return Refusal{SESSION_EXPIRED, "the function that authorizes has refused"};
     Grant grant{.database = question.database, .channels = {}};
@@ -239,7 +241,7 @@ Decision SqlDesk::decide(const Question& question, const PgResult& result) const
 }
 
 // The connection was lost, or nobody answers on it.
-void SqlDesk::fail(Seat& seat, const std::string& reason) {
+void SqlAuthService::fail(Seat& seat, const std::string& reason) {
     seat.connecting = seat.ready = false;
     if (stopping_ || !seat.question)
         return;
@@ -249,7 +251,7 @@ void SqlDesk::fail(Seat& seat, const std::string& reason) {
     give(seat, Refusal{TRY_AGAIN_LATER, "the database cannot be asked"});
 }
 
-void SqlDesk::give(Seat& seat, Decision decision) {
+void SqlAuthService::give(Seat& seat, Decision decision) {
     seat.patience.stop();
     const auto question = std::move(seat.question);
     question->answer(std::move(decision));

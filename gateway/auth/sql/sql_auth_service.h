@@ -19,18 +19,18 @@
 
 namespace odoo_bus {
 
-class SqlDesk {
+class SqlAuthService {
 public:
     struct Question {
         std::string database;
         std::string request; // JSON: what the function is told of the request
         std::vector<std::string> channels;
         bool may_be_known = false;            // an answer that was given a moment ago will do
-        std::function<void(Decision)> answer; // called on the desk's thread
+        std::function<void(Decision)> answer; // called on the service's thread
     };
 
-    SqlDesk(const Options& options, const std::vector<std::string>& names);
-    ~SqlDesk();
+    SqlAuthService(const Options& options, const std::vector<std::string>& names);
+    ~SqlAuthService();
 
     void start();
     void stop();
@@ -63,7 +63,7 @@ private:
         int64_t until_us;
     };
     struct Pool {
-        SqlDesk& desk;
+        SqlAuthService& auth_service;
         std::string database;
         std::string conninfo;
         std::vector<std::unique_ptr<Seat>> seats = {};

@@ -11,24 +11,24 @@ constexpr std::string_view COOKIE = "cookie:";
 
 class SqlAuthorizer final : public Authorizer {
 public:
-    SqlAuthorizer(SqlDesk& desk, const std::vector<std::string>& passes, const std::string& database,
-                  std::function<void(Loop::Task)> post)
-        : desk_(desk), passes_(passes), database_(database), post_(std::move(post)) {}
+    SqlAuthorizer(SqlAuthService& auth_service, const std::vector<std::string>& passes,
+                  const std::string& database, std::function<void(Loop::Task)> post)
+        : auth_service_(auth_service), passes_(passes), database_(database), post_(std::move(post)) {}
 
     void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                    std::function<void(Decision)> decide) override {
-        desk_.ask({.database = admission.database.empty() ? database_ : admission.database,
-                   .request = sql_request(*admission.requester, passes_),
-                   .channels = subscribe.channels,
-                   // Pages repeat their channels when a membership has changed: that is asked anew.
-                   .may_be_known = first,
-                   .answer = [post = post_, decide = std::move(decide)](Decision decision) {
-                       post([decide, decision = std::move(decision)] { decide(decision); });
-                   }});
+        auth_service_.ask({.database = admission.database.empty() ? database_ : admission.database,
+                           .request = sql_request(*admission.requester, passes_),
+                           .channels = subscribe.channels,
+                           // Pages repeat their channels when a membership has changed: that is asked anew.
+                           .may_be_known = first,
+                           .answer = [post = post_, decide = std::move(decide)](Decision decision) {
+                               post([decide, decision = std::move(decision)] { decide(decision); });
+                           }});
     }
 
 private:
-    SqlDesk& desk_;
+    SqlAuthService& auth_service_;
     const std::vector<std::string>& passes_;
     const std::string& database_;
     const std::function<void(Loop::Task)> post_;
@@ -71,16 +71,16 @@ std::string sql_request(const Requester& requester, const std::vector<std::strin
     return text.get();
 }
 
-SqlAuthorizers::SqlAuthorizers(const Options& options, const std::vector<std::string>& names)
-    : passes_(options.sql_passes), database_(names.front()), desk_(options, names) {}
+SqlAuthBackend::SqlAuthBackend(const Options& options, const std::vector<std::string>& names)
+    : passes_(options.sql_passes), database_(names.front()), auth_service_(options, names) {}
 
-std::string SqlAuthorizers::start() {
-    desk_.start();
+std::string SqlAuthBackend::start() {
+    auth_service_.start();
     return {};
 }
 
-std::unique_ptr<Authorizer> SqlAuthorizers::make(std::function<void(Loop::Task)> post) {
-    return std::make_unique<SqlAuthorizer>(desk_, passes_, database_, std::move(post));
+std::unique_ptr<Authorizer> SqlAuthBackend::make(std::function<void(Loop::Task)> post) {
+    return std::make_unique<SqlAuthorizer>(auth_service_, passes_, database_, std::move(post));
 }
 
 } // namespace odoo_bus

@@ -12,21 +12,21 @@
 
 namespace odoo_bus {
 
-class SqlAuthorizers final : public Authorizers {
+class SqlAuthBackend final : public AuthBackend {
 public:
-    SqlAuthorizers(const Options& options, const std::vector<std::string>& names);
+    SqlAuthBackend(const Options& options, const std::vector<std::string>& names);
 
     std::string start() override;
-    void stop() override { desk_.stop(); }
+    void stop() override { auth_service_.stop(); }
     std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override;
-    void expect(const std::string& database) override { desk_.expect(database); }
-    void let_go(const std::string& database) override { desk_.let_go(database); }
-    void forget(const std::string& database) override { desk_.forget(database); }
+    void expect(const std::string& database) override { auth_service_.expect(database); }
+    void let_go(const std::string& database) override { auth_service_.let_go(database); }
+    void forget(const std::string& database) override { auth_service_.forget(database); }
 
 private:
     const std::vector<std::string> passes_;
     const std::string database_;
-    SqlDesk desk_;
+    SqlAuthService auth_service_;
 };
 
 // What the function is told, as JSON: {"cookies": {...}, "headers": {...}, "address": "192.0.2.1"}. `passes`:

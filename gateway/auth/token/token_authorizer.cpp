@@ -26,15 +26,15 @@ constexpr std::string_view SUBPROTOCOL = "odoo-bus.token.";
 
 class TokenAuthorizer final : public Authorizer {
 public:
-    explicit TokenAuthorizer(TokenAuthorizers& authorizers) : authorizers_(authorizers) {}
+    explicit TokenAuthorizer(TokenAuthBackend& authorizers) : auth_backend_(authorizers) {}
 
     void authorize(const Admission& admission, const Subscribe& subscribe, bool,
                    std::function<void(Decision)> decide) override {
-        decide(authorizers_.decide(admission, subscribe));
+        decide(auth_backend_.decide(admission, subscribe));
     }
 
 private:
-    TokenAuthorizers& authorizers_;
+    TokenAuthBackend& auth_backend_;
 };
 
 // Empty when the request has none.
@@ -57,7 +57,7 @@ std::string_view token_of(const Requester& requester, const std::string& cookie)
 
 } // namespace
 
-TokenAuthorizers::TokenAuthorizers(const Options& options, std::vector<std::string> databases)
+TokenAuthBackend::TokenAuthBackend(const Options& options, std::vector<std::string> databases)
     : path_(options.token_keys), databases_(std::move(databases)) {
     std::string wrong;
     if (!options.database_match.empty())
@@ -65,28 +65,28 @@ TokenAuthorizers::TokenAuthorizers(const Options& options, std::vector<std::stri
     reconfigure(options);
 }
 
-std::string TokenAuthorizers::start() {
+std::string TokenAuthBackend::start() {
     if (path_.empty())
         return "--token-keys is needed with --auth token: a file with the secret, the public key or the JWKS";
     const std::lock_guard lock(mutex_);
     return load();
 }
 
-std::unique_ptr<Authorizer> TokenAuthorizers::make(std::function<void(Loop::Task)>) {
+std::unique_ptr<Authorizer> TokenAuthBackend::make(std::function<void(Loop::Task)>) {
     return std::make_unique<TokenAuthorizer>(*this);
 }
 
-void TokenAuthorizers::reconfigure(const Options& options) {
+void TokenAuthBackend::reconfigure(const Options& options) {
     const std::lock_guard lock(mutex_);
     rules_.claims = {options.token_audience, options.token_skew.count() / 1000};
     rules_.cookie = options.token_cookie;
 }
 
-bool TokenAuthorizers::may_serve(const std::string& database) const {
+bool TokenAuthBackend::may_serve(const std::string& database) const {
     return match_ ? match_->matches(database) : std::ranges::find(databases_, database) != databases_.end();
 }
 
-std::string TokenAuthorizers::load() {
+std::string TokenAuthBackend::load() {
     looked_us_ = now_us();
     struct stat file = {};
     if (stat(path_.c_str(), &file) != 0)
@@ -114,7 +114,7 @@ std::string TokenAuthorizers::load() {
 }
 
 // The file may be replaced at any time: keys are rotated.
-TokenAuthorizers::Rules TokenAuthorizers::rules() {
+TokenAuthBackend::Rules TokenAuthBackend::rules() {
     const std::lock_guard lock(mutex_);
     if (now_us() - looked_us_ > LOOK_EVERY_US)
         if (const std::string problem = load(); !problem.empty())
@@ -122,7 +122,7 @@ TokenAuthorizers::Rules TokenAuthorizers::rules() {
     return rules_;
 }
 
-Decision TokenAuthorizers::decide(const Admission& admission, const Subscribe& subscribe) {
+Decision TokenAuthBackend::decide(const Admission& admission, const Subscribe& subscribe) {
     const Rules rules = this->rules();
     const std::string_view token = token_of(*admission.requester, rules.cookie);
     if (token.empty())

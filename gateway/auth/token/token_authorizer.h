@@ -16,9 +16,9 @@
 
 namespace odoo_bus {
 
-class TokenAuthorizers final : public Authorizers {
+class TokenAuthBackend final : public AuthBackend {
 public:
-    TokenAuthorizers(const Options& options, std::vector<std::string> databases);
+    TokenAuthBackend(const Options& options, std::vector<std::string> databases);
 
     std::string start() override;
     std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override;

@@ -70,21 +70,22 @@ bool examine_choice(const Place& odoo, const Requester& who, const std::vector<s
         return fail("Odoo does not say which database is meant: " + problem);
     const PeekAnswer peek = read_peek(*answer);
     if (std::holds_alternative<NoDatabase>(peek))
-        return fail(fmt::format("Odoo cannot tell which database a visitor of {} means", who.host));
+        return fail(fmt::format("Odoo cannot tell which database a connection of {} means", who.host));
     if (const auto* trouble = std::get_if<Unavailable>(&peek))
         return fail("Odoo does not say which database is meant: " + trouble->reason);
     const auto* grant = std::get_if<Grant>(&peek);
     if (!grant)
-        return fail("Odoo refuses visitors without a session");
+        return fail("Odoo refuses connections without a session");
     std::string error;
     const bool is_ours = databases.empty() || // PostgreSQL was told of
                          std::ranges::any_of(databases, [&](const std::string& conninfo) {
                              return database_of(conninfo, error) == grant->database;
                          });
     if (!is_ours)
-        return fail(fmt::format("Odoo shows a visitor of {} the database \"{}\", which is not served",
+        return fail(fmt::format("Odoo shows a connection of {} the database \"{}\", which is not served",
                                 who.host, grant->database));
-    report.ok(name, fmt::format("Odoo shows a visitor of {} the database \"{}\"", who.host, grant->database));
+    report.ok(name,
+              fmt::format("Odoo shows a connection of {} the database \"{}\"", who.host, grant->database));
     const auto session = session_set_by(*answer);
     if (session)
         report.ok("odoo.sessions", session->size() >= ROTATING_ID_BYTES
@@ -120,7 +121,7 @@ void examine_proxy_mode(const Place& odoo, Requester who, Report& report) {
                         "itself for http://{}",
                         who.host, who.sent_host),
             "set proxy_mode = True in Odoo's configuration: links, dbfilter and the addresses of "
-            "visitors come from the proxy's headers then");
+            "connections come from the proxy's headers then");
     const bool is_on = !is_elsewhere && root == "https://" + who.host + "/";
     report.ok(name,
               is_on ? "Odoo believes its proxy (proxy_mode)"

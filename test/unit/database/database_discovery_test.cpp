@@ -15,14 +15,14 @@ constexpr int64_t SECOND = 1'000'000;
 class FoundDatabasesTest : public testing::Test {
 protected:
     // One look at the server, in this second; what was begun then.
-    std::vector<std::string> look(std::vector<DatabaseWatch::Found> there) {
+    std::vector<std::string> look(std::vector<DatabaseCatalog::Found> there) {
         served_.clear();
         forgotten_.clear();
         found_.found(there, now_us_ += SECOND);
         return served_;
     }
-    static std::vector<DatabaseWatch::Found> open(std::vector<std::string> names) {
-        std::vector<DatabaseWatch::Found> found;
+    static std::vector<DatabaseCatalog::Found> open(std::vector<std::string> names) {
+        std::vector<DatabaseCatalog::Found> found;
         for (std::string& name : names)
             found.push_back({std::move(name), true});
         return found;
@@ -30,9 +30,9 @@ protected:
 
     int64_t now_us_ = 1000 * SECOND;
     std::vector<std::string> served_, forgotten_;
-    FoundDatabases found_{3,
-                          {.serve = [this](const std::string& name) { served_.push_back(name); },
-                           .forget = [this](const std::string& name) { forgotten_.push_back(name); }}};
+    DatabaseDiscovery found_{3,
+                             {.serve = [this](const std::string& name) { served_.push_back(name); },
+                              .forget = [this](const std::string& name) { forgotten_.push_back(name); }}};
 };
 
 TEST_F(FoundDatabasesTest, EachIsBegunOnceAndForgottenOnce) {

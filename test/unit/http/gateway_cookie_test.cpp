@@ -68,19 +68,19 @@ TEST(GatewayCookie, ForeignValuesAreThoseOfAnotherGateway) {
     }
 }
 
-TEST(Movers, AMoversLastIsTheOthersUntilItChanges) {
-    Movers movers;
-    EXPECT_FALSE(movers.has_gone_on(7, 100));
-    EXPECT_FALSE(movers.has_gone_on(7, 100)) << "cut before anything was given to it";
-    EXPECT_TRUE(movers.has_gone_on(7, 90));
-    EXPECT_FALSE(movers.has_gone_on(8, 90)) << "somebody else";
+TEST(MovedClients, AMoversLastIsTheOthersUntilItChanges) {
+    MovedClients moved_clients;
+    EXPECT_FALSE(moved_clients.has_gone_on(7, 100));
+    EXPECT_FALSE(moved_clients.has_gone_on(7, 100)) << "cut before anything was given to it";
+    EXPECT_TRUE(moved_clients.has_gone_on(7, 90));
+    EXPECT_FALSE(moved_clients.has_gone_on(8, 90)) << "somebody else";
     for (uint64_t other = 1000; other < 101'000; ++other)
-        movers.has_gone_on(other, 1);
-    EXPECT_FALSE(movers.has_gone_on(7, 80)) << "forgotten: gets some again rather than loses any";
+        moved_clients.has_gone_on(other, 1);
+    EXPECT_FALSE(moved_clients.has_gone_on(7, 80)) << "forgotten: gets some again rather than loses any";
 }
 
-TEST(Movers, GoOnInAnotherProcess) {
-    Movers before, after;
+TEST(MovedClients, GoOnInAnotherProcess) {
+    MovedClients before, after;
     before.has_gone_on(7, 100);
     before.has_gone_on(8, 50);
     EXPECT_FALSE(before.is_handed_over());

@@ -53,8 +53,8 @@ TEST(PresenceTest, Channels) {
 }
 
 TEST(PresenceTest, Patterns) {
-    const std::vector<std::string> some{"desk", "room_*"};
-    EXPECT_TRUE(is_presence_channel(R"(["db","desk"])", "db", some));
+    const std::vector<std::string> some{"auth_service", "room_*"};
+    EXPECT_TRUE(is_presence_channel(R"(["db","auth_service"])", "db", some));
     EXPECT_TRUE(is_presence_channel(R"(["db","room_7"])", "db", some));
     EXPECT_TRUE(is_presence_channel(R"(["db","room_"])", "db", some));
     EXPECT_FALSE(is_presence_channel(R"(["db","room"])", "db", some));

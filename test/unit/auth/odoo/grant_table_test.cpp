@@ -31,17 +31,17 @@ struct FakeClient final : Client {
 
 class OdooRosterTest : public testing::Test {
 protected:
-    OdooRoster roster;
+    GrantTable grants;
     FakeClient client[3];
-    std::vector<std::shared_ptr<OdooLink>> links;
+    std::vector<std::shared_ptr<ConnectionLink>> links;
     int64_t now = 1'000 * SECOND;
 
     void SetUp() override {
         for (FakeClient& each : client)
-            links.push_back(std::make_shared<OdooLink>(each, [](const Loop::Task& task) { task(); }));
+            links.push_back(std::make_shared<ConnectionLink>(each, [](const Loop::Task& task) { task(); }));
     }
-    static OdooRoster::Subject subject(const std::string& session, const std::string& channel) {
-        OdooRoster::Subject subject;
+    static GrantTable::Subject subject(const std::string& session, const std::string& channel) {
+        GrantTable::Subject subject;
         subject.who = std::make_shared<Requester>();
         subject.identity.cookies = {{"session_id", session}};
         subject.channels = {channel};
@@ -50,14 +50,14 @@ protected:
         return subject;
     }
     void add(int i, const std::string& session, const std::string& channel, int64_t due = 0) {
-        roster.add(links[static_cast<size_t>(i)], subject(session, channel),
+        grants.add(links[static_cast<size_t>(i)], subject(session, channel),
                    std::make_shared<Grant>(Grant{"mydb", {channel}}), now, due);
     }
     void receive(int i, Position position) {
         client[i].position = position;
         links[static_cast<size_t>(i)]->note_received();
     }
-    std::shared_ptr<OdooRoster::Entry> due() { return roster.next_due(now, 300 * SECOND); }
+    std::shared_ptr<GrantTable::Entry> due() { return grants.next_due(now, 300 * SECOND); }
 };
 
 TEST_F(OdooRosterTest, WhoReceivesNothingIsNotAskedAbout) {
@@ -68,9 +68,9 @@ TEST_F(OdooRosterTest, WhoReceivesNothingIsNotAskedAbout) {
     now += SECOND;
     const auto entry = due();
     ASSERT_TRUE(entry);
-    EXPECT_EQ(roster.longest_unchecked_us(now), SECOND);
-    roster.renew(*entry, *entry->grant, now, now + 300 * SECOND);
-    EXPECT_EQ(roster.longest_unchecked_us(now), 0);
+    EXPECT_EQ(grants.longest_unchecked_us(now), SECOND);
+    grants.renew(*entry, *entry->grant, now, now + 300 * SECOND);
+    EXPECT_EQ(grants.longest_unchecked_us(now), 0);
     now += 400 * SECOND;
     EXPECT_EQ(due(), nullptr);
 }
@@ -79,18 +79,18 @@ TEST_F(OdooRosterTest, ConnectionsThatAskedTheSameAreOneQuestion) {
     add(0, "anna", "a");
     add(1, "anna", "a");
     add(2, "anna", "b");
-    EXPECT_EQ(roster.size(), 2u);
+    EXPECT_EQ(grants.size(), 2u);
     receive(0, 1);
     const auto entry = due();
     ASSERT_TRUE(entry);
-    roster.renew(*entry, {"mydb", {"a", "new"}}, now + 1, now + SECOND);
+    grants.renew(*entry, {"mydb", {"a", "new"}}, now + 1, now + SECOND);
     EXPECT_THAT(client[0].grants, ElementsAre(ElementsAre("a", "new")));
     EXPECT_THAT(client[1].grants, ElementsAre(ElementsAre("a", "new")));
     EXPECT_THAT(client[2].grants, IsEmpty());
-    EXPECT_EQ(roster.remove(links[0]), std::nullopt);
-    EXPECT_EQ(roster.remove(links[1]), std::nullopt);
-    EXPECT_TRUE(roster.remove(links[2])); // the last of this client
-    EXPECT_EQ(roster.size(), 0u);
+    EXPECT_EQ(grants.remove(links[0]), std::nullopt);
+    EXPECT_EQ(grants.remove(links[1]), std::nullopt);
+    EXPECT_TRUE(grants.remove(links[2])); // the last of this client
+    EXPECT_EQ(grants.size(), 0u);
 }
 
 TEST_F(OdooRosterTest, WhatWasReceivedWhileTheQuestionWasOnItsWayIsNotChecked) {
@@ -99,8 +99,8 @@ TEST_F(OdooRosterTest, WhatWasReceivedWhileTheQuestionWasOnItsWayIsNotChecked) {
     const auto entry = due();
     ASSERT_TRUE(entry);
     receive(0, 2);
-    roster.renew(*entry, *entry->grant, now, now);
-    EXPECT_FALSE(roster.next_due(now, SECOND)) << "asking";
+    grants.renew(*entry, *entry->grant, now, now);
+    EXPECT_FALSE(grants.next_due(now, SECOND)) << "asking";
     entry->asking = false;
     now += SECOND;
     EXPECT_TRUE(due());
@@ -108,15 +108,15 @@ TEST_F(OdooRosterTest, WhatWasReceivedWhileTheQuestionWasOnItsWayIsNotChecked) {
 
 TEST_F(OdooRosterTest, AReasonThatComesWhileTheQuestionIsOnItsWayCounts) {
     add(0, "anna", "a");
-    const auto all = [](const OdooRoster::Entry&) { return true; };
-    EXPECT_EQ(roster.hurry(now, all), 1u);
+    const auto all = [](const GrantTable::Entry&) { return true; };
+    EXPECT_EQ(grants.hurry(now, all), 1u);
     const auto entry = due();
     ASSERT_TRUE(entry);
     const int64_t asked = now;
     now += SECOND;
-    roster.hurry(now, all);
+    grants.hurry(now, all);
     entry->asking = false;
-    roster.renew(*entry, *entry->grant, asked, now + 300 * SECOND);
+    grants.renew(*entry, *entry->grant, asked, now + 300 * SECOND);
     EXPECT_TRUE(due());
 }
 
@@ -124,7 +124,7 @@ TEST_F(OdooRosterTest, AnOlderAnswerChangesNothing) {
     add(0, "anna", "a");
     receive(0, 1);
     const auto entry = due();
-    roster.renew(*entry, {"mydb", {"older"}}, now - SECOND, now);
+    grants.renew(*entry, {"mydb", {"older"}}, now - SECOND, now);
     EXPECT_THAT(client[0].grants, IsEmpty());
 }
 
@@ -133,7 +133,7 @@ TEST_F(OdooRosterTest, ClosesThoseThatAreMeantAndNobodyWhoHasGone) {
     add(1, "bert", "a");
     add(2, "anna", "b");
     links[2]->cut();
-    roster.close([](const OdooRoster::Entry& entry) { return entry.subject.session() == "anna"; },
+    grants.close([](const GrantTable::Entry& entry) { return entry.subject.session() == "anna"; },
                  {.close_code = 4001, .reason = ""});
     EXPECT_THAT(client[0].closes, ElementsAre(4001));
     EXPECT_THAT(client[1].closes, IsEmpty());
@@ -143,7 +143,7 @@ TEST_F(OdooRosterTest, ClosesThoseThatAreMeantAndNobodyWhoHasGone) {
 TEST_F(OdooRosterTest, WhoHasGoneBeforeTheGrantIsNotKept) {
     links[0]->cut();
     add(0, "anna", "a");
-    EXPECT_FALSE(roster.has(subject("anna", "a").client));
+    EXPECT_FALSE(grants.has(subject("anna", "a").client));
 }
 
 // --- sessions that are renewed ---
@@ -205,10 +205,10 @@ std::string passed_on(const std::string& head, bool trusted = true) {
     EXPECT_EQ(request.state(), RequestHead::State::complete) << head;
     const Trust trust{trusted ? std::vector<Network>{*Network::parse("127.0.0.1")} : std::vector<Network>{},
                       {}};
-    return Relay::request(request, "body", make_requester(request, Address::parse("127.0.0.1"), trust));
+    return OdooProxy::request(request, "body", make_requester(request, Address::parse("127.0.0.1"), trust));
 }
 
-TEST(Relay, TheHeadIsWrittenAnew) {
+TEST(OdooProxy, TheHeadIsWrittenAnew) {
     EXPECT_EQ(
         passed_on("POST /bus/x?a=b HTTP/1.1\r\nHost: a\r\nCookie: c\r\nConnection: keep-alive\r\n"
                   "Accept-Encoding: gzip\r\nUpgrade: h2c\r\nTE: trailers\r\nExpect: 100-continue\r\n"
@@ -219,7 +219,7 @@ TEST(Relay, TheHeadIsWrittenAnew) {
     EXPECT_THAT(passed_on("HEAD /bus/x HTTP/1.1\r\nHost: a"), HasSubstr("GET /bus/x HTTP/1.1\r\n"));
 }
 
-TEST(Relay, AStrangerSaysNothingOfProxies) {
+TEST(OdooProxy, AStrangerSaysNothingOfProxies) {
     EXPECT_THAT(
         passed_on("GET /bus/x HTTP/1.1\r\nHost: a\r\nX-Forwarded-Host: evil\r\nX-Forwarded-For: evil\r\n"
                   "Forwarded: for=evil\r\nX-Real-IP: evil",

@@ -21,14 +21,14 @@ protected:
         std::function<std::string()> body;
     };
     std::vector<Sent> sent; // and waits for its turn
-    OdooPresence presence{[this](const OdooRoster::Subject&, const char* path, auto body) {
+    OdooPresence presence{[this](const GrantTable::Subject&, const char* path, auto body) {
         sent.push_back({path, std::move(body)});
     }};
     const Grant user{.database = "mydb",
                      .channels = {R"(["mydb","broadcast"])", R"(["mydb","res.partner",3])"}};
 
-    static OdooRoster::Subject subject(const std::string& session, const std::string& version = "19.0-2") {
-        OdooRoster::Subject subject;
+    static GrantTable::Subject subject(const std::string& session, const std::string& version = "19.0-2") {
+        GrantTable::Subject subject;
         auto who = std::make_shared<Requester>();
         who->worker_version = version;
         subject.who = who;
