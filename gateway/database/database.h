@@ -57,7 +57,7 @@ public:
     void remove_state();
     bool has_begun() const { return has_run_; }
 
-    // --- another process takes over (reader.h) ---
+    // --- another process takes over (database_thread.h) ---
 
     using Send = std::function<void(TakeOverMessage message)>;
     // All that is known so far. What is told to the observer after that brings it forward.

@@ -1,4 +1,4 @@
-// One process of a gateway takes over from another: how the readers of both do it (reader.h).
+// One process of a gateway takes over from another: how the readers of both do it (database_thread.h).
 #include <utility>
 
 #include <spdlog/fmt/fmt.h>
@@ -244,7 +244,7 @@ void DatabaseThread::tell_follower(TakeOverMessage message) {
     }
 }
 
-// In each of these the own clients come first (reader.h, 1).
+// In each of these the own clients come first (database_thread.h, 1).
 void DatabaseThread::expect(const std::string& database) {
     observer_.expect(database);
     tell_follower({.type = Type::expect, .database = database});

@@ -1,4 +1,5 @@
-// One process of a gateway takes over from another: what threads other than the readers do (reader.h).
+// One process of a gateway takes over from another: what threads other than the readers do
+// (database_thread.h).
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/gateway_cookie.h"

@@ -32,9 +32,9 @@ public:
 };
 
 // Reads zeros past the end, and remembers that.
-class DatabaseThread {
+class Reader {
 public:
-    explicit DatabaseThread(std::string_view bytes) : bytes_(bytes) {}
+    explicit Reader(std::string_view bytes) : bytes_(bytes) {}
 
     template <class Number>
     Number number() {
@@ -83,7 +83,7 @@ void write(Writer& to, const Notification& notification) {
 
 constexpr size_t LEAST_NOTIFICATION = 4 * 8 + 1 + 2 * 8;
 
-Notification read_notification(DatabaseThread& from) {
+Notification read_notification(Reader& from) {
     Notification notification;
     notification.id = from.number<Id>();
     notification.position = from.number<Position>();
@@ -133,7 +133,7 @@ std::optional<TakeOverMessage> decode(std::string_view& bytes, bool& damaged) {
     }
     if (bytes.size() - sizeof length < length)
         return std::nullopt;
-    DatabaseThread from(bytes.substr(sizeof length, length));
+    Reader from(bytes.substr(sizeof length, length));
     bytes.remove_prefix(sizeof length + length);
 
     TakeOverMessage message;

@@ -1,4 +1,4 @@
-// What two processes of one gateway tell each other while one takes over from the other (take_over.h), and
+// What two processes of one gateway tell each other while one takes over from the other (successor.h), and
 // its bytes.
 #pragma once
 

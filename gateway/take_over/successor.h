@@ -1,6 +1,6 @@
 // SIGUSR2: a new process of the program that stands on the disk now is started, and gets everything from this
 // one: first what it needs to know before it reads its configuration, an offer with the listening sockets;
-// then, while both run, the state of the databases (reader.h).
+// then, while both run, the state of the databases (database_thread.h).
 #pragma once
 
 #include <optional>

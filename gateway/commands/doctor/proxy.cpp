@@ -23,7 +23,7 @@ bool is_true(const Json& object, const char* key) {
     return json_is_true(json_object_get(object.get(), key));
 }
 
-// What has arrived at the gateway of a handshake that went through the proxy (arrival.h).
+// What has arrived at the gateway of a handshake that went through the proxy (proxy_echo.h).
 void examine_arrival(const Place& proxy, const Json& arrived, Report& report) {
     if (!is_true(arrived, "trusted")) {
         report.failed("proxy.trusted",
