@@ -1,5 +1,6 @@
 # make, make install, make installcheck   the extension alone, through PGXS
 # make gateway                            build/odoo-bus-gateway
+# make client                             client/bus_service.js from client/src, when that has changed
 # make demo                               everything, live, on this machine
 # make test                               everything, tested
 # make test-matrix                        built and tested in other releases of Debian, PostgreSQL upgraded between them (needs root)
@@ -47,6 +48,9 @@ gateway:
 	cmake --build build/gateway --target odoo-bus-gateway
 	ln -sf gateway/odoo-bus-gateway build/odoo-bus-gateway
 
+client:
+	build/client/node_modules/.bin/rollup --silent --config client/rollup.config.mjs
+
 demo:
 	deploy/install-dependencies demo
 	test/demo
@@ -75,4 +79,4 @@ dist:
 deb:
 	deploy/build-packages
 
-.PHONY: gateway demo test test-matrix test-odoo bench dist deb
+.PHONY: gateway client demo test test-matrix test-odoo bench dist deb

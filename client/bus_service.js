@@ -9,173 +9,64 @@
 //
 //     BusService (a tab)  <->  Hub (the worker)  <->  Connection  <->  WebSocket, event stream or long polling
 //
-// `last`, the id of the last notification received, is a position in the order in which the gateway delivers. A tab
-// keeps its own in sessionStorage, the connection has one, and whoever resumes from one gets what came after it, once.
+// `last`, the id of the last notification received, is a position in the order in which the gateway delivers. Each tab
+// keeps its own in sessionStorage, the connection has one, and a client that resumes from a position gets what came after
+// it, once.
+//
+// Bundled from client/src by `make client`: change the sources instead.
 
-export const VERSION = "1.0";
+// The name that a page gave the channel, or the stored channel (an array) if the server added it by itself.
+function channelName(stored) {
+  return Array.isArray(stored) && stored.length === 2 && typeof stored[1] === "string" ? stored[1] : stored;
+}
 
-// As Odoo's worker: the delay before the next attempt grows, and jitter keeps clients apart.
-const BACK_OFF = { first: 1_000, factor: 1.5, most: 60_000, jitter: 1_000 };
-const DEBOUNCE = 250; // of changes of the channels: the gateway takes ten messages within two seconds
-const OPEN_WITHIN = 10_000; // a transport; then the next one is tried
-const PING_AFTER = 30_000; // silence on a WebSocket whose server answers pings
-const PROBE_AFTER = 60_000; // silence on any other, as Odoo's worker
-const PONG_WITHIN = 10_000;
-const SILENT_STREAM = 45_000; // an event stream has a heartbeat every 15 s
-const POLL_WITHIN = 75_000; // a poll is held for 50 s
-const UPGRADE_AFTER = { first: 5_000, factor: 2, most: 600_000 };
-const CONFIRM_WITHIN = 5_000; // then a server that confirms nothing is believed
-const LATE_TIMER = 20_000; // a timer that comes so late tells of a sleep
-const HELLO_WITHIN = 5_000; // of the worker; then the page connects by itself
-const MAX_UNREAD = 256; // batches that a tab has not read; then it is left alone until it does
-const MAX_QUEUED_EVENTS = 32;
+// An element of a frame as pages get it: {id, type, payload, channel}, without a channel when the server does not tell it.
+function notificationOf({ id, message, channel }) {
+  const notification = { id, type: message.type, payload: message.payload };
+  return channel === undefined ? notification : { ...notification, channel: channelName(channel) };
+}
 
-export const TRANSPORTS = Object.freeze(["websocket", "events", "polling"]);
-
-const SESSION_EXPIRED = 4001;
-const SOON = new Set([4002, 4004]);
-
+// Returns a function that cancels the call.
 function later(environment, milliseconds, call) {
   const timer = environment.setTimeout(call, milliseconds);
   return () => environment.clearTimeout(timer);
 }
 
-// The name that a page gave the channel, or the stored channel (an array) of what the server added by itself.
-function channelName(stored) {
-  return Array.isArray(stored) && stored.length === 2 && typeof stored[1] === "string" ? stored[1] : stored;
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Transports. Each calls back: opened() once; activity() when anything came; frame(elements); ended({kind, code,
-// reason}) once, where kind is "closed" after it had opened, and before that "blocked" (this transport does not get
-// through), "unavailable" (nobody is there), "expired" (the session or token is refused) or "refused" (the channels are).
-// ---------------------------------------------------------------------------------------------------------------------
-
-class Transport {
-  constructor(environment, base, token, callbacks) {
-    Object.assign(this, { environment, base, token, callbacks, isOpen: false, isOver: false });
-    this.cancelTimeout = later(environment, OPEN_WITHIN, () => this.end({ kind: "blocked", reason: "no answer in time" }));
+// Timers, each under a name of its own.
+class Timers {
+  constructor(environment) {
+    this.environment = environment;
+    this.pending = new Map(); // name -> cancel
   }
 
-  open() {
-    if (!this.isOpen && !this.isOver) {
-      this.isOpen = true;
-      this.cancelTimeout();
-      this.callbacks.opened();
-    }
+  has(name) {
+    return this.pending.has(name);
   }
 
-  end({ kind, code = 1006, reason = "" }) {
-    if (this.isOver) {
-      return;
-    }
-    this.close();
-    this.callbacks.ended({ kind: this.isOpen && kind !== "expired" && kind !== "refused" ? "closed" : kind, code, reason });
+  // Replaces the timer of this name.
+  start(name, milliseconds, call) {
+    this.clear(name);
+    const cancel = later(this.environment, milliseconds, () => {
+      this.pending.delete(name);
+      call();
+    });
+    this.pending.set(name, cancel);
   }
 
-  // Without calling back.
-  close() {
-    this.isOver = true;
-    this.cancelTimeout();
+  clear(name) {
+    this.pending.get(name)?.();
+    this.pending.delete(name);
   }
 
-  headers() {
-    const headers = { "Content-Type": "application/json" };
-    return this.token ? { ...headers, Authorization: `Bearer ${this.token}` } : headers;
-  }
-
-  // The answer to a POST, or null after end().
-  async post(path, body, signal) {
-    let answer;
-    try {
-      answer = await this.environment.fetch(new URL(path, this.base), {
-        method: "POST", headers: this.headers(), body: JSON.stringify(body), signal, cache: "no-store",
-        credentials: this.token ? "same-origin" : "include",
-      });
-    } catch (error) {
-      if (!signal.aborted) {
-        this.end({ kind: "unavailable", reason: String(error) });
-      }
-      return null;
-    }
-    if (answer.status === 200) {
-      return answer;
-    }
-    const refused = answer.status === 403 && answer.headers.get("Odoo-Bus") === "refused";
-    const kind = refused ? "refused" : answer.status === 401 ? "expired" : answer.status === 429 || answer.status >= 500 ? "unavailable" : "blocked";
-    this.end({ kind, code: kind === "expired" ? SESSION_EXPIRED : 1006, reason: `HTTP ${answer.status}` });
-    return null;
-  }
-}
-
-class WebSocketTransport extends Transport {
-  constructor(...parameters) {
-    super(...parameters);
-    const url = new URL("websocket", this.base);
-    url.protocol = url.protocol.replace("http", "ws");
-    const protocols = this.token ? ["odoo-bus", `odoo-bus.token.${this.token}`] : [];
-    let socket;
-    try {
-      socket = this.socket = new this.environment.WebSocket(url.href, protocols);
-    } catch (error) {
-      queueMicrotask(() => this.end({ kind: "blocked", reason: String(error) }));
-      return;
-    }
-    socket.onopen = () => {
-      this.open();
-      this.subscribe();
-    };
-    socket.onmessage = ({ data }) => {
-      if (this.isOver) {
-        return;
-      }
-      this.callbacks.activity();
-      let elements;
-      try {
-        elements = JSON.parse(data);
-      } catch {
-        return; // of no server that we know
-      }
-      this.callbacks.frame(elements);
-    };
-    // A handshake that failed says nothing about why.
-    socket.onclose = ({ code, reason }) => this.end({ kind: "blocked", code, reason });
-  }
-
-  subscribe() {
-    const data = this.isOpen && !this.isOver && this.callbacks.subscription();
-    if (data) {
-      this.send({ event_name: "subscribe", data });
-    }
-  }
-
-  send(event) {
-    this.socket.send(JSON.stringify(event));
-  }
-
-  // True when an answer is to be expected.
-  probe(answers) {
-    if (answers) {
-      this.send({ event_name: "bus/ping", data: null });
-    } else {
-      this.socket.send(new Uint8Array([0]));
-    }
-    return answers;
-  }
-
-  close() {
-    super.close();
-    if (this.socket) {
-      this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
-      if (this.socket.readyState <= 1) {
-        this.socket.close(1000);
-      }
+  clearAll() {
+    for (const name of [...this.pending.keys()]) {
+      this.clear(name);
     }
   }
 }
 
-// Takes an event stream apart (HTML, section 9.2.6). What is unfinished when the stream ends is dropped.
-export class EventStreamParser {
+// Parses an event stream (HTML, section 9.2.6). An event that is incomplete when the stream ends is dropped.
+class EventStreamParser {
   constructor() {
     this.rest = "";
     this.clear();
@@ -226,13 +117,149 @@ export class EventStreamParser {
   }
 }
 
+const TRANSPORTS = Object.freeze(["websocket", "events", "polling"]);
+const SESSION_EXPIRED = 4001; // a close code
+const OPEN_WITHIN = 10_000; // a transport; then the next one is tried
+const SILENT_STREAM = 45_000; // an event stream has a heartbeat every 15 s
+const POLL_WITHIN = 75_000; // a poll is held for 50 s
+
+// A way to the gateway. It calls back opened() once; activity() when anything was received; frame(elements);
+// position(last); silence() when a poll was answered with nothing; and ended({kind, code, reason}) once, where kind is
+// "closed" after it had opened, and before that "blocked" (this transport does not get through), "unavailable" (the
+// server does not answer), "expired" (the session or token is refused) or "refused" (the channels are). It asks
+// subscription() for the data of a subscribe.
+
+class Transport {
+  constructor(environment, base, token, callbacks) {
+    Object.assign(this, { environment, base, token, callbacks, isOpen: false, isOver: false });
+    this.cancelTimeout = later(environment, OPEN_WITHIN, () => this.end({ kind: "blocked", reason: "no answer in time" }));
+  }
+
+  open() {
+    if (!this.isOpen && !this.isOver) {
+      this.isOpen = true;
+      this.cancelTimeout();
+      this.callbacks.opened();
+    }
+  }
+
+  end({ kind, code = 1006, reason = "" }) {
+    if (this.isOver) {
+      return;
+    }
+    this.close();
+    this.callbacks.ended({ kind: this.isOpen && kind !== "expired" && kind !== "refused" ? "closed" : kind, code, reason });
+  }
+
+  // Does not call back.
+  close() {
+    this.isOver = true;
+    this.cancelTimeout();
+  }
+
+  headers() {
+    const headers = { "Content-Type": "application/json" };
+    return this.token ? { ...headers, Authorization: `Bearer ${this.token}` } : headers;
+  }
+
+  // Returns the response, or null after end().
+  async post(path, body, signal) {
+    let answer;
+    try {
+      answer = await this.environment.fetch(new URL(path, this.base), {
+        method: "POST", headers: this.headers(), body: JSON.stringify(body), signal, cache: "no-store",
+        credentials: this.token ? "same-origin" : "include",
+      });
+    } catch (error) {
+      if (!signal.aborted) {
+        this.end({ kind: "unavailable", reason: String(error) });
+      }
+      return null;
+    }
+    if (answer.status === 200) {
+      return answer;
+    }
+    const refused = answer.status === 403 && answer.headers.get("Odoo-Bus") === "refused";
+    const kind = refused ? "refused" : answer.status === 401 ? "expired" : answer.status === 429 || answer.status >= 500 ? "unavailable" : "blocked";
+    this.end({ kind, code: kind === "expired" ? SESSION_EXPIRED : 1006, reason: `HTTP ${answer.status}` });
+    return null;
+  }
+}
+
+class WebSocketTransport extends Transport {
+  constructor(...parameters) {
+    super(...parameters);
+    const url = new URL("websocket", this.base);
+    url.protocol = url.protocol.replace("http", "ws");
+    const protocols = this.token ? ["odoo-bus", `odoo-bus.token.${this.token}`] : [];
+    let socket;
+    try {
+      socket = this.socket = new this.environment.WebSocket(url.href, protocols);
+    } catch (error) {
+      queueMicrotask(() => this.end({ kind: "blocked", reason: String(error) }));
+      return;
+    }
+    socket.onopen = () => {
+      this.open();
+      this.subscribe();
+    };
+    socket.onmessage = ({ data }) => {
+      if (this.isOver) {
+        return;
+      }
+      this.callbacks.activity();
+      let elements;
+      try {
+        elements = JSON.parse(data);
+      } catch {
+        return; // not a frame of the bus
+      }
+      this.callbacks.frame(elements);
+    };
+    // The browser does not tell why a handshake has failed.
+    socket.onclose = ({ code, reason }) => this.end({ kind: "blocked", code, reason });
+  }
+
+  subscribe() {
+    const data = this.isOpen && !this.isOver && this.callbacks.subscription();
+    if (data) {
+      this.send({ event_name: "subscribe", data });
+    }
+  }
+
+  send(event) {
+    this.socket.send(JSON.stringify(event));
+  }
+
+  // Returns whether an answer is to be expected.
+  probe(answers) {
+    if (answers) {
+      this.send({ event_name: "bus/ping", data: null });
+    } else {
+      this.socket.send(new Uint8Array([0]));
+    }
+    return answers;
+  }
+
+  close() {
+    super.close();
+    if (this.socket) {
+      this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+      if (this.socket.readyState <= 1) {
+        this.socket.close(1000);
+      }
+    }
+  }
+}
+
 class EventsTransport extends Transport {
   constructor(...parameters) {
     super(...parameters);
     this.subscribe();
   }
 
-  // A stream has the channels that it was opened with: other channels are another stream, from where this one is.
+  // A stream keeps the channels that it was opened with: other channels need another stream, which resumes where this one
+  // is.
   async subscribe() {
     const data = this.callbacks.subscription();
     this.abort?.abort();
@@ -307,7 +334,7 @@ class PollingTransport extends Transport {
     this.subscribe();
   }
 
-  // The poll that is held is given up for one with other channels, and asked anew from the same position.
+  // The poll that is held is aborted for one with other channels, which resumes from the same position.
   async subscribe() {
     this.abort?.abort();
     const abort = (this.abort = new AbortController());
@@ -353,16 +380,48 @@ class PollingTransport extends Transport {
   }
 }
 
+// By the names in TRANSPORTS.
 const TRANSPORT_CLASSES = { websocket: WebSocketTransport, events: EventsTransport, polling: PollingTransport };
+// One poll for a tab that resumes from a position of its own. Returns the elements; null when the server does not answer,
+// or refuses this token, so that it can be tried again; false when that is of no use.
+async function pollOnce(environment, base, token, params) {
+  const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+  const abort = new AbortController();
+  const cancel = later(environment, POLL_WITHIN, () => abort.abort());
+  try {
+    const answer = await environment.fetch(new URL("longpolling/poll", base), {
+      method: "POST", headers, cache: "no-store", credentials: token ? "same-origin" : "include", signal: abort.signal,
+      body: JSON.stringify({ jsonrpc: "2.0", method: "call", id: 1, params }),
+    });
+    if (answer.status !== 200) {
+      return answer.status === 401 || answer.status === 429 || answer.status >= 500 ? null : false;
+    }
+    const { result, error } = await answer.json();
+    return error?.code === 100 ? null : Array.isArray(result) && result;
+  } catch {
+    return null;
+  } finally {
+    cancel();
+  }
+}
 
-// ---------------------------------------------------------------------------------------------------------------------
-// Connection: one conversation with the gateway, over whatever transport gets through, that never gives up.
-// ---------------------------------------------------------------------------------------------------------------------
+// As Odoo's worker: the delay before the next attempt grows, and jitter keeps clients apart.
+const BACK_OFF = { first: 1_000, factor: 1.5, most: 60_000, jitter: 1_000 };
+const MAX_QUEUED_EVENTS = 32;
+const DEBOUNCE = 250; // of changes of the channels: the gateway takes ten messages within two seconds
+const PING_AFTER = 30_000; // silence on a WebSocket whose server answers pings
+const PROBE_AFTER = 60_000; // silence on any other, as Odoo's worker
+const PONG_WITHIN = 10_000;
+const UPGRADE_AFTER = { first: 5_000, factor: 2, most: 600_000 };
+const CONFIRM_WITHIN = 5_000; // then a server that confirms nothing is believed
+const LATE_TIMER = 20_000; // a timer that is so late tells of a sleep
+const RECONNECT_AT_ONCE = new Set([4002, 4004]); // close codes
 
-export class Connection {
+// One conversation with the gateway, over the first transport that gets through. It never gives up.
+class Connection {
   // settings: {base, transports, token: async () => string | null}; listener: {event(name, detail),
-  // batch(notifications, last), confirmed(revision, {refused, error}, kept)}. With an error, the former subscription is
-  // `kept`, or there is none.
+  // batch(notifications, last), confirmed(revision, {refused, error}, kept)}. `kept`: after an error the former
+  // subscription still holds.
   constructor(environment, settings, listener) {
     Object.assign(this, { environment, settings, listener });
     this.channels = [];
@@ -375,20 +434,20 @@ export class Connection {
     this.sent = 0; // the newest revision that was sent on this transport
     this.confirmed = 0; // the newest that was confirmed on this transport
     this.confirms = false; // the server confirms subscriptions and answers pings
-    this.believed = 0; // the newest that a server that confirms nothing will be believed to know
+    this.believed = 0; // the newest that is taken as confirmed when a server confirms nothing
     this.connected = false; // it was, at least once
     this.asksPosition = false;
     this.switching = false; // to a better transport, while nothing was lost
     this.queue = [];
     this.upgradeDelay = UPGRADE_AFTER.first;
-    this.timers = new Map();
+    this.timers = new Timers(environment);
   }
 
   get transportName() {
     return this.state === "connected" ? this.settings.transports[this.index] : null;
   }
 
-  // Has the server answered what was asked last, and is nothing on its way?
+  // Whether the server has confirmed the newest channels.
   get isConfirmed() {
     return this.confirmed === this.revision;
   }
@@ -409,7 +468,7 @@ export class Connection {
     }
   }
 
-  // Returns the revision whose confirmation tells that the server knows these channels.
+  // Returns the revision whose confirmation covers these channels.
   setChannels(channels, again = false) {
     if (!again && channels.length === this.channels.length && channels.every((name, i) => name === this.channels[i])) {
       return this.revision;
@@ -417,7 +476,7 @@ export class Connection {
     this.channels = channels;
     this.revision += 1;
     if (this.state === "connected" && !this.timers.has("debounce")) {
-      this.after("debounce", DEBOUNCE, () => this.sent !== this.revision && this.transport?.subscribe());
+      this.timers.start("debounce", DEBOUNCE, () => this.sent !== this.revision && this.transport?.subscribe());
     }
     return this.revision;
   }
@@ -454,7 +513,7 @@ export class Connection {
     }
   }
 
-  // The computer or the page may have slept: is the connection still there?
+  // The computer or the page may have slept: checks whether the connection is still alive.
   wake() {
     if (this.state === "waiting") {
       this.delay = BACK_OFF.first;
@@ -469,7 +528,7 @@ export class Connection {
   // --- connecting ---
 
   async connect(index) {
-    this.clear("retry");
+    this.timers.clear("retry");
     const attempt = (this.attempt = {});
     this.state = "connecting";
     if (!this.switching) {
@@ -504,7 +563,7 @@ export class Connection {
   create(index, token, callbacks) {
     const guarded = {};
     let transport = null;
-    // A transport that was replaced has nothing to say any more.
+    // A transport that was replaced is not listened to.
     for (const [name, call] of Object.entries(callbacks)) {
       guarded[name] = (...values) => (transport === null || transport === this.transport || transport === this.candidate ? call(...values) : undefined);
     }
@@ -514,20 +573,20 @@ export class Connection {
 
   subscription(goesOn) {
     const data = { channels: this.channels, last: this.last, name_channels: true };
-    // Without `last` the server begins 50 s ago; with it, it is asked whether that is still known.
+    // Without `last` the server begins 50 s ago; with it, the client asks to be told when it is no longer known.
     if (this.last > 0) {
       data.check_outdated = true;
     }
-    // Poll after poll: one that is answered with notifications may say nothing else.
+    // A poll that is answered with notifications may hold nothing else, so that following polls do not ask for it.
     if (!goesOn || this.sent !== this.revision || this.asksPosition || !this.isConfirmed) {
       data.confirm = this.revision;
     }
     this.asksPosition = false;
     this.sent = this.revision;
-    // Since it was asked first: while notifications keep coming a poll follows another at once.
+    // The time runs from the first request: while notifications keep coming a poll follows another at once.
     if (!this.confirms && !this.isConfirmed && (this.believed !== this.revision || !this.timers.has("confirm"))) {
       const revision = (this.believed = this.revision);
-      this.after("confirm", CONFIRM_WITHIN, () => this.state === "connected" && this.confirm({ confirm: revision }));
+      this.timers.start("confirm", CONFIRM_WITHIN, () => this.state === "connected" && this.confirm({ confirm: revision }));
     }
     return data;
   }
@@ -545,7 +604,7 @@ export class Connection {
         this.transport.send(event);
       }
     } else if (this.sent !== this.revision) {
-      this.after("debounce", DEBOUNCE, () => this.transport?.subscribe());
+      this.timers.start("debounce", DEBOUNCE, () => this.transport?.subscribe());
     }
     if (this.index > 0) {
       this.planUpgrade();
@@ -578,10 +637,10 @@ export class Connection {
       this.connect(index + 1);
       return;
     }
-    this.schedule(SOON.has(code) ? 0 : undefined, reason, code);
+    this.schedule(RECONNECT_AT_ONCE.has(code) ? 0 : undefined, reason, code);
   }
 
-  // Tries again after `delay`, or after the one that grows.
+  // Tries again after `delay`, by default the one that grows.
   schedule(delay, reason, code = 1006) {
     this.state = "waiting";
     if (delay === undefined) {
@@ -590,16 +649,14 @@ export class Connection {
     }
     delay += this.environment.random() * BACK_OFF.jitter;
     this.listener.event("reconnecting", { delay, code, reason });
-    this.after("retry", delay, () => this.connect(0));
+    this.timers.start("retry", delay, () => this.connect(0));
   }
 
-  // Ends the transport and everything that was planned, without a word.
+  // Closes the transport and cancels all timers, and tells the listener nothing.
   drop() {
     this.attempt = null;
     this.confirmed = 0;
-    for (const name of [...this.timers.keys()]) {
-      this.clear(name);
-    }
+    this.timers.clearAll();
     const { transport, candidate } = this;
     this.transport = this.candidate = null;
     transport?.close();
@@ -609,11 +666,11 @@ export class Connection {
   // --- back to a better transport ---
 
   planUpgrade() {
-    this.after("upgrade", this.upgradeDelay, () => this.tryUpgrade(0));
+    this.timers.start("upgrade", this.upgradeDelay, () => this.tryUpgrade(0));
     this.upgradeDelay = Math.min(this.upgradeDelay * UPGRADE_AFTER.factor, UPGRADE_AFTER.most);
   }
 
-  // Beside the connection, which goes on meanwhile.
+  // Tries a better transport beside the connection, which goes on meanwhile.
   async tryUpgrade(index) {
     if (this.state !== "connected" || index >= this.index) {
       if (this.state === "connected") {
@@ -634,7 +691,7 @@ export class Connection {
         this.switching = true;
         this.connect(index);
       },
-      // A stream needs a subscription to be opened; a WebSocket does not.
+      // A stream needs a subscription to be opened, a WebSocket does not.
       subscription: () => (this.settings.transports[index] === "websocket" ? null : { channels: [], last: this.last, confirm: 0 }),
       ended: () => {
         this.candidate = null;
@@ -644,7 +701,7 @@ export class Connection {
     });
   }
 
-  // --- what comes ---
+  // --- what is received ---
 
   frame(elements) {
     if (!Array.isArray(elements)) {
@@ -655,9 +712,7 @@ export class Connection {
       if (element?.internal) {
         this.internal(element);
       } else if (Number.isInteger(element?.id) && element.message) {
-        const { id, message, channel } = element;
-        const notification = { id, type: message.type, payload: message.payload };
-        notifications.push(channel === undefined ? notification : { ...notification, channel: channelName(channel) });
+        notifications.push(notificationOf(element));
       }
     }
     if (notifications.length) {
@@ -670,7 +725,7 @@ export class Connection {
     if (type === "bus/subscribed") {
       if (!this.confirms) {
         this.confirms = true;
-        this.clear("liveness"); // it can be asked, and sooner
+        this.timers.clear("liveness"); // it answers pings, which are sent sooner
         this.activity();
       }
       this.moveTo(payload.last);
@@ -687,7 +742,7 @@ export class Connection {
 
   confirm({ confirm, refused = [], error }) {
     if (this.confirms) {
-      this.clear("confirm");
+      this.timers.clear("confirm");
     }
     if (Number.isInteger(confirm) && confirm > this.confirmed && confirm <= this.revision) {
       const kept = this.confirmed > 0;
@@ -696,7 +751,7 @@ export class Connection {
     }
   }
 
-  // Everything up to this position was received, though nothing of it may have been ours.
+  // Everything up to this position was received, although none of it may be of these channels.
   moveTo(last) {
     if (Number.isInteger(last) && last > 0) {
       this.last = last;
@@ -704,11 +759,11 @@ export class Connection {
     }
   }
 
-  // --- is it still there? ---
+  // --- liveness ---
 
   activity() {
     this.heard = this.environment.now();
-    this.clear("pong");
+    this.timers.clear("pong");
     if (this.transport instanceof WebSocketTransport) {
       if (!this.timers.has("liveness")) {
         this.watch();
@@ -720,7 +775,7 @@ export class Connection {
     const limit = this.confirms ? PING_AFTER : PROBE_AFTER;
     const wait = Math.max(limit - (this.environment.now() - this.heard), 1_000);
     const due = this.environment.now() + wait;
-    this.after("liveness", wait, () => {
+    this.timers.start("liveness", wait, () => {
       const now = this.environment.now();
       if (now - due > LATE_TIMER || now - this.heard >= limit) {
         this.ping();
@@ -732,370 +787,14 @@ export class Connection {
   ping() {
     if (this.transport.probe?.(this.confirms) && !this.timers.has("pong")) {
       const { transport } = this;
-      this.after("pong", PONG_WITHIN, () => transport.end({ kind: "closed", reason: "no answer to a ping" }));
+      this.timers.start("pong", PONG_WITHIN, () => transport.end({ kind: "closed", reason: "no answer to a ping" }));
     } else if (!this.confirms) {
       this.heard = this.environment.now();
     }
   }
-
-  after(name, milliseconds, call) {
-    this.clear(name);
-    const cancel = later(this.environment, milliseconds, () => {
-      this.timers.delete(name);
-      call();
-    });
-    this.timers.set(name, cancel);
-  }
-
-  clear(name) {
-    this.timers.get(name)?.();
-    this.timers.delete(name);
-  }
 }
 
-// One POST of a tab that comes back from a position of its own: null when nobody answers, or not this token, and it can
-// be asked again; false when that is of no use.
-async function pollOnce(environment, base, token, params) {
-  const headers = { "Content-Type": "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
-  const abort = new AbortController();
-  const cancel = later(environment, POLL_WITHIN, () => abort.abort());
-  try {
-    const answer = await environment.fetch(new URL("longpolling/poll", base), {
-      method: "POST", headers, cache: "no-store", credentials: token ? "same-origin" : "include", signal: abort.signal,
-      body: JSON.stringify({ jsonrpc: "2.0", method: "call", id: 1, params }),
-    });
-    if (answer.status !== 200) {
-      return answer.status === 401 || answer.status === 429 || answer.status >= 500 ? null : false;
-    }
-    const { result, error } = await answer.json();
-    return error?.code === 100 ? null : Array.isArray(result) && result;
-  } catch {
-    return null;
-  } finally {
-    cancel();
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// Hub: what all tabs share. In a SharedWorker; where there is none, in the page, for itself alone.
-// ---------------------------------------------------------------------------------------------------------------------
-
-const MAX_HELD = 10_000;
-const MAX_UNANSWERED = 10; // polls of a tab that catches up: two minutes of back-off, while the connection is there
-const SEEN_FOR = 60_000;
-const POSITION_EVERY = 1_000;
-
-export class Hub {
-  constructor(environment) {
-    this.environment = environment;
-    this.tabs = new Set();
-    this.connection = null;
-    this.revisions = new Map(); // revision -> the channels that it stands for
-    this.known = new Set(); // channels that the server has confirmed
-    this.denied = new Set(); // and those that it has refused
-    this.questions = new Map(); // tokens that tabs were asked for
-    this.nextQuestion = 1;
-  }
-
-  attach(port) {
-    const tab = { port, joined: false, channels: new Set(), last: 0, sent: 0, held: null, seen: null, asleep: false };
-    port.onmessage = ({ data }) => this.receive(tab, data);
-    port.postMessage({ type: "hello", version: VERSION });
-  }
-
-  receive(tab, message) {
-    const actions = {
-      join: () => this.join(tab, message),
-      leave: () => this.leave(tab),
-      channels: () => this.setChannels(tab, message),
-      read: () => this.hasRead(tab, message),
-      send: () => this.connection?.send(message.name, message.data),
-      transports: () => this.connection?.setTransports(message.transports),
-      wake: () => this.connection?.wake(),
-      online: () => (this.connection?.state === "offline" ? this.connection.setOffline(false) : this.connection?.wake()),
-      offline: () => this.goOffline(),
-      token: () => this.questions.get(message.question)?.(message),
-    };
-    actions[message.type]?.();
-  }
-
-  join(tab, { channels, last, base, transports, lock, hasToken, offline }) {
-    this.tabs.add(tab);
-    Object.assign(tab, { joined: true, channels: new Set(channels), last, hasToken, held: null, seen: null, asleep: false, sent: 0 });
-    if (lock) {
-      // Held by the tab as long as it lives: a closed tab says nothing.
-      this.environment.locks?.request(lock, () => tab.lock === lock && this.leave(tab));
-      tab.lock = lock;
-    }
-    if (!this.connection) {
-      this.connection = new Connection(this.environment, { base, transports, token: () => this.token() }, this);
-      this.connection.last = last;
-      this.update();
-      this.connection.start();
-    } else {
-      this.update();
-      // The connection does not go back for one tab.
-      if (last && last !== this.connection.last) {
-        this.catchUp(tab);
-      } else {
-        tab.last = this.connection.last;
-      }
-    }
-    this.tellState(tab);
-    if (offline) {
-      this.goOffline();
-    }
-    this.tellSubscribed(tab);
-  }
-
-  // No event says so while it was not connected.
-  goOffline() {
-    this.connection?.setOffline(true);
-    this.tabs.forEach((tab) => this.tellState(tab));
-  }
-
-  tellState(tab) {
-    tab.port.postMessage({ type: "state", ...this.status() });
-  }
-
-  leave(tab) {
-    if (!this.tabs.delete(tab)) {
-      return;
-    }
-    tab.run = tab.lock = null;
-    if (this.tabs.size) {
-      this.update();
-    } else {
-      this.connection.stop();
-      this.connection = null;
-      this.revisions.clear();
-      this.known.clear();
-      this.denied.clear();
-    }
-  }
-
-  setChannels(tab, { channels, again }) {
-    if (!this.tabs.has(tab)) {
-      return;
-    }
-    tab.channels = new Set(channels);
-    this.update(again);
-    this.tellSubscribed(tab);
-  }
-
-  update(again) {
-    const union = [...new Set([...this.tabs].flatMap((tab) => [...tab.channels]))].sort();
-    const revision = this.connection.setChannels(union, again);
-    if (!this.revisions.has(revision)) {
-      this.revisions.set(revision, new Set(union));
-    }
-    this.known = this.lasting(this.known);
-  }
-
-  // Of these channels, those that are wanted and were not given up since the newest confirmation: whoever adds one again
-  // waits for another.
-  lasting(names) {
-    const wanted = [...this.revisions.values()];
-    return new Set([...names].filter((name) => wanted.every((channels) => channels.has(name))));
-  }
-
-  // What was refused is not told again while the server is asked anew: it may be granted now.
-  tellSubscribed(tab, denied = this.connection.isConfirmed ? this.denied : new Set()) {
-    const mine = (set) => [...tab.channels].filter((name) => set.has(name));
-    const [channels, refused] = [mine(this.known), mine(denied)];
-    if (channels.length || refused.length) {
-      tab.port.postMessage({ type: "subscribed", channels, refused });
-    }
-  }
-
-  // Any tab that can will do: they share one connection because they are one user's.
-  async token() {
-    const tab = [...this.tabs].reverse().find((one) => one.hasToken);
-    if (!tab) {
-      return null;
-    }
-    const question = this.nextQuestion++;
-    return new Promise((resolve, reject) => {
-      const cancel = later(this.environment, OPEN_WITHIN, () => this.questions.get(question)?.({ error: "no tab answered" }));
-      this.questions.set(question, ({ token, error }) => {
-        cancel();
-        this.questions.delete(question);
-        error ? reject(new Error(error)) : resolve(token);
-      });
-      tab.port.postMessage({ type: "token", question });
-    });
-  }
-
-  // --- what the connection tells ---
-
-  event(name, detail) {
-    const { state, transportName } = this.connection;
-    for (const tab of this.tabs) {
-      tab.port.postMessage({ type: "event", name, detail, state, transport: transportName });
-    }
-  }
-
-  confirmed(revision, { refused = [], error }, kept) {
-    const names = this.revisions.get(revision) ?? new Set();
-    for (const older of [...this.revisions.keys()].filter((one) => one < revision)) {
-      this.revisions.delete(older);
-    }
-    const denied = new Set(error ? [...names].filter((name) => !kept || !this.known.has(name)) : refused);
-    this.known = this.lasting([...names].filter((name) => !denied.has(name)));
-    this.denied = this.lasting([...names].filter((name) => denied.has(name)));
-    for (const tab of this.tabs) {
-      this.tellSubscribed(tab, this.denied);
-    }
-  }
-
-  batch(notifications, last) {
-    for (const tab of this.tabs) {
-      const mine = notifications.filter(({ channel }) => this.concerns(tab, channel));
-      if (mine.length) {
-        this.give(tab, mine, last);
-      } else if (!tab.last) {
-        this.givePosition(tab); // where it began
-      }
-    }
-    this.planPosition();
-  }
-
-  concerns(tab, channel) {
-    return typeof channel !== "string" || tab.channels.has(channel) || ![...this.tabs].some((other) => other.channels.has(channel));
-  }
-
-  give(tab, notifications, last) {
-    if (tab.asleep) {
-      return;
-    }
-    if (tab.held) {
-      tab.held.push([notifications, last]);
-      tab.heldCount += notifications.length;
-      if (tab.heldCount > MAX_HELD) {
-        tab.held = [];
-        tab.heldCount = 0;
-        tab.overflowed = true;
-      }
-      return;
-    }
-    const fresh = tab.seen ? notifications.filter(({ id }) => !tab.seen.has(id)) : notifications;
-    if (fresh.length) {
-      this.post(tab, fresh, last);
-    }
-  }
-
-  post(tab, notifications, last) {
-    tab.sent += 1;
-    tab.last = last;
-    tab.port.postMessage({ type: "batch", n: tab.sent, notifications, last });
-    // A frozen tab reads nothing, and everything would wait for it in its port.
-    if (tab.sent - (tab.read ?? 0) > MAX_UNREAD) {
-      tab.asleep = true;
-    }
-  }
-
-  hasRead(tab, { n, last }) {
-    tab.read = n;
-    if (tab.asleep && n === tab.sent && this.connection) {
-      tab.asleep = false;
-      tab.last = last;
-      this.catchUp(tab);
-    }
-  }
-
-  // So that a quiet tab, too, comes back from where everybody is.
-  planPosition() {
-    this.positionDue ??= later(this.environment, POSITION_EVERY, () => {
-      this.positionDue = null;
-      for (const tab of this.tabs) {
-        this.givePosition(tab);
-      }
-    });
-  }
-
-  givePosition(tab) {
-    if (this.connection && !tab.held && !tab.seen && !tab.asleep && tab.last !== this.connection.last) {
-      tab.last = this.connection.last;
-      tab.port.postMessage({ type: "position", last: tab.last });
-    }
-  }
-
-  // --- a tab whose position is another than the connection's ---
-
-  async catchUp(tab) {
-    const run = (tab.run = {});
-    const channels = [...tab.channels];
-    const mine = () => tab.run === run && this.connection;
-    tab.held = [];
-    tab.heldCount = 0;
-    tab.seen = new Set();
-    for (let delay = BACK_OFF.first, unanswered = 0, arrived = false; !arrived; ) {
-      const token = await this.token().catch(() => null);
-      if (!mine()) {
-        return;
-      }
-      tab.overflowed = false; // what is dropped from now on has to be asked for once more
-      const params = { channels, last: tab.last, check_outdated: true, name_channels: true, confirm: 1 };
-      const elements = await pollOnce(this.environment, this.connection.settings.base, token, params);
-      if (!mine()) {
-        return;
-      }
-      // A server that is away for everybody is waited for.
-      unanswered = elements || this.connection.state !== "connected" ? 0 : unanswered + 1;
-      if (elements === false || unanswered === MAX_UNANSWERED) {
-        this.tellOutdated(tab); // it goes on from now
-        break;
-      }
-      if (!elements) {
-        await new Promise((resolve) => later(this.environment, delay + this.environment.random() * BACK_OFF.jitter, resolve));
-        delay = Math.min(delay * BACK_OFF.factor, BACK_OFF.most);
-        continue;
-      }
-      arrived = this.giveMissed(tab, elements) && !tab.overflowed;
-    }
-    const held = tab.held;
-    tab.held = null;
-    for (const [notifications, last] of held) {
-      this.give(tab, notifications, last);
-    }
-    // The connection may still bring what was just asked for.
-    later(this.environment, SEEN_FOR, () => tab.run === run && (tab.seen = null));
-  }
-
-  // True when the position of now was reached.
-  giveMissed(tab, elements) {
-    const notifications = [];
-    let arrived = false;
-    for (const { id, message, channel, internal, type, payload } of elements) {
-      if (!internal) {
-        notifications.push({ id, type: message.type, payload: message.payload, channel: channelName(channel) });
-        tab.seen.add(id);
-      } else if (type === "bus/subscribed") {
-        arrived = true;
-        tab.last = payload.last || tab.last;
-      } else {
-        this.tellOutdated(tab);
-        tab.last = type === "bus/last_id_reset" ? payload : tab.last;
-      }
-    }
-    if (notifications.length) {
-      this.post(tab, notifications, notifications.at(-1).id);
-    }
-    return arrived;
-  }
-
-  tellOutdated(tab) {
-    tab.port.postMessage({ type: "event", name: "outdated", detail: { reason: "notifications were missed" }, ...this.status() });
-  }
-
-  status() {
-    return { state: this.connection.state, transport: this.connection.transportName };
-  }
-}
-
-// ---------------------------------------------------------------------------------------------------------------------
-// BusService: what a page uses.
-// ---------------------------------------------------------------------------------------------------------------------
+// What the browser provides; tests pass their own.
 
 function defaultEnvironment() {
   const { WebSocket, navigator } = globalThis;
@@ -1117,11 +816,375 @@ function storage() {
   try {
     return globalThis.sessionStorage;
   } catch {
-    return null; // of a page that may keep nothing
+    return null; // a page that may not store anything
   }
 }
 
-// Two ends of a port within the page.
+const MAX_UNREAD = 256; // batches that a tab has not read; then it is sent nothing until it has
+const MAX_HELD = 10_000; // notifications
+const MAX_UNANSWERED = 10; // polls of a tab that catches up: two minutes of back-off, while the connection is open
+const SEEN_FOR = 60_000;
+
+// A tab as its hub knows it: what it wants, and the position up to which it was sent notifications.
+class Tab {
+  constructor(hub, port) {
+    Object.assign(this, { hub, port });
+    this.channels = new Set();
+    this.last = 0;
+    this.hasToken = false;
+    this.lock = null; // the name of a lock that the tab holds as long as it lives
+    this.sent = 0; // batches
+    this.read = 0; // of these
+    this.asleep = false; // it does not read
+    this.run = null; // of catchUp()
+    this.held = null; // batches that wait until it has caught up
+    this.heldCount = 0; // notifications in these
+    this.overflowed = false; // held batches were dropped
+    this.seen = null; // ids that catchUp() has brought, and that the connection may bring, too
+  }
+
+  post(message) {
+    this.port.postMessage(message);
+  }
+
+  tellState() {
+    this.post({ type: "state", ...this.hub.status() });
+  }
+
+  tellOutdated() {
+    this.post({ type: "event", name: "outdated", detail: { reason: "notifications were missed" }, ...this.hub.status() });
+  }
+
+  tellSubscribed(known, denied) {
+    const mine = (set) => [...this.channels].filter((name) => set.has(name));
+    const [channels, refused] = [mine(known), mine(denied)];
+    if (channels.length || refused.length) {
+      this.post({ type: "subscribed", channels, refused });
+    }
+  }
+
+  // --- what the connection brings ---
+
+  give(notifications, last) {
+    if (this.asleep) {
+      return;
+    }
+    if (this.held) {
+      this.hold(notifications, last);
+      return;
+    }
+    const fresh = this.seen ? notifications.filter(({ id }) => !this.seen.has(id)) : notifications;
+    if (fresh.length) {
+      this.send(fresh, last);
+    }
+  }
+
+  hold(notifications, last) {
+    this.held.push([notifications, last]);
+    this.heldCount += notifications.length;
+    if (this.heldCount > MAX_HELD) {
+      this.held = [];
+      this.heldCount = 0;
+      this.overflowed = true;
+    }
+  }
+
+  send(notifications, last) {
+    this.sent += 1;
+    this.last = last;
+    this.post({ type: "batch", n: this.sent, notifications, last });
+    // A frozen tab reads nothing, and its port would keep everything for it.
+    if (this.sent - this.read > MAX_UNREAD) {
+      this.asleep = true;
+    }
+  }
+
+  // Everything up to this position is received, although none of it was for this tab.
+  givePosition(last) {
+    if (!this.held && !this.seen && !this.asleep && this.last !== last) {
+      this.last = last;
+      this.post({ type: "position", last });
+    }
+  }
+
+  // The tab has read the batch `n`, and everything before.
+  hasRead(n, last) {
+    this.read = n;
+    if (this.asleep && n === this.sent && this.hub.connection) {
+      this.asleep = false;
+      this.last = last;
+      this.catchUp();
+    }
+  }
+
+  // --- a position that is not the connection's ---
+
+  // Polls what the tab has missed. What the connection brings meanwhile is held.
+  async catchUp() {
+    const { environment } = this.hub;
+    const run = (this.run = {});
+    const channels = [...this.channels];
+    const goesOn = () => this.run === run && this.hub.connection;
+    this.held = [];
+    this.heldCount = 0;
+    this.seen = new Set();
+    for (let delay = BACK_OFF.first, unanswered = 0, arrived = false; !arrived; ) {
+      const token = await this.hub.token().catch(() => null);
+      if (!goesOn()) {
+        return;
+      }
+      this.overflowed = false; // what is dropped from now on has to be polled once more
+      const params = { channels, last: this.last, check_outdated: true, name_channels: true, confirm: 1 };
+      const elements = await pollOnce(environment, this.hub.connection.settings.base, token, params);
+      if (!goesOn()) {
+        return;
+      }
+      // While the connection is not open either, the server is waited for.
+      unanswered = elements || this.hub.connection.state !== "connected" ? 0 : unanswered + 1;
+      if (elements === false || unanswered === MAX_UNANSWERED) {
+        this.tellOutdated(); // it goes on from now
+        break;
+      }
+      if (!elements) {
+        await new Promise((resolve) => later(environment, delay + environment.random() * BACK_OFF.jitter, resolve));
+        delay = Math.min(delay * BACK_OFF.factor, BACK_OFF.most);
+        continue;
+      }
+      arrived = this.giveMissed(elements) && !this.overflowed;
+    }
+    const held = this.held;
+    this.held = null;
+    for (const [notifications, last] of held) {
+      this.give(notifications, last);
+    }
+    later(environment, SEEN_FOR, () => this.run === run && (this.seen = null));
+  }
+
+  // Returns whether the position of now was reached.
+  giveMissed(elements) {
+    const notifications = [];
+    let arrived = false;
+    for (const element of elements) {
+      const { id, internal, type, payload } = element;
+      if (!internal) {
+        notifications.push(notificationOf(element));
+        this.seen.add(id);
+      } else if (type === "bus/subscribed") {
+        arrived = true;
+        this.last = payload.last || this.last;
+      } else {
+        this.tellOutdated();
+        this.last = type === "bus/last_id_reset" ? payload : this.last;
+      }
+    }
+    if (notifications.length) {
+      this.send(notifications, notifications.at(-1).id);
+    }
+    return arrived;
+  }
+
+  // The tab has left the hub.
+  left() {
+    this.run = this.lock = null;
+  }
+}
+
+const VERSION = "1.0";
+
+const POSITION_EVERY = 1_000;
+
+// The connection that all tabs of a browser share. It lives in a SharedWorker; where there is none, each page has its own.
+class Hub {
+  constructor(environment) {
+    this.environment = environment;
+    this.tabs = new Set(); // that have joined
+    this.connection = null;
+    this.revisions = new Map(); // revision -> the channels that it stands for
+    this.known = new Set(); // channels that the server has confirmed
+    this.denied = new Set(); // and those that it has refused
+    this.questions = new Map(); // tokens that tabs were asked for
+    this.nextQuestion = 1;
+  }
+
+  attach(port) {
+    const tab = new Tab(this, port);
+    port.onmessage = ({ data }) => this.receive(tab, data);
+    tab.post({ type: "hello", version: VERSION });
+  }
+
+  receive(tab, message) {
+    const actions = {
+      join: () => this.join(tab, message),
+      leave: () => this.leave(tab),
+      channels: () => this.setChannels(tab, message),
+      read: () => tab.hasRead(message.n, message.last),
+      send: () => this.connection?.send(message.name, message.data),
+      transports: () => this.connection?.setTransports(message.transports),
+      wake: () => this.connection?.wake(),
+      online: () => (this.connection?.state === "offline" ? this.connection.setOffline(false) : this.connection?.wake()),
+      offline: () => this.goOffline(),
+      token: () => this.questions.get(message.question)?.(message),
+    };
+    actions[message.type]?.();
+  }
+
+  join(tab, { channels, last, base, transports, lock, hasToken, offline }) {
+    this.tabs.add(tab);
+    Object.assign(tab, { channels: new Set(channels), last, hasToken });
+    if (lock) {
+      // A tab that is closed does not say so, but its lock is released.
+      this.environment.locks?.request(lock, () => tab.lock === lock && this.leave(tab));
+      tab.lock = lock;
+    }
+    if (!this.connection) {
+      this.connection = new Connection(this.environment, { base, transports, token: () => this.token() }, this);
+      this.connection.last = last;
+      this.update();
+      this.connection.start();
+    } else {
+      this.update();
+      // The connection does not go back for one tab.
+      if (last && last !== this.connection.last) {
+        tab.catchUp();
+      } else {
+        tab.last = this.connection.last;
+      }
+    }
+    tab.tellState();
+    if (offline) {
+      this.goOffline();
+    }
+    this.tellSubscribed(tab);
+  }
+
+  leave(tab) {
+    if (!this.tabs.delete(tab)) {
+      return;
+    }
+    tab.left();
+    if (this.tabs.size) {
+      this.update();
+    } else {
+      this.connection.stop();
+      this.connection = null;
+      this.revisions.clear();
+      this.known.clear();
+      this.denied.clear();
+    }
+  }
+
+  // A connection that was not open tells no event.
+  goOffline() {
+    this.connection?.setOffline(true);
+    this.tabs.forEach((tab) => tab.tellState());
+  }
+
+  status() {
+    return { state: this.connection.state, transport: this.connection.transportName };
+  }
+
+  // --- channels ---
+
+  setChannels(tab, { channels, again }) {
+    if (!this.tabs.has(tab)) {
+      return;
+    }
+    tab.channels = new Set(channels);
+    this.update(again);
+    this.tellSubscribed(tab);
+  }
+
+  update(again) {
+    const union = [...new Set([...this.tabs].flatMap((tab) => [...tab.channels]))].sort();
+    const revision = this.connection.setChannels(union, again);
+    if (!this.revisions.has(revision)) {
+      this.revisions.set(revision, new Set(union));
+    }
+    this.known = this.lasting(this.known);
+  }
+
+  // Those of these channels that were wanted without a break since the newest confirmation: a tab that adds a channel
+  // again waits for the next one.
+  lasting(names) {
+    const wanted = [...this.revisions.values()];
+    return new Set([...names].filter((name) => wanted.every((channels) => channels.has(name))));
+  }
+
+  // A refusal is not repeated while the server is asked again: the channel may be granted now.
+  tellSubscribed(tab) {
+    tab.tellSubscribed(this.known, this.connection.isConfirmed ? this.denied : new Set());
+  }
+
+  // --- tokens ---
+
+  // Asks one of the tabs that have tokens: they share one connection because they are one user's.
+  async token() {
+    const tab = [...this.tabs].reverse().find((one) => one.hasToken);
+    if (!tab) {
+      return null;
+    }
+    const question = this.nextQuestion++;
+    return new Promise((resolve, reject) => {
+      const cancel = later(this.environment, OPEN_WITHIN, () => this.questions.get(question)?.({ error: "no tab answered" }));
+      this.questions.set(question, ({ token, error }) => {
+        cancel();
+        this.questions.delete(question);
+        error ? reject(new Error(error)) : resolve(token);
+      });
+      tab.post({ type: "token", question });
+    });
+  }
+
+  // --- what the connection tells ---
+
+  event(name, detail) {
+    for (const tab of this.tabs) {
+      tab.post({ type: "event", name, detail, ...this.status() });
+    }
+  }
+
+  confirmed(revision, { refused = [], error }, kept) {
+    const names = this.revisions.get(revision) ?? new Set();
+    for (const older of [...this.revisions.keys()].filter((one) => one < revision)) {
+      this.revisions.delete(older);
+    }
+    const denied = new Set(error ? [...names].filter((name) => !kept || !this.known.has(name)) : refused);
+    this.known = this.lasting([...names].filter((name) => !denied.has(name)));
+    this.denied = this.lasting([...names].filter((name) => denied.has(name)));
+    for (const tab of this.tabs) {
+      tab.tellSubscribed(this.known, this.denied);
+    }
+  }
+
+  batch(notifications, last) {
+    for (const tab of this.tabs) {
+      const mine = notifications.filter(({ channel }) => this.concerns(tab, channel));
+      if (mine.length) {
+        tab.give(mine, last);
+      } else if (!tab.last) {
+        tab.givePosition(last); // where it began
+      }
+    }
+    this.planPosition();
+  }
+
+  // A channel that no tab has named was added by the server for the user of all of them.
+  concerns(tab, channel) {
+    return typeof channel !== "string" || tab.channels.has(channel) || ![...this.tabs].some((other) => other.channels.has(channel));
+  }
+
+  // A tab that is sent nothing resumes from the connection's position, too.
+  planPosition() {
+    this.positionDue ??= later(this.environment, POSITION_EVERY, () => {
+      this.positionDue = null;
+      for (const tab of this.tabs) {
+        tab.givePosition(this.connection.last);
+      }
+    });
+  }
+}
+
+// The two ends of a message channel within one page. They behave as MessagePorts do.
 function localPorts() {
   const make = () => ({ onmessage: null, open: true, close() { this.open = false; } });
   const [one, other] = [make(), make()];
@@ -1133,13 +1196,16 @@ function localPorts() {
   return [one, other];
 }
 
+const HELLO_WITHIN = 5_000; // of the worker; then the page connects by itself
+
 const asDirectory = (url) => (url.endsWith("/") ? url : `${url}/`);
 
-export class BusService extends EventTarget {
+// The interface for pages. It talks to a hub through a port: in the SharedWorker, or in this page.
+class BusService extends EventTarget {
   #environment;
   #settings;
   #port = null;
-  #hub = null; // in this page, where there is no worker
+  #hub = null; // in this page, when there is no worker
   #channels = new Map(); // name -> its registrations
   #types = new Map(); // type -> callbacks
   #last = 0;
@@ -1148,9 +1214,9 @@ export class BusService extends EventTarget {
   #lockNumber = 0;
   #cancelHello = null;
   #isJoined = false;
-  #outbox = []; // events for the server, as long as the hub is not there
+  #outbox = []; // events for the server, until the hub has said hello
   #paused = false;
-  #isOffline = false; // or plays it
+  #isOffline = false; // by setOffline()
 
   state = "stopped";
   transport = null;
@@ -1194,8 +1260,8 @@ export class BusService extends EventTarget {
     }
   }
 
-  // Resolves when everything that is committed from then on will arrive. Rejects when the channel is refused, removed,
-  // or given up by its signal.
+  // Resolves when everything that is committed from then on will arrive. Rejects when the channel is refused or deleted, or
+  // its signal is aborted.
   addChannel(name, options = {}) {
     const { callback, signal } = typeof options === "function" ? { callback: options } : options;
     if (typeof name !== "string" || name === "") {
@@ -1206,7 +1272,7 @@ export class BusService extends EventTarget {
     }
     const registration = { callback, settle: null };
     const subscribed = new Promise((resolve, reject) => (registration.settle = { resolve, reject }));
-    subscribed.catch(() => {}); // nobody has to wait for it
+    subscribed.catch(() => {}); // the page need not wait for it
     if (!this.#channels.has(name)) {
       this.#channels.set(name, new Set());
     }
@@ -1235,15 +1301,14 @@ export class BusService extends EventTarget {
     this.#types.get(type)?.delete(callback);
   }
 
-  // An event to the server, which a module of Odoo may understand. It goes by WebSocket, now or when there is one; until
-  // then the newest are kept.
+  // Sends the server an event, which a module of Odoo may handle, over a WebSocket. Until there is one the newest are kept.
   send(name, data) {
-    this.#outbox.push({ type: "send", name, data: structuredClone(data) }); // as it is now
+    this.#outbox.push({ type: "send", name, data: structuredClone(data) }); // the page may change it
     this.#outbox.splice(0, this.#outbox.length - MAX_QUEUED_EVENTS);
     this.#sendWaiting();
   }
 
-  // Sends the same channels again: the server finds out anew what they mean for this user.
+  // Sends the same channels again, so that the server resolves them for this user again.
   forceUpdateChannels() {
     this.#post({ type: "channels", channels: this.channels, again: true });
   }
@@ -1254,7 +1319,7 @@ export class BusService extends EventTarget {
     this.#post({ type: "transports", transports: this.#settings.transports });
   }
 
-  // As if the network had gone, or come back.
+  // Simulates that the network is lost, or restored.
   setOffline(offline) {
     this.#isOffline = offline;
     this.#post({ type: offline ? "offline" : "online" });
@@ -1305,7 +1370,7 @@ export class BusService extends EventTarget {
     }
   }
 
-  // A lock that goes when this page goes, however it goes.
+  // A lock, which the browser releases however this page ends.
   #hold() {
     const { locks } = this.#environment;
     if (!locks) {
@@ -1324,13 +1389,14 @@ export class BusService extends EventTarget {
     this.#post({ type: "leave" });
     this.#stopWaiting();
     this.#release?.();
-    // The message goes first: closing a local port drops what is on its way.
+    // After the message: a local port that is closed drops what is on its way.
     const port = this.#port;
     queueMicrotask(() => queueMicrotask(() => port.close()));
     this.#port = this.#hub = this.#release = null;
   }
 
-  // When the hub knows this page, and is there: a worker that does not say hello is left, with all that it was told.
+  // Once the hub has said hello and this page has joined it: a worker that does not say hello is abandoned, with all that it
+  // was sent.
   #sendWaiting() {
     if (this.#port && this.#isJoined && !this.#cancelHello) {
       this.#outbox.splice(0).forEach((message) => this.#post(message));
@@ -1352,7 +1418,8 @@ export class BusService extends EventTarget {
       return;
     }
     page.addEventListener("online", () => this.setOffline(false));
-    page.addEventListener("offline", () => this.#post({ type: "offline" })); // a page that sleeps may not hear that it is over
+    // Not setOffline(true): a page that sleeps may miss the event that ends it.
+    page.addEventListener("offline", () => this.#post({ type: "offline" }));
     page.addEventListener("pagehide", () => {
       if (this.#port) {
         this.#paused = true;
@@ -1369,7 +1436,7 @@ export class BusService extends EventTarget {
     page.document.addEventListener("visibilitychange", () => !page.document.hidden && this.#post({ type: "wake" }));
   }
 
-  // --- what the hub tells ---
+  // --- what the hub sends ---
 
   #receive(message) {
     const actions = {
@@ -1399,7 +1466,7 @@ export class BusService extends EventTarget {
   }
 
   #deliver({ n, notifications, last }) {
-    // What is kept and what is given cannot come apart: a page does not go in the middle of this.
+    // The stored position and what the page was given agree: a page is not unloaded in the middle of this.
     this.#keep(last);
     this.#post({ type: "read", n, last });
     this.#call(() => this.dispatchEvent(new CustomEvent("notification", { detail: notifications })));
@@ -1416,7 +1483,7 @@ export class BusService extends EventTarget {
     }
   }
 
-  // One callback that throws takes nothing away from the others.
+  // An exception of one callback does not keep the others from being called.
   #call(callback) {
     try {
       callback();
@@ -1465,7 +1532,7 @@ export class BusService extends EventTarget {
     }
   }
 
-  // Once for all changes of a moment.
+  // Posted once for all changes of one task.
   #channelsChanged() {
     if (!this.#dirty) {
       this.#dirty = true;
@@ -1484,13 +1551,12 @@ export class BusService extends EventTarget {
     }
   }
 
-  // The server does not know this position any more: a page that loads itself anew because of that must not come back
-  // from it, to be told the same again.
+  // The server no longer knows this position. A page that reloads itself for that reason must not resume from it again.
   #forget() {
     try {
       this.#environment.storage?.removeItem(this.#key);
     } catch {
-      // It was never kept.
+      // It was never stored.
     }
   }
 
@@ -1499,12 +1565,12 @@ export class BusService extends EventTarget {
     try {
       this.#environment.storage?.setItem(this.#key, String(last));
     } catch {
-      // A page that may keep nothing begins anew when it is reloaded.
+      // A page that may not store anything starts from the beginning when it is reloaded.
     }
   }
 }
 
-// --- loaded as a worker ---
+// --- loaded as the script of a SharedWorker ---
 
 if (typeof SharedWorkerGlobalScope !== "undefined" && globalThis instanceof SharedWorkerGlobalScope) {
   const hub = new Hub(defaultEnvironment());
@@ -1512,3 +1578,5 @@ if (typeof SharedWorkerGlobalScope !== "undefined" && globalThis instanceof Shar
   globalThis.addEventListener("offline", () => hub.goOffline());
   globalThis.addEventListener("online", () => hub.connection?.setOffline(false));
 }
+
+export { BusService, Connection, EventStreamParser, Hub, TRANSPORTS, VERSION };
