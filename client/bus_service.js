@@ -773,6 +773,7 @@ class Connection {
 
   watch() {
     const limit = this.confirms ? PING_AFTER : PROBE_AFTER;
+    this.heard = Math.min(this.heard, this.environment.now()); // the clock may have been set back
     const wait = Math.max(limit - (this.environment.now() - this.heard), 1_000);
     const due = this.environment.now() + wait;
     this.timers.start("liveness", wait, () => {

@@ -152,6 +152,13 @@ test("a connection without a sign of life is replaced", async () => {
   assert.ok(network.sockets.length > 1);
 });
 
+test("a connection without a sign of life is replaced, although the clock is set back", async () => {
+  const { network } = await connected();
+  network.clockError = -3_600_000;
+  await network.pass(120_000);
+  assert.ok(network.sockets.length > 1);
+});
+
 test("a server that answers no ping gets Odoo's byte, and is not suspected", async () => {
   const { network, bus } = connection();
   bus.start();

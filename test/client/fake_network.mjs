@@ -12,6 +12,7 @@ globalThis.CustomEvent ??= class CustomEvent extends Event {
 export class FakeNetwork {
   constructor() {
     this.time = 1_000_000;
+    this.clockError = 0; // of the machine's clock, which timers do not follow
     this.timers = new Map();
     this.nextTimer = 1;
     this.sockets = []; // every WebSocket that was opened
@@ -24,7 +25,7 @@ export class FakeNetwork {
         return this.nextTimer++;
       },
       clearTimeout: (timer) => this.timers.delete(timer),
-      now: () => this.time,
+      now: () => this.time + this.clockError,
       random: () => 0.5,
       locks: undefined,
       SharedWorker: undefined,
