@@ -307,7 +307,7 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for description, failed in pool.map(attempt, wanted):
                 survived += not failed
-                # As a line of the table in docs/testing.md.
+                # As a line of a table.
                 tests = failed[:3] + (["..."] if len(failed) > 3 else [])
                 print(f"| {description} | {', '.join(tests) if failed else 'NO TEST FAILS'} |", flush=True)
         print(f"{len(wanted) - survived} of {len(wanted)} mutations are caught")

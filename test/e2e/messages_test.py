@@ -61,7 +61,7 @@ def test_the_list_of_errors_is_the_printed_one():
 
 
 def test_the_gateway_can_write_every_line_that_is_explained():
-    sources = "".join(path.read_text() for path in sorted((ROOT / "gateway").glob("*.*")))
+    sources = "".join(path.read_text() for path in sorted((ROOT / "gateway").rglob("*.*")))
     literals = {text_of(strings, r"\{[^}]*\}") for strings in re.findall(STRINGS, sources)}
     lines = re.findall(r"^\| `(.*?)` \|", (ROOT / "docs/messages.md").read_text().split(END)[1], flags=re.M)
     assert len(lines) > 20
@@ -72,7 +72,7 @@ def test_the_gateway_can_write_every_line_that_is_explained():
 def warnings_and_errors():
     """What the gateway logs at these levels; not what it only passes on, whose words are somebody else's."""
     found = set()
-    for path in sorted((ROOT / "gateway").glob("*.*")):
+    for path in sorted((ROOT / "gateway").rglob("*.*")):
         if path.suffix not in (".cpp", ".h") or path.stem in ("tail", "log"):
             continue
         source = re.sub(r"//.*", "", path.read_text())
