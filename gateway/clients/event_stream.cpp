@@ -19,8 +19,8 @@ constexpr int RETRY_MS = 2000;
 } // namespace
 
 EventStream::EventStream(Service& service, Admission admission)
-    : HttpSession(service, std::move(admission)), written_us_(now_us()),
-      expires_us_(written_us_ + service.lifetime_us()) {
+    : HttpSession(service, std::move(admission)), written_(MonotonicClock::now()),
+      expires_(written_ + service.lifetime()) {
     format_ = FrameFormat::events;
     HttpSubscribe asked = http_subscribe(request(), service.event_limits());
     if (!asked.problem.empty()) {
@@ -49,7 +49,7 @@ void EventStream::write(const std::string& frame) {
         return;
     begin();
     writer_.send(std::string_view(frame).substr(FRAME_HEADROOM));
-    written_us_ = now_us();
+    written_ = MonotonicClock::now();
 }
 
 // An EventSource comes back after the end of a stream, and not after any other answer.
@@ -71,20 +71,19 @@ std::string EventStream::farewell(int code, std::string_view reason) const {
     return fmt::format("event: close\ndata: {{\"code\":{},\"reason\":\"{}\"}}\n\n", code, reason);
 }
 
-void EventStream::on_tick(int64_t now_us) {
-    if (now_us > expires_us_)
+void EventStream::on_tick(Monotonic now) {
+    if (now > expires_)
         return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
     if (DatabaseFeed* const from = feed(); from && is_behind())
-        from->fan_out.check_progress(*this, now_us);
-    const int64_t heartbeat = std::chrono::microseconds(service_.options().heartbeat).count();
-    if (!begun_ || is_over() || !writable() || now_us - written_us_ < heartbeat)
+        from->fan_out.check_progress(*this, now);
+    if (!begun_ || is_over() || !writable() || now - written_ < service_.options().heartbeat)
         return;
     // An event without data is none, but moves the client's position, so that a quiet client, too, comes back
     // from where everybody is.
     const Id position = here();
     writer_.send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
     told_ = position;
-    written_us_ = now_us;
+    written_ = now;
 }
 
 } // namespace odoo_bus

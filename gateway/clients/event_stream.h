@@ -16,13 +16,13 @@ public:
 private:
     bool is_answering() const override { return begun_; }
     std::string farewell(int code, std::string_view reason) const override;
-    void on_tick(int64_t now_us) override;
+    void on_tick(Monotonic now) override;
     void on_subscribed() override;
     void on_refused(const Subscribe& subscribe) override;
     void begin();
 
-    int64_t written_us_;
-    int64_t expires_us_;
+    Monotonic written_;
+    Monotonic expires_;
     Id told_ = 0; // the position that the client was told last
     bool begun_ = false;
 };

@@ -246,7 +246,7 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
     subscriber.next_ = from + 1;
     if (from < settled) {
         subscriber.behind_ = subscriber.catching_up_ = true;
-        subscriber.progress_us_ = now_us();
+        subscriber.progress_ = MonotonicClock::now();
     }
     drain(subscriber);
 }
@@ -301,16 +301,16 @@ void FanOut::drain(Subscriber& subscriber) {
     subscriber.want_writable();
 }
 
-void FanOut::check_progress(Subscriber& subscriber, int64_t now_us) {
+void FanOut::check_progress(Subscriber& subscriber, Monotonic now) {
     if (!subscriber.behind_ || subscriber.held_ || subscriber.next_ > head_)
         return;
     if (subscriber.queued_ > bounds_.queue_bytes)
         return subscriber.fell_behind("too much waits for it");
     if (subscriber.next_ < oldest())
         return subscriber.fell_behind("behind the history");
-    const int64_t waiting_since =
-        subscriber.catching_up_ ? subscriber.progress_us_ : at(subscriber.next_).dispatched_us;
-    if (now_us - waiting_since > bounds_.queue_us)
+    const Monotonic waiting_since =
+        subscriber.catching_up_ ? subscriber.progress_ : at(subscriber.next_).dispatched;
+    if (now - waiting_since > bounds_.queue_time)
         subscriber.fell_behind("it does not read");
 }
 
@@ -321,10 +321,9 @@ std::optional<Position> FanOut::position_of(Id id) const {
     return it == positions_.end() ? std::nullopt : std::optional(it->second);
 }
 
-Position FanOut::before(int64_t time_us) const {
-    const auto later = std::ranges::partition_point(history_, [time_us](const Notification* notification) {
-        return notification->dispatched_us < time_us;
-    });
+Position FanOut::before(Monotonic time) const {
+    const auto later = std::ranges::partition_point(
+        history_, [time](const Notification* notification) { return notification->dispatched < time; });
     return oldest() - 1 + static_cast<Position>(later - history_.begin());
 }
 
@@ -364,12 +363,13 @@ size_t FanOut::write(Subscriber& subscriber, std::span<const Position> positions
                            [this](Position position) -> const Notification& { return at(position); });
     subscriber.delivered_ = positions.back();
     subscriber.write(frame);
-    subscriber.progress_us_ = now_us();
+    subscriber.progress_ = MonotonicClock::now();
     if (!subscriber.catching_up_) {
         const Notification& oldest = at(positions.front());
-        read_to_socket.observe_us(subscriber.progress_us_ - oldest.dispatched_us);
-        if (oldest.written_us)
-            written_to_socket.observe_us(std::max<int64_t>(subscriber.progress_us_ - oldest.written_us, 0));
+        const Duration since_read = subscriber.progress_ - oldest.dispatched;
+        read_to_socket.observe_us(since_read.count());
+        if (oldest.delay)
+            written_to_socket.observe_us(std::max(*oldest.delay + since_read, Duration::zero()).count());
     }
     frames.add();
     deliveries.add(positions.size());

@@ -72,9 +72,9 @@ private:
     std::vector<Subscription> subscriptions_;
     Position next_ = 1;
     Position delivered_ = 0;
-    Position floor_ = 0;      // a channel that it left may have been given up to here: never begin before
-    uint64_t queued_ = 0;     // bytes that wait since it had caught up
-    int64_t progress_us_ = 0; // when a frame was last written to it
+    Position floor_ = 0;  // a channel that it left may have been given up to here: never begin before
+    uint64_t queued_ = 0; // bytes that wait since it had caught up
+    Monotonic progress_;  // when a frame was last written to it
     bool behind_ = false;
     bool catching_up_ = false; // has not caught up since it asked for older notifications
     bool held_ = false;
@@ -112,7 +112,7 @@ class FanOut {
 public:
     struct Bounds {
         size_t queue_bytes;                 // how much may wait for a subscriber that had caught up
-        int64_t queue_us;                   // and for how long
+        Duration queue_time;                // and for how long
         size_t frame_bytes = 64 * 1024;     // about the longest frame that a backlog is drained in
         size_t enqueued_bytes = 256 * 1024; // more than this does not wait for flush() to be called
     };
@@ -152,15 +152,15 @@ public:
     // Writes what waits for it, as long as it is writable.
     void drain(Subscriber& subscriber);
     // To be called about once a second for a subscriber that is behind.
-    void check_progress(Subscriber& subscriber, int64_t now_us);
+    void check_progress(Subscriber& subscriber, Monotonic now);
 
     // --- the history ---
 
     Position head() const { return head_; }
     Position oldest() const { return head_ + 1 - history_.size(); }
     std::optional<Position> position_of(Id id) const;
-    // The newest position that was dispatched before `time_us`, or the one before oldest().
-    Position before(int64_t time_us) const;
+    // The newest position that was dispatched before `time`, or the one before oldest().
+    Position before(Monotonic time) const;
     // The newest position before which no id above `id` was dispatched, or the one before oldest(). Ids that
     // somebody chose do not count.
     Position before_ids_above(Id id) const;

@@ -13,7 +13,7 @@ namespace {
 constexpr int SESSION_EXPIRED = 4001;
 
 // How long a client may take to read the end.
-constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
+constexpr Duration CLOSE_WITHIN = std::chrono::seconds(5);
 
 } // namespace
 
@@ -33,7 +33,7 @@ HttpSession::~HttpSession() {
 }
 
 void HttpSession::want_writable() {
-    if (!closing_us_)
+    if (!closing_)
         writer_.want_drained();
 }
 
@@ -73,22 +73,22 @@ Response HttpSession::refusal(int code, std::string_view reason) const {
 }
 
 void HttpSession::close(int code, std::string_view reason) {
-    if (closing_us_)
+    if (closing_)
         return;
     finish(is_answering() ? farewell(code, reason) : with_common_headers(refusal(code, reason)).to_string());
 }
 
 void HttpSession::finish(std::string_view bytes) {
     writer_.send(bytes);
-    closing_us_ = now_us();
+    closing_ = MonotonicClock::now();
     writer_.finish();
 }
 
-void HttpSession::tick(int64_t now_us) {
-    if (!closing_us_)
-        return on_tick(now_us);
+void HttpSession::tick(Monotonic now) {
+    if (!closing_)
+        return on_tick(now);
     unsubscribe();
-    if (now_us - closing_us_ > CLOSE_WITHIN_US)
+    if (now - *closing_ > CLOSE_WITHIN)
         delete this;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "clients/session.h"
@@ -15,11 +16,11 @@ public:
     HttpSession(Service& service, Admission admission);
     ~HttpSession() override;
 
-    bool writable() override { return writer_.is_clear() && !closing_us_; }
+    bool writable() override { return writer_.is_clear() && !closing_; }
     void want_writable() override;
     void close(int code, std::string_view reason) override;
     size_t held_bytes() const override { return writer_.waiting(); }
-    void tick(int64_t now_us) override;
+    void tick(Monotonic now) override;
 
 protected:
     // The answer instead of what was asked for, as long as nothing of that has been sent.
@@ -29,13 +30,13 @@ protected:
     // What is still to be said before the end with this code.
     virtual std::string farewell(int code, std::string_view reason) const = 0;
     // About once a second while it is not closing.
-    virtual void on_tick(int64_t now_us) = 0;
+    virtual void on_tick(Monotonic now) = 0;
 
     // With the headers that every answer has.
     Response with_common_headers(Response response) const;
     // The end, after these bytes.
     void finish(std::string_view bytes);
-    bool is_over() const { return closing_us_ != 0; }
+    bool is_over() const { return closing_.has_value(); }
     const HttpRequest& request() const { return *request_; }
     // What was asked is not needed any more.
     void forget_request();
@@ -50,7 +51,7 @@ private:
     void on_gone() override;
 
     std::shared_ptr<const HttpRequest> request_;
-    int64_t closing_us_ = 0; // since when it is ending; 0: it is not
+    std::optional<Monotonic> closing_; // since when it is ending
 };
 
 } // namespace odoo_bus

@@ -21,8 +21,7 @@ std::string_view elements_of(const std::string& frame) {
 } // namespace
 
 LongPoll::LongPoll(Service& service, Admission admission)
-    : HttpSession(service, std::move(admission)),
-      until_us_(now_us() + std::chrono::microseconds(service.options().poll_hold).count()),
+    : HttpSession(service, std::move(admission)), until_(MonotonicClock::now() + service.options().poll_hold),
       peeks_(request().kind == HttpRequest::Kind::peek) {
     HttpSubscribe asked = http_subscribe(request(), service.event_limits());
     id_ = asked.id;
@@ -115,8 +114,8 @@ void LongPoll::on_refused(const Subscribe&) {
     close(REFUSED, "the channels are refused");
 }
 
-void LongPoll::on_tick(int64_t now_us) {
-    if (now_us > until_us_ && subscribed_)
+void LongPoll::on_tick(Monotonic now) {
+    if (now > until_ && subscribed_)
         answer({});
 }
 

@@ -19,7 +19,7 @@ private:
     Response refusal(int code, std::string_view reason) const override;
     bool is_answering() const override { return false; }
     std::string farewell(int, std::string_view) const override { return {}; }
-    void on_tick(int64_t now_us) override;
+    void on_tick(Monotonic now) override;
     void write_internal(const std::string& frame) override;
     bool is_present() const override { return !peeks_; }
     void on_granted(const Grant& grant) override;
@@ -29,7 +29,7 @@ private:
     // `elements`: without the brackets.
     void answer(std::string_view elements);
 
-    int64_t until_us_;
+    Monotonic until_;
     std::string id_;       // of the JSON-RPC request, as JSON
     std::string internal_; // elements that wait for the answer
     std::string channels_; // that were granted, for a peek

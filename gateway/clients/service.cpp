@@ -29,7 +29,7 @@ const metrics::Counter shed_connections("odoo_bus_shed_connections_total",
                                         "Connections that were closed because of --max-memory.");
 
 constexpr int TRY_AGAIN_LATER = 1013;
-constexpr int64_t DRAIN_STEP_MS = 50;
+constexpr std::chrono::milliseconds DRAIN_STEP{50};
 
 } // namespace
 
@@ -97,10 +97,10 @@ bool Service::start() {
 void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
     loop_.post([this, code, reason = std::string(reason), within_ms] {
         stopping_ = true;
-        stop_at_us_ = now_us() + static_cast<int64_t>(within_ms) * 1000;
+        stop_at_ = MonotonicClock::now() + std::chrono::milliseconds(within_ms);
         each_session([&](Session& session) { session.close(code, reason); });
         loop_.every(20, [this] {
-            if (sessions_.empty() || now_us() > stop_at_us_)
+            if (sessions_.empty() || MonotonicClock::now() > stop_at_)
                 loop_.stop();
         });
     });
@@ -108,10 +108,10 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
 
 void Service::drain(std::chrono::milliseconds within) {
     loop_.post([this, within] {
-        const bool is_first = drained_at_us_ == 0;
-        drained_at_us_ = now_us() + std::chrono::microseconds(within).count();
+        const bool is_first = !drained_at_;
+        drained_at_ = MonotonicClock::now() + within;
         if (is_first)
-            loop_.every(DRAIN_STEP_MS, [this] { send_back(); });
+            loop_.every(DRAIN_STEP.count(), [this] { send_back(); });
     });
 }
 
@@ -119,7 +119,7 @@ void Service::drain(std::chrono::milliseconds within) {
 void Service::send_back() {
     const int64_t left =
         std::ranges::count_if(sessions_, [](Session* each) { return !each->was_sent_back(); });
-    const int64_t steps = std::max<int64_t>(1, (drained_at_us_ - now_us()) / (1000 * DRAIN_STEP_MS));
+    const int64_t steps = std::max<int64_t>(1, (*drained_at_ - MonotonicClock::now()) / DRAIN_STEP);
     due_ += static_cast<double>(left) / static_cast<double>(steps);
     int64_t now = steps == 1 ? left : static_cast<int64_t>(due_);
     due_ -= static_cast<double>(now);
@@ -146,12 +146,13 @@ void Service::flush() {
 
 void Service::tick() {
     authorizer_->tick();
-    const int64_t now = now_us();
+    const Monotonic now = MonotonicClock::now();
+    const WallTime wall = WallClock::now();
     int64_t behind_now = 0, bytes_now = 0;
     each_session([&](Session& session) {
         behind_now += session.is_behind();
         bytes_now += static_cast<int64_t>(session.queued_bytes());
-        session.check_grant(now);
+        session.check_grant(wall);
         session.tick(now);
     });
     behind.add(behind_now - std::exchange(behind_, behind_now));
@@ -200,10 +201,9 @@ void Service::tell(const std::string& database, std::function<void(DatabaseFeed&
     loop_.post([this, database, tell = std::move(tell)] {
         auto& feed = feeds_[database];
         if (!feed)
-            feed = std::make_unique<DatabaseFeed>(
-                database,
-                FanOut::Bounds{.queue_bytes = options_.max_queue_bytes,
-                               .queue_us = std::chrono::microseconds(options_.max_queue_seconds).count()});
+            feed = std::make_unique<DatabaseFeed>(database,
+                                                  FanOut::Bounds{.queue_bytes = options_.max_queue_bytes,
+                                                                 .queue_time = options_.max_queue_seconds});
         tell(*feed);
     });
 }
@@ -267,9 +267,9 @@ void Service::tell_outdated(DatabaseFeed& feed) {
     });
 }
 
-int64_t Service::lifetime_us() {
-    const int64_t keep_alive = std::chrono::microseconds(options_.keep_alive).count();
-    return keep_alive + std::uniform_int_distribution<int64_t>(0, keep_alive / 2)(random_);
+Duration Service::lifetime() {
+    const Duration keep_alive = options_.keep_alive;
+    return keep_alive + Duration(std::uniform_int_distribution<int64_t>(0, keep_alive.count() / 2)(random_));
 }
 
 void Service::enter(Session& session) {

@@ -8,12 +8,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "auth/authorizer.h"
+#include "base/clock.h"
 #include "base/loop.h"
 #include "clients/database_feed.h"
 #include "clients/moved_clients.h"
@@ -84,7 +86,7 @@ public:
     Authorizer& authorizer() { return *authorizer_; }
     const Options& options() const { return options_; }
     // How long a connection may last that begins now: the keep-alive time and a random 0 to 50 % of it.
-    int64_t lifetime_us();
+    Duration lifetime();
     uv_loop_t* uv() { return loop_.uv(); }
     // A session tells that it lives, and that it does not.
     void enter(Session& session);
@@ -124,9 +126,9 @@ private:
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
     std::vector<DatabaseFeed*> to_flush_;
     bool stopping_ = false;
-    int64_t stop_at_us_ = 0;
-    double due_ = 0;            // clients that are to be sent there now
-    int64_t drained_at_us_ = 0; // when every client is to have been sent to the other process
+    Monotonic stop_at_;
+    double due_ = 0;                      // clients that are to be sent there now
+    std::optional<Monotonic> drained_at_; // when every client is to have been sent to the other process
     std::minstd_rand random_{std::random_device{}()};
 };
 

@@ -15,6 +15,8 @@
 
 namespace odoo_bus {
 
+using namespace std::chrono_literals;
+
 namespace {
 
 const metrics::Gauge connections[] = {
@@ -46,15 +48,15 @@ constexpr int TRY_AGAIN_LATER = 1013;
 constexpr int NOT_UTF8 = 1007;
 
 // A client of 17.0 to 19.0 that has no `last` gets what is this old at most.
-constexpr int64_t FIRST_SIGHT_US = 50'000'000;
+constexpr Duration FIRST_SIGHT = 50s;
 
 // How far a client that comes from another gateway goes back, since two gateways can see concurrent
 // transactions in different orders: everything that one of them saw before the other is younger than this.
-constexpr int64_t OVERLAP_US = 10'000'000;
+constexpr Duration OVERLAP = 10s;
 
 // What was dispatched here so long after a client had come was given to it here, even if this gateway was
 // started anew since and does not know with which `last` it came.
-constexpr int64_t SETTLED_US = 60'000'000;
+constexpr Duration SETTLED = 60s;
 
 // Subscribes that wait while one is being authorized; the rate limit lets no honest client get there.
 constexpr size_t MAX_WAITING = 16;
@@ -232,7 +234,7 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
     if (format_ != FrameFormat::events)
         format_ = subscribe.name_channels ? FrameFormat::named : FrameFormat::plain;
     confirm_ = subscribe.confirm;
-    valid_until_us_ = grant.valid_until_us;
+    valid_until_ = wall_time(grant.valid_until_us);
     end_code_ = grant.end_code;
     on_granted(grant);
     tell_presence(grant);
@@ -291,7 +293,7 @@ void Session::begin(const Subscribe& subscribe, const Grant& grant) {
     if (!counts && !subscribe.check_outdated) {
         // Another gateway may have been told of an id a moment before this one.
         const bool ahead = subscribe.last > feed_->newest && feed_->has_peers;
-        begin_at(fan_out.before(now_us() - (ahead ? OVERLAP_US : FIRST_SIGHT_US)), grant);
+        begin_at(fan_out.before(MonotonicClock::now() - (ahead ? OVERLAP : FIRST_SIGHT)), grant);
     } else if (const Position named = admission_.provenance.position;
                counts && is_at(named, subscribe.last)) {
         resumes.add();
@@ -325,7 +327,8 @@ bool Session::is_given_here(Id last) const {
     const auto position = feed_->fan_out.position_of(last);
     if (!position || *position <= feed_->adopted_until)
         return false;
-    return here || (from.named && feed_->fan_out.at(*position).dispatched_us > from.moved_us() + SETTLED_US);
+    return here || (from.named && feed_->fan_out.at(*position).dispatched >
+                                      monotonic_at(wall_time(from.moved_us())) + SETTLED);
 }
 
 bool Session::is_at(Position position, Id id) const {
@@ -346,15 +349,15 @@ bool Session::is_ambiguous(Position position) const {
 // Where to go on for a client to which another gateway gave what is at `position` here.
 Position Session::overlap(Position position) const {
     const Notification& last = feed_->fan_out.at(position);
-    return std::min(position, before_both(last.id, last.dispatched_us));
+    return std::min(position, before_both(last.id, last.dispatched));
 }
 
-// Where to go on for a client to which another gateway dispatched `last` last, seen here at `time_us`. What
+// Where to go on for a client to which another gateway dispatched `last` last, seen here at `time`. What
 // it may lack was dispatched here since shortly before that, or has a greater id: a gateway that could not
 // read for long dispatches what it has missed in the order of ids.
-Position Session::before_both(Id last, int64_t time_us) const {
+Position Session::before_both(Id last, Monotonic time) const {
     const FanOut& fan_out = feed_->fan_out;
-    return std::min(fan_out.before(time_us - OVERLAP_US), fan_out.before_ids_above(last));
+    return std::min(fan_out.before(time - OVERLAP), fan_out.before_ids_above(last));
 }
 
 // Another process has taken over. What it does not know of this client would make the client's next `last`
@@ -386,7 +389,7 @@ void Session::replay(Id last, const Grant& grant, bool check_outdated) {
 void Session::go_on_from_another(Id last, const Grant& grant) {
     FanOut& fan_out = feed_->fan_out;
     fan_out.unsubscribe(*this);
-    fan_out.subscribe(*this, grant.channels, before_both(last, now_us()));
+    fan_out.subscribe(*this, grant.channels, before_both(last, MonotonicClock::now()));
     fan_out.release(*this);
     finish();
 }
@@ -401,8 +404,8 @@ void Session::replayed(const ReplayAnswer& answer, const Grant& grant) {
     finish();
 }
 
-void Session::check_grant(int64_t now_us) {
-    if (valid_until_us_ && now_us > valid_until_us_)
+void Session::check_grant(WallTime now) {
+    if (valid_until_ != WallTime() && now > valid_until_)
         close(end_code_, "the grant has expired");
 }
 

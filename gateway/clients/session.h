@@ -43,7 +43,7 @@ public:
     virtual size_t held_bytes() const { return 0; }
 
     // About once a second: time-outs and slow clients.
-    virtual void tick(int64_t now_us) = 0;
+    virtual void tick(Monotonic now) = 0;
 
     DatabaseFeed* feed() { return feed_; }
     // Its database is not served any more: ends the connection.
@@ -51,7 +51,7 @@ public:
     // The client knows elements without an id.
     bool knows_internal() const { return knows_internal_; }
     // Ends the connection when what it was granted is not valid any more.
-    void check_grant(int64_t now_us);
+    void check_grant(WallTime now);
 
     void take_back(const Refusal& refusal) override;
     void regrant(const Grant& grant) override;
@@ -113,7 +113,7 @@ private:
     bool is_ambiguous(Position position) const;
     bool belongs_to_successor(bool needs_table) const;
     Position overlap(Position position) const;
-    Position before_both(Id last, int64_t time_us) const;
+    Position before_both(Id last, Monotonic time) const;
     template <class Function>
     auto if_alive(Function function);
 
@@ -126,9 +126,9 @@ private:
     bool busy_ = false;
     bool subscribed_ = false; // a first subscribe was granted
     bool knows_internal_ = false;
-    bool sent_back_ = false;     // come_back() was called
-    Position began_ = 0;         // where; 0 also when it was given rows from the table
-    int64_t valid_until_us_ = 0; // the grant; 0: for ever
+    bool sent_back_ = false; // come_back() was called
+    Position began_ = 0;     // where; 0 also when it was given rows from the table
+    WallTime valid_until_;   // the grant; 1970: for ever
     int end_code_ = 0;
     uint64_t present_ = 0;             // its number for presence.h, once it has told of a member
     std::optional<int64_t> confirm_;   // of the subscribe that is being worked on

@@ -48,10 +48,10 @@ constexpr int KEEP_ALIVE_TIMEOUT = 4002; // Odoo's: the page comes back within a
 constexpr size_t MAX_CLOSE_REASON = 123;
 
 // How long a client may take to read and answer a close frame.
-constexpr int64_t CLOSE_WITHIN_US = 5'000'000;
+constexpr Duration CLOSE_WITHIN = std::chrono::seconds(5);
 
 // --max-receive-rate is the mean of so long a time.
-constexpr int64_t RECEIVE_WINDOW_US = 10'000'000;
+constexpr Duration RECEIVE_WINDOW = std::chrono::seconds(10);
 
 // A text frame whole, with its header (RFC 6455, 5.2) in the room before the payload: always the same bytes,
 // so that it is no matter how many connections are sent it.
@@ -77,10 +77,6 @@ std::span<const char> with_header(const std::string& frame) {
     constexpr uint8_t FINAL_TEXT = 0x81;
     payload[-header] = FINAL_TEXT;
     return {reinterpret_cast<const char*>(payload) - header, length + static_cast<size_t>(header)};
-}
-
-int64_t us(Milliseconds milliseconds) {
-    return std::chrono::microseconds(milliseconds).count();
 }
 
 } // namespace
@@ -113,8 +109,8 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
         (*self)->on_received({static_cast<const char*>(in), length});
         return 0;
     case LWS_CALLBACK_RECEIVE_PONG:
-        (*self)->heard_us_ = now_us();
-        (*self)->pinged_us_ = 0;
+        (*self)->heard_ = MonotonicClock::now();
+        (*self)->pinged_.reset();
         return 0;
     case LWS_CALLBACK_SERVER_WRITEABLE:
         (*self)->on_writable_callback();
@@ -127,7 +123,7 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
                     static_cast<const uint8_t*>(in)[0] << 8 | static_cast<const uint8_t*>(in)[1];
         }
         // libwebsockets answers it, unless it is the answer to our own.
-        return (*self)->closing_us_ ? END_CONNECTION : 0;
+        return (*self)->state_ == State::open ? 0 : END_CONNECTION;
     case LWS_CALLBACK_CLOSED:
         delete std::exchange(*self, nullptr);
         return 0;
@@ -160,9 +156,8 @@ int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
 }
 
 WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
-    : Session(service, std::move(admission)), wsi_(wsi), socket_(lws_get_socket_fd(wsi)), heard_us_(now_us()),
-      counted_us_(heard_us_) {
-    expires_us_ = heard_us_ + service.lifetime_us();
+    : Session(service, std::move(admission)), wsi_(wsi), socket_(lws_get_socket_fd(wsi)),
+      heard_(MonotonicClock::now()), expires_(heard_ + service.lifetime()), counted_(heard_) {
     service.enter(*this);
 }
 
@@ -172,21 +167,21 @@ WebSocket::~WebSocket() {
 }
 
 void WebSocket::on_received(std::string_view part) {
-    if (closing_us_)
+    if (state_ != State::open)
         return;
-    const int64_t now = now_us();
-    heard_us_ = now;
+    const Monotonic now = MonotonicClock::now();
+    heard_ = now;
     received_bytes.add(part.size());
     if (message_.size() + part.size() > service_.options().max_message_bytes)
         return close(MESSAGE_TOO_BIG, "message too big");
     const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
     if (!whole) {
         message_ += part;
-        if (!message_since_us_)
-            message_since_us_ = now;
+        if (!message_since_)
+            message_since_ = now;
         return;
     }
-    message_since_us_ = 0;
+    message_since_.reset();
     if (too_fast(now))
         return close(TRY_AGAIN_LATER, "too many messages");
     // A binary frame is the page's liveness probe: its arrival is all that it says.
@@ -202,26 +197,26 @@ void WebSocket::on_received(std::string_view part) {
 }
 
 // Odoo's rule: no more than `burst` messages within `burst` times `delay`.
-bool WebSocket::too_fast(int64_t now_us) {
+bool WebSocket::too_fast(Monotonic now) {
     const unsigned burst = service_.options().rate_limit_burst;
-    const int64_t window = us(service_.options().rate_limit_delay) * burst;
-    std::erase_if(received_us_, [=](int64_t then) { return now_us - then > window; });
-    received_us_.push_back(now_us);
-    return received_us_.size() > burst;
+    const Duration window = service_.options().rate_limit_delay * burst;
+    std::erase_if(received_, [=](Monotonic then) { return now - then > window; });
+    received_.push_back(now);
+    return received_.size() > burst;
 }
 
 // Pings, empty fragments and what else libwebsockets keeps to itself.
-bool WebSocket::too_much(int64_t now_us) {
-    const int64_t elapsed = now_us - counted_us_;
-    if (elapsed < RECEIVE_WINDOW_US)
+bool WebSocket::too_much(Monotonic now) {
+    const Duration elapsed = now - counted_;
+    if (elapsed < RECEIVE_WINDOW)
         return false;
     const auto received = bytes_received(lws_get_socket_fd(wsi_));
     if (!received)
         return false;
-    counted_us_ = now_us;
+    counted_ = now;
     const uint64_t bytes = *received - std::exchange(counted_bytes_, *received);
-    const double allowed =
-        static_cast<double>(service_.options().max_receive_rate) * static_cast<double>(elapsed) / 1e6;
+    const double allowed = static_cast<double>(service_.options().max_receive_rate) *
+                           std::chrono::duration<double>(elapsed).count();
     return static_cast<double>(bytes) > allowed + static_cast<double>(service_.options().max_message_bytes);
 }
 
@@ -230,7 +225,7 @@ size_t WebSocket::held_bytes() const {
 }
 
 bool WebSocket::writable() {
-    return !closing_us_ && !wants_writable_ && !lws_partial_buffered(wsi_);
+    return state_ == State::open && !wants_writable_ && !lws_partial_buffered(wsi_);
 }
 
 void WebSocket::expect_write() const {
@@ -240,7 +235,7 @@ void WebSocket::expect_write() const {
 // Not by libwebsockets, which looks at much that belongs to one connection only: the header is the same for
 // all, and there is nothing else to be done to a frame that the socket takes.
 void WebSocket::write(const std::string& frame) {
-    if (closing_us_)
+    if (state_ != State::open)
         return;
     const size_t length = frame.size() - FRAME_HEADROOM;
     sent_bytes.add(length);
@@ -268,7 +263,7 @@ void WebSocket::want_writable() {
 void WebSocket::on_writable_callback() {
     wants_writable_ = false;
     unsent_ = 0;
-    if (closing_us_)
+    if (state_ != State::open)
         return write_close();
     if (std::exchange(ping_due_, false)) {
         // libwebsockets does not tell of a pong without a payload.
@@ -280,9 +275,10 @@ void WebSocket::on_writable_callback() {
 }
 
 void WebSocket::close(int code, std::string_view reason) {
-    if (closing_us_)
+    if (state_ != State::open)
         return;
-    closing_us_ = now_us();
+    state_ = State::closing;
+    closing_ = MonotonicClock::now();
     close_code_ = code;
     close_reason_ = reason;
     lws_callback_on_writable(wsi_);
@@ -299,7 +295,7 @@ void WebSocket::close_at_once(int code, std::string_view reason) {
 // callback, ends it twice on libuv, the second time before its close frame is written (a test of its own that
 // a build with _DEBUG contains).
 void WebSocket::write_close() {
-    if (std::exchange(close_written_, true))
+    if (std::exchange(state_, State::close_written) == State::close_written)
         return;
     const size_t length = std::min(close_reason_.size(), MAX_CLOSE_REASON);
     std::string frame(FRAME_HEADROOM, '\0');
@@ -316,30 +312,30 @@ void WebSocket::drop() {
     shutdown(lws_get_socket_fd(wsi_), SHUT_RDWR);
 }
 
-void WebSocket::tick(int64_t now_us) {
-    if (closing_us_) {
-        if (now_us - closing_us_ > CLOSE_WITHIN_US)
+void WebSocket::tick(Monotonic now) {
+    if (state_ != State::open) {
+        if (now - closing_ > CLOSE_WITHIN)
             drop();
         return;
     }
-    if (now_us > expires_us_)
+    if (now > expires_)
         return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
-    if (message_since_us_ && now_us - message_since_us_ > us(service_.options().message_timeout))
+    if (message_since_ && now - *message_since_ > service_.options().message_timeout)
         return close(TRY_AGAIN_LATER, "a message takes too long");
-    if (too_much(now_us))
+    if (too_much(now))
         return close(TRY_AGAIN_LATER, "too many bytes");
-    if (pinged_us_ && now_us - pinged_us_ > us(service_.options().pong_timeout)) {
+    if (pinged_ && now - *pinged_ > service_.options().pong_timeout) {
         unanswered.add();
         log::debug("dropping a connection whose client does not answer a ping");
         return drop();
     }
-    if (!pinged_us_ && now_us - heard_us_ > us(service_.options().ping_interval)) {
-        pinged_us_ = now_us;
+    if (!pinged_ && now - heard_ > service_.options().ping_interval) {
+        pinged_ = now;
         ping_due_ = true;
         want_writable();
     }
     if (DatabaseFeed* const from = feed(); from && is_behind())
-        from->fan_out.check_progress(*this, now_us);
+        from->fan_out.check_progress(*this, now);
 }
 
 } // namespace odoo_bus

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,7 @@ public:
     void close_at_once(int code, std::string_view reason) override;
     size_t held_bytes() const override;
 
-    void tick(int64_t now_us) override;
+    void tick(Monotonic now) override;
 
 private:
     static int callback(lws* wsi, int reason, void* user, void* in, size_t length);
@@ -41,25 +42,25 @@ private:
     void on_writable_callback();
     void write_close();
     void drop();
-    bool too_fast(int64_t now_us);
-    bool too_much(int64_t now_us);
+    bool too_fast(Monotonic now);
+    bool too_much(Monotonic now);
 
     // What each write looks at stands together.
     lws* const wsi_;
-    int64_t closing_us_ = 0; // when close() was called; 0: it was not
-    const int socket_;       // wsi_'s
-    uint32_t unsent_ = 0;    // about what libwebsockets keeps of a frame that the socket did not take whole
+    const int socket_;    // wsi_'s
+    uint32_t unsent_ = 0; // about what libwebsockets keeps of a frame that the socket did not take whole
+    enum class State : uint8_t { open, closing, close_written } state_ = State::open;
     bool wants_writable_ = false;
     bool ping_due_ = false;
-    bool close_written_ = false;
 
-    std::string message_;              // the fragments so far of a message
-    std::vector<int64_t> received_us_; // of the last messages, for the rate limit
-    int64_t message_since_us_ = 0;     // when its first fragment came; 0: none has
-    int64_t heard_us_;                 // when anything was last received
-    int64_t pinged_us_ = 0;            // when the ping went out that has not been answered; 0: none
-    int64_t expires_us_;
-    int64_t counted_us_; // when counted_bytes_ had been received
+    Monotonic closing_;                      // when close() was called
+    std::string message_;                    // the fragments so far of a message
+    std::vector<Monotonic> received_;        // of the last messages, for the rate limit
+    std::optional<Monotonic> message_since_; // when its first fragment came
+    Monotonic heard_;                        // when anything was last received
+    std::optional<Monotonic> pinged_;        // when the ping went out that has not been answered
+    Monotonic expires_;
+    Monotonic counted_; // when counted_bytes_ had been received
     uint64_t counted_bytes_ = 0;
     int close_code_ = 0;
     std::string close_reason_;

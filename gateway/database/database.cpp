@@ -368,12 +368,12 @@ void Database::finish() {
     if (std::exchange(in_snapshot_, false))
         connection_.script("COMMIT", [this](const PgResult& result) { failed(result, "end of a read"); });
     dispatch_read();
-    read_us_ = now_us();
+    read_ = MonotonicClock::now();
     if (state_ && state_->room() < settings_.state_entries / 2)
         checkpoint();
     if (!std::exchange(ticked_, false))
         return rest();
-    metrics_.update(ledger_, history_, read_us_);
+    metrics_.update(ledger_, history_, microseconds(wall_time_at(read_)));
     checkpoint();
     connection_.execute("check", {}, [this](const PgResult& result) {
         if (!failed(result, "check"))
@@ -398,9 +398,13 @@ void Database::rest() {
 void Database::publish(std::vector<Row> rows) {
     if (rows.empty())
         return;
-    const int64_t now = now_us();
-    for (Row& row : rows)
-        row.dispatched_us = now;
+    const Monotonic now = MonotonicClock::now();
+    const WallTime wall = WallClock::now();
+    for (Row& row : rows) {
+        row.dispatched = now;
+        if (row.written != WallTime())
+            row.delay = wall - row.written;
+    }
     BatchPtr batch = history_.append(std::move(rows));
     if (!batch)
         return;
@@ -415,8 +419,8 @@ void Database::remember(const Batch& batch) {
         return;
     std::vector<Dispatched> entries;
     for (const Notification& notification : batch)
-        entries.push_back(
-            {notification.id, notification.fingerprint, notification.dispatched_us, notification.ahead});
+        entries.push_back({notification.id, notification.fingerprint,
+                           microseconds(wall_time_at(notification.dispatched)), notification.ahead});
     state_->append(batch.front().position, entries);
 }
 
@@ -425,7 +429,7 @@ void Database::checkpoint() {
     if (state_ && !state_->checkpoint({.identity = identity(),
                                        .max_seen = ledger_.max_seen(),
                                        .settled = history_.settled(),
-                                       .read_us = read_us_,
+                                       .read_us = microseconds(wall_time_at(read_)),
                                        .gaps = ledger_.gaps(),
                                        .ahead = ahead_})) {
         static log::Limited lines("failed checkpoints", 1);
@@ -441,7 +445,8 @@ void Database::check(const PgResult& result) {
     if (result.number(0, 0) < ledger_.max_seen())
         return start_afresh("the sequence of bus_bus went back");
     note_peers(result.number(0, 2) > 0);
-    if (const Position before = history_.oldest(), oldest = history_.trim(now_us()); oldest != before)
+    if (const Position before = history_.oldest(), oldest = history_.trim(MonotonicClock::now());
+        oldest != before)
         observer_.publish(settings_.name, nullptr, oldest);
     rest();
 }

@@ -172,7 +172,7 @@ private:
     bool ticked_ = false;      // this cycle is to look at the sequence and the table, too
     bool has_peers_ = false;
     int64_t peers_until_us_ = 0; // clients may come from another gateway
-    int64_t read_us_ = 0;        // when the last cycle was finished
+    Monotonic read_;             // when the last cycle was finished
     Timer retry_;
     Timer safety_;  // a cycle without any doorbell
     Timer recheck_; // a cycle because gaps are open

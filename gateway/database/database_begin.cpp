@@ -52,14 +52,15 @@ void Database::restore() {
         return adopt_table(true);
     }
     // Whoever comes back after longer than the history lasts is answered from the table.
-    const int64_t oldest_us = now_us() - settings_.history.age_us;
-    read_us_ = entries.empty() ? ledger.read_us : std::max(ledger.read_us, entries.back().dispatched_us);
-    if (read_us_ < oldest_us)
+    const Monotonic oldest = MonotonicClock::now() - Duration(settings_.history.age_us);
+    read_ = monotonic_at(
+        wall_time(entries.empty() ? ledger.read_us : std::max(ledger.read_us, entries.back().dispatched_us)));
+    if (read_ < oldest)
         return adopt_table(false);
 
     size_t from = 0;
     Id settled = ledger.settled;
-    for (; from < entries.size() && entries[from].dispatched_us < oldest_us; ++from)
+    for (; from < entries.size() && monotonic_at(wall_time(entries[from].dispatched_us)) < oldest; ++from)
         if (!entries[from].ahead)
             settled = std::max(settled, entries[from].id);
     history_.start(loaded_->first + from - 1, settled);
@@ -83,6 +84,8 @@ void Database::restore_rows(size_t from, std::vector<BatchPtr> kept) {
         std::unordered_map<Id, Row> rows;
         for (int row = 0; row < result.rows(); ++row)
             rows.emplace(result.number(row, 0), row_at(result, row));
+        // What was written down while the machine's clock was set back comes in order all the same.
+        Monotonic before = kept.empty() ? Monotonic::min() : kept.back()->back().dispatched;
         auto batch = std::make_shared<Batch>();
         for (size_t i = from; i < until; ++i) {
             const Dispatched& entry = loaded_->entries[i];
@@ -92,17 +95,18 @@ void Database::restore_rows(size_t from, std::vector<BatchPtr> kept) {
                 channel = row->second.channel;
                 element = make_element(entry.id, row->second.message, error).value_or("");
             }
-            batch->push_back({.id = entry.id,
-                              .position = loaded_->first + i,
-                              .fingerprint = entry.fingerprint,
-                              .dispatched_us = entry.dispatched_us,
-                              .ahead = entry.ahead,
-                              .channel = std::move(channel),
-                              .element = std::move(element)});
+            batch->push_back(
+                {.id = entry.id,
+                 .position = loaded_->first + i,
+                 .fingerprint = entry.fingerprint,
+                 .dispatched = before = std::max(before, monotonic_at(wall_time(entry.dispatched_us))),
+                 .ahead = entry.ahead,
+                 .channel = std::move(channel),
+                 .element = std::move(element)});
         }
         history_.append(batch);
         kept.push_back(std::move(batch));
-        const Position oldest = history_.trim(now_us());
+        const Position oldest = history_.trim(MonotonicClock::now());
         std::erase_if(kept, [oldest](const BatchPtr& old) { return old->back().position < oldest; });
         restore_rows(until, std::move(kept));
     });
@@ -159,8 +163,8 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
         }
         rows.push_back(row_at(result, row));
         // Transactions begin in another order than they draw ids.
-        const int64_t before = rows.size() > 1 ? rows[rows.size() - 2].dispatched_us : 0;
-        rows.back().dispatched_us = std::max(before, rows.back().written_us);
+        const Monotonic before = rows.size() > 1 ? rows[rows.size() - 2].dispatched : Monotonic::min();
+        rows.back().dispatched = std::max(before, monotonic_at(rows.back().written));
     }
     IdSet gaps;
     gaps.add({std::max<Id>(1, max_seen - ADOPTED_IDS + 1), max_seen});
@@ -178,7 +182,7 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
     adopted_until_ = history_.head();
     outdated_ = uncompared_ = false;
     loaded_.reset();
-    read_us_ = now_us();
+    read_ = MonotonicClock::now();
     log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
     observer_.begin(settings_.name, std::move(kept), head, newest(), adopted_until_, missed);
     run();
@@ -191,7 +195,7 @@ Id Database::newest() const {
 // The server was restarted, or another one was promoted: what it lost can have been dispatched, and its ids
 // can be drawn again. Reads the newest rows again and compares them by content.
 void Database::compare_newest() {
-    auto known = std::make_shared<History::Newest>(history_.newest(read_us_ - SETTLED_US));
+    auto known = std::make_shared<History::Newest>(history_.newest(read_ - Duration(SETTLED_US)));
     connection_.execute("compare", {std::to_string(known->settled), std::to_string(newest())},
                         [this, known](const PgResult& result) {
                             if (!failed(result, "comparison after a restart"))

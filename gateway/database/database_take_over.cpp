@@ -79,7 +79,7 @@ void Database::send_ledger(const Send& send) const {
                                    .next = history_.head() + 1,
                                    .max_seen = ledger_.max_seen(),
                                    .settled = history_.settled(),
-                                   .read_us = read_us_,
+                                   .read_us = microseconds(wall_time_at(read_)),
                                    .gaps = ledger_.gaps(),
                                    .ahead = ahead_})}});
 }
@@ -133,7 +133,7 @@ bool Database::follow(const TakeOverMessage& message) {
         if (message.batch->front().position != history_.head() + 1)
             return false;
         history_.append(message.batch);
-        observer_.publish(settings_.name, message.batch, history_.trim(now_us()));
+        observer_.publish(settings_.name, message.batch, history_.trim(MonotonicClock::now()));
         return true;
     case Type::lost: {
         const std::vector<Position> positions(message.numbers.begin(), message.numbers.end());
@@ -154,7 +154,7 @@ bool Database::follow(const TakeOverMessage& message) {
         ledger_.start(ledger->max_seen, ledger->gaps);
         ahead_ = ledger->ahead;
         ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
-        read_us_ = ledger->read_us;
+        read_ = monotonic_at(wall_time(ledger->read_us));
         history_.settle_to(ledger->settled);
         peers_until_us_ = std::max(peers_until_us_, message.numbers.front());
         inherited_ = ledger->identity;

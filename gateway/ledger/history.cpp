@@ -33,11 +33,11 @@ BatchPtr History::append(std::vector<Row> rows) {
         batch->push_back({.id = row.id,
                           .position = head_ + batch->size() + 1,
                           .fingerprint = row.fingerprint,
-                          .dispatched_us = row.dispatched_us,
+                          .dispatched = row.dispatched,
                           .ahead = row.ahead,
                           .channel = std::move(row.channel),
                           .element = std::move(*element),
-                          .written_us = row.written_us});
+                          .delay = row.delay});
     }
     if (batch->empty())
         return nullptr;
@@ -52,9 +52,9 @@ void History::append(BatchPtr batch) {
     batches_.push_back(std::move(batch));
 }
 
-Position History::trim(int64_t now_us) {
+Position History::trim(Monotonic now) {
     while (!batches_.empty() &&
-           (bytes_ > bounds_.bytes || batches_.front()->back().dispatched_us < now_us - bounds_.age_us)) {
+           (bytes_ > bounds_.bytes || batches_.front()->back().dispatched < now - Duration(bounds_.age_us))) {
         for (const Notification& notification : *batches_.front()) {
             bytes_ -= notification.bytes();
             lost_.erase(notification.position);
@@ -73,11 +73,11 @@ void History::start(Position head, Id settled) {
     settled_ = settled;
 }
 
-History::Newest History::newest(int64_t time_us) const {
+History::Newest History::newest(Monotonic time) const {
     Newest newest{.settled = settled_, .rows = {}};
     for (const BatchPtr& batch : batches_)
         for (const Notification& notification : *batch)
-            if (notification.dispatched_us < time_us)
+            if (notification.dispatched < time)
                 settle(newest.settled, notification);
     for (const BatchPtr& batch : batches_)
         for (const Notification& notification : *batch)

@@ -35,7 +35,7 @@ public:
     void append(BatchPtr batch);
 
     // Forgets what is older or more than the bounds allow. Returns the oldest position that is kept.
-    Position trim(int64_t now_us);
+    Position trim(Monotonic now);
     // Forgets everything; positions go on after `head`. Ids up to `settled` may have been dispatched before.
     void start(Position head, Id settled);
 
@@ -54,7 +54,7 @@ public:
     void lose(std::span<const Position> positions) { lost_.insert(positions.begin(), positions.end()); }
 
     // What is known of rows after a restart of the server: id -> (fingerprint, position) of everything above
-    // `settled`, the greatest id that was dispatched before `time_us`, or that is not kept any more.
+    // `settled`, the greatest id that was dispatched before `time`, or that is not kept any more.
     struct Known {
         uint64_t fingerprint;
         Position position;
@@ -63,7 +63,7 @@ public:
         Id settled;
         std::unordered_map<Id, Known> rows;
     };
-    Newest newest(int64_t time_us) const;
+    Newest newest(Monotonic time) const;
 
 private:
     Bounds bounds_;

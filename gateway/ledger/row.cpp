@@ -12,7 +12,7 @@ Row row_at(const PgResult& result, int row) {
             .channel = std::string(channel),
             .message = std::string(message),
             .fingerprint = fingerprint(message, fingerprint(channel, fingerprint(xmin))),
-            .written_us = result.number(row, 4)};
+            .written = wall_time(result.number(row, 4))};
 }
 
 } // namespace odoo_bus

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
+#include "base/clock.h"
 #include "ledger/id_set.h"
 #include "postgres/pg_connection.h"
 
@@ -13,10 +15,11 @@ struct Row {
     Id id;
     std::string channel;
     std::string message;
-    uint64_t fingerprint;   // of the transaction that wrote it, and of its content
-    int64_t written_us = 0; // its create_date, the begin of its transaction; 0: it has none
-    int64_t dispatched_us = 0;
-    bool ahead = false; // its id stands above the sequence's last value: somebody chose it
+    uint64_t fingerprint;  // of the transaction that wrote it, and of its content
+    WallTime written = {}; // its create_date, the begin of its transaction; 1970: it has none
+    Monotonic dispatched = {};
+    std::optional<Duration> delay = {}; // from `written` to `dispatched`
+    bool ahead = false; // its id stands above the sequence's last value: it was chosen, not drawn
 };
 
 // Reads the columns id, channel, message, xmin, and create_date in microseconds.

@@ -3,9 +3,11 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "ledger/id_set.h"
 
 namespace odoo_bus {
@@ -16,12 +18,14 @@ using Position = uint64_t;
 struct Notification {
     Id id;
     Position position;
-    uint64_t fingerprint;   // of the row: tells whether another row stands under the same id
-    int64_t dispatched_us;  // when it was dispatched, microseconds since 1970
-    bool ahead;             // its id stood above the sequence's last value: somebody chose it
-    std::string channel;    // as stored in bus_bus.channel
-    std::string element;    // {"id":10,"message":{...}}: one element of a frame's array
-    int64_t written_us = 0; // the begin of the transaction that wrote it; 0: not known
+    uint64_t fingerprint; // of the row: tells whether another row stands under the same id
+    Monotonic dispatched; // estimated for what an earlier process dispatched; ascends with the position
+    bool ahead;           // its id stood above the sequence's last value: it was chosen, not drawn
+    std::string channel;  // as stored in bus_bus.channel
+    std::string element;  // {"id":10,"message":{...}}: one element of a frame's array
+    // From the begin of the transaction that wrote it to its dispatch, as the row's create_date says by the
+    // clock of the database server: may be negative.
+    std::optional<Duration> delay = {};
 
     // What it costs to keep, in bytes.
     size_t bytes() const { return sizeof *this + channel.size() + element.size(); }

@@ -75,7 +75,7 @@ void write(Writer& to, const Notification& notification) {
     to.number(notification.id);
     to.number(notification.position);
     to.number(notification.fingerprint);
-    to.number(notification.dispatched_us);
+    to.number(notification.dispatched.time_since_epoch().count()); // both processes have the same clock
     to.number<uint8_t>(notification.ahead);
     to.text(notification.channel);
     to.text(notification.element);
@@ -88,7 +88,7 @@ Notification read_notification(Reader& from) {
     notification.id = from.number<Id>();
     notification.position = from.number<Position>();
     notification.fingerprint = from.number<uint64_t>();
-    notification.dispatched_us = from.number<int64_t>();
+    notification.dispatched = Monotonic(Duration(from.number<Duration::rep>()));
     notification.ahead = from.number<uint8_t>() != 0;
     notification.channel = from.text();
     notification.element = from.text();

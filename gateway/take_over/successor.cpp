@@ -26,7 +26,7 @@ constexpr const char* VARIABLE = "ODOO_BUS_TAKES_OVER";
 constexpr int DESCRIPTOR = 3; // of the socket, in the new process
 
 // What comes first, so that another version's offer is recognised. Change it with every message.
-constexpr std::string_view PROTOCOL = "odoo_bus take-over 1\n";
+constexpr std::string_view PROTOCOL = "odoo_bus take-over 2\n";
 
 constexpr size_t MAX_SOCKETS = 250; // the kernel passes 253 at a time
 constexpr size_t MAX_OFFER = 1 << 20;

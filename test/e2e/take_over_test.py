@@ -446,7 +446,7 @@ def receive(count):
 def send(kind):
     body = bytes([kind]) + bytes(8 + 8 + 4 * 8 + 1 + 8 + 8)
     link.sendall(struct.pack("<Q", len(body)) + body)
-receive(len("odoo_bus take-over 1\n"))
+receive(len("odoo_bus take-over 2\n"))
 told = False
 while (size := receive(8)) is not None:
     kind = receive(struct.unpack("<Q", size)[0])[0]

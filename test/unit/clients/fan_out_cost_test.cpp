@@ -71,7 +71,7 @@ public:
                 batch->push_back({.id = ++id_,
                                   .position = static_cast<Position>(id_),
                                   .fingerprint = 0,
-                                  .dispatched_us = 0,
+                                  .dispatched = {},
                                   .ahead = false,
                                   .channel = "nobody's",
                                   .element = "{}"});
@@ -96,7 +96,7 @@ private:
     static constexpr size_t CHANGES = 250;
     static constexpr int ATTEMPTS = 20; // of which the best counts: the caches are the other processes', too
 
-    FanOut fan_out_{{.queue_bytes = SIZE_MAX, .queue_us = INT64_MAX}};
+    FanOut fan_out_{{.queue_bytes = SIZE_MAX, .queue_time = Duration::max()}};
     std::vector<Silent> clients_;
     Id id_ = 0;
 };

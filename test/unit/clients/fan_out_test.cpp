@@ -7,9 +7,11 @@
 
 #include "base/clock.h"
 #include "clients/fan_out.h"
+#include "moved_clock.h"
 #include "seed.h"
 
 using namespace odoo_bus;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -50,7 +52,7 @@ protected:
                 {.id = id,
                  .position = ++head,
                  .fingerprint = 0,
-                 .dispatched_us = now_us(),
+                 .dispatched = MonotonicClock::now(),
                  .ahead = false,
                  .channel = channel,
                  .element = "{\"id\":" + std::to_string(id) + ",\"message\":\"" + filling + "\"}"});
@@ -63,7 +65,7 @@ protected:
             {.id = id,
              .position = ++head,
              .fingerprint = 0,
-             .dispatched_us = now_us(),
+             .dispatched = MonotonicClock::now(),
              .ahead = false,
              .channel = std::move(channel),
              .element = "{\"id\":" + std::to_string(id) + ",\"m\":\"" + std::string(length, 'x') + "\"}"});
@@ -74,7 +76,7 @@ protected:
     }
 
     Position head = 0;
-    FanOut fan_out{{.queue_bytes = 1000, .queue_us = 1'000'000, .frame_bytes = 200}};
+    FanOut fan_out{{.queue_bytes = 1000, .queue_time = 1s, .frame_bytes = 200}};
 };
 
 using Ids = std::vector<Id>;
@@ -117,13 +119,20 @@ TEST_F(FanOutTest, BatchesThatComeTogetherAreOneFrame) {
 }
 
 TEST_F(FanOutTest, MuchThatComesTogetherDoesNotWait) {
-    FanOut small{
-        {.queue_bytes = 1'000'000, .queue_us = INT64_MAX, .frame_bytes = 200, .enqueued_bytes = 1000}};
+    FanOut small{{.queue_bytes = 1'000'000,
+                  .queue_time = Duration::max(),
+                  .frame_bytes = 200,
+                  .enqueued_bytes = 1000}};
     Client client;
     small.subscribe(client, std::vector<std::string>{"x"}, 0);
     for (Position position = 1; position <= 100; ++position) {
         auto batch = std::make_shared<Batch>();
-        batch->push_back({static_cast<Id>(position), position, 0, 0, false, "x",
+        batch->push_back({static_cast<Id>(position),
+                          position,
+                          0,
+                          {},
+                          false,
+                          "x",
                           "{\"id\":" + std::to_string(position) + "}" + std::string(40, ' ')});
         small.enqueue(std::move(batch), 0);
     }
@@ -245,7 +254,7 @@ TEST_F(FanOutTest, WhoFallsTooFarBehindIsClosedAndOthersAreNot) {
     slow.room = 0;
     for (Id id = 1; id <= 30; ++id)
         publish({{id, "x"}}, 0, std::string(50, '.'));
-    fan_out.check_progress(slow, now_us());
+    fan_out.check_progress(slow, MonotonicClock::now());
     EXPECT_TRUE(slow.closed);
     EXPECT_FALSE(quick.closed);
     EXPECT_EQ(quick.ids().size(), 30u);
@@ -258,7 +267,7 @@ TEST_F(FanOutTest, OneNotificationLargerThanTheBoundIsNoReasonToClose) {
     subscribe(client, {"x"}, 0);
     client.room = 0;
     publish({{1, "x"}}, 0, std::string(5000, '.'));
-    fan_out.check_progress(client, now_us());
+    fan_out.check_progress(client, MonotonicClock::now());
     EXPECT_FALSE(client.closed);
     client.room = 1;
     fan_out.drain(client);
@@ -272,7 +281,7 @@ TEST_F(FanOutTest, WhoCatchesUpMayBeFurtherBehindThanTheBound) {
     Client client;
     client.room = 1;
     subscribe(client, {"x"}, 0);
-    fan_out.check_progress(client, now_us());
+    fan_out.check_progress(client, MonotonicClock::now());
     EXPECT_FALSE(client.closed);
     client.room = 1'000'000;
     fan_out.drain(client);
@@ -285,9 +294,15 @@ TEST_F(FanOutTest, WhoDoesNotReadForTooLongIsClosed) {
     subscribe(client, {"x"}, 0);
     client.room = 0;
     publish({{1, "x"}});
-    fan_out.check_progress(client, now_us());
+    fan_out.check_progress(client, MonotonicClock::now());
     EXPECT_FALSE(client.closed);
-    fan_out.check_progress(client, now_us() + 2'000'000);
+    {
+        const MovedClock<WallClock> set_forward(2h);
+        fan_out.check_progress(client, MonotonicClock::now());
+        EXPECT_FALSE(client.closed);
+    }
+    const MovedClock<MonotonicClock> later(2s);
+    fan_out.check_progress(client, MonotonicClock::now());
     EXPECT_TRUE(client.closed);
     fan_out.unsubscribe(client);
 }
@@ -343,11 +358,11 @@ TEST_F(FanOutTest, BeforeFindsTheFirstNotificationOfATime) {
     auto batch = std::make_shared<Batch>();
     for (Position position = 1; position <= 5; ++position)
         batch->push_back(
-            {static_cast<Id>(position), position, 0, static_cast<int64_t>(position) * 100, false, "x", "{}"});
+            {static_cast<Id>(position), position, 0, Monotonic(Duration(position * 100)), false, "x", "{}"});
     fan_out.adopt(batch);
-    EXPECT_EQ(fan_out.before(0), 0u);
-    EXPECT_EQ(fan_out.before(300), 2u);
-    EXPECT_EQ(fan_out.before(1000), 5u);
+    EXPECT_EQ(fan_out.before(Monotonic()), 0u);
+    EXPECT_EQ(fan_out.before(Monotonic(300us)), 2u);
+    EXPECT_EQ(fan_out.before(Monotonic(1000us)), 5u);
 }
 
 TEST_F(FanOutTest, BeforeIdsAboveFindsTheFirstGreaterId) {
@@ -365,9 +380,9 @@ TEST_F(FanOutTest, BeforeIdsAboveFindsTheFirstGreaterId) {
 
 TEST_F(FanOutTest, AnIdThatSomebodyChoseIsAboveNoOther) {
     auto batch = std::make_shared<Batch>();
-    batch->push_back({10, 1, 0, 0, false, "x", "{}"});
-    batch->push_back({1'000'000, 2, 0, 0, true, "x", "{}"});
-    batch->push_back({20, 3, 0, 0, false, "x", "{}"});
+    batch->push_back({10, 1, 0, {}, false, "x", "{}"});
+    batch->push_back({1'000'000, 2, 0, {}, true, "x", "{}"});
+    batch->push_back({20, 3, 0, {}, false, "x", "{}"});
     fan_out.adopt(batch);
     EXPECT_EQ(fan_out.before_ids_above(10), 2u);
     EXPECT_EQ(fan_out.before_ids_above(20), 3u);
@@ -381,7 +396,7 @@ TEST_F(FanOutTest, RandomSchedulesDeliverExactlyOnce) {
     std::mt19937_64 random(seed);
     const std::vector<std::string> names = {"a", "b", "c", "d"};
     for (int schedule = 0; schedule < 300; ++schedule) {
-        FanOut many{{.queue_bytes = SIZE_MAX, .queue_us = INT64_MAX, .frame_bytes = 100}};
+        FanOut many{{.queue_bytes = SIZE_MAX, .queue_time = Duration::max(), .frame_bytes = 100}};
         std::vector<Client> clients(3);
         std::vector<std::set<std::string>> subscribed(3);
         std::vector<std::multiset<Id>> expected(3);
@@ -409,7 +424,7 @@ TEST_F(FanOutTest, RandomSchedulesDeliverExactlyOnce) {
                 for (size_t n = random() % 4 + 1; n > 0; --n) {
                     const std::string& name = names[random() % names.size()];
                     ++id;
-                    batch->push_back({id, static_cast<Position>(id), 0, id, false, name,
+                    batch->push_back({id, static_cast<Position>(id), 0, Monotonic(Duration(id)), false, name,
                                       "{\"id\":" + std::to_string(id) + "}"});
                     for (size_t c = 0; c < clients.size(); ++c)
                         if (subscribed[c].contains(name))

@@ -8,6 +8,7 @@
 #include "ledger/checkpoint.h"
 
 using namespace odoo_bus;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -16,14 +17,14 @@ TakeOverMessage publish() {
     batch->push_back({.id = 7,
                       .position = 3,
                       .fingerprint = 99,
-                      .dispatched_us = 1'700'000'000'000'000,
+                      .dispatched = Monotonic(1700s),
                       .ahead = true,
                       .channel = R"(["db","a"])",
                       .element = std::string("{\0}", 3)});
     batch->push_back({.id = 6,
                       .position = 4,
                       .fingerprint = 1,
-                      .dispatched_us = 2,
+                      .dispatched = Monotonic(2us),
                       .ahead = false,
                       .channel = {},
                       .element = {}});
