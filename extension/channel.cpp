@@ -1,4 +1,4 @@
-// channel.cpp: a channel as it is stored, ["mydb","res.partner",3], made from the names that SQL gives.
+// channel.cpp: a channel as stored, ["mydb","res.partner",3], made from the arguments of SQL functions.
 #include "channel.h"
 
 namespace odoo_bus {

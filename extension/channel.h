@@ -1,4 +1,4 @@
-// channel.h: a channel as it is stored, ["mydb","res.partner",3], made from the names that SQL gives.
+// channel.h: a channel as stored, ["mydb","res.partner",3], made from the arguments of SQL functions.
 #pragma once
 
 #include "json_text.h"
@@ -9,11 +9,11 @@ namespace odoo_bus {
 constexpr int max_notify_payload = 7999;
 constexpr int max_channel_length = max_notify_payload - 2;
 
-// Names are in the server's encoding. Every one of them must not be empty: see required_name().
+// Names are in the server's encoding and must not be empty: see required_name().
 text* make_channel(std::string_view name_or_model, std::optional<int64> res_id = {},
                    std::optional<std::string_view> subchannel = {});
 
-// The text argument, or an error that says what is missing when it is NULL or empty.
+// Returns the text argument. Raises an error that names it if it is NULL or empty.
 std::string_view required_name(FunctionCallInfo fcinfo, int argument, const char* what);
 int64 required_res_id(FunctionCallInfo fcinfo, int argument);
 

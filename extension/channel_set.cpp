@@ -1,7 +1,7 @@
-// channel_set.cpp: channels, each once, in the order in which they came, and the NOTIFYs that announce them.
+// channel_set.cpp: distinct channels in order of insertion, and the NOTIFYs that announce them.
 //
-// The index is an open-addressing table of positions in the list of entries; since entries leave in the
-// reverse of the order in which they came, clearing a slot never breaks another entry's probe sequence.
+// The index is an open-addressing hash table of positions in the array of entries. Entries are removed in
+// reverse order of insertion, so that clearing a slot never breaks another entry's probe sequence.
 #include "channel_set.h"
 
 #include "channel.h"

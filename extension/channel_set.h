@@ -1,19 +1,18 @@
-// channel_set.h: channels, each once, in the order in which they came, and the NOTIFYs that announce them.
+// channel_set.h: distinct channels in order of insertion, and the NOTIFYs that announce them.
 #pragma once
 
 #include "pg.h"
 
 namespace odoo_bus {
 
-// What is added last can be taken back. All memory belongs to the transaction in which the set is used and
-// ends with it: start the next one from ChannelSet{}. Each step leaves a consistent set behind when memory is
-// short.
+// The last channels that were added can be removed. All memory belongs to the transaction in which the set is
+// used: begin the next transaction with ChannelSet{}. An out-of-memory error leaves the set consistent.
 class ChannelSet {
 public:
-    // Adds the channel at a nesting level of subtransactions, unless it is known.
+    // Adds the channel at a nesting level of subtransactions, unless the set contains it.
     void add(std::string_view channel, int level = 1);
 
-    // What subtransactions of this level and deeper ones have added is dropped, or given to the level above.
+    // Drops the channels of this and deeper levels, or moves them to the level above.
     void drop_level(int level);
     void merge_level(int level);
 
@@ -45,8 +44,8 @@ private:
     uint32* slots = nullptr; // position + 1, 0 is free; twice the room of the entries, a power of two
 };
 
-// NOTIFY imbus, '[["mydb","broadcast"],...]' when the transaction commits: as many channels in each as go
-// into it. Returns the number of NOTIFYs.
+// Issues NOTIFY imbus, '[["mydb","broadcast"],...]' for the commit of the transaction, with as many channels
+// in each payload as fit. Returns the number of NOTIFYs.
 uint32 notify_channels(const ChannelSet& channels);
 
 } // namespace odoo_bus

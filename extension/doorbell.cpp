@@ -1,8 +1,8 @@
-// doorbell.cpp: the channels that a transaction has sent to, announced once when it commits.
+// doorbell.cpp: the channels of a transaction's notifications, announced once when it commits.
 //
-// Where the extension is preloaded they are handed to the doorbell worker: copied into shared memory before
-// the commit, where an error still can roll the transaction back, and published after it, where nothing may
-// fail. Otherwise, and where there is no room or no worker, the transaction itself issues NOTIFY.
+// If the extension is preloaded they are handed to the doorbell worker: copied into shared memory before the
+// commit, when an error can still roll the transaction back, and published after it, when nothing may fail.
+// Otherwise, or if there is no room or no worker, the transaction itself issues NOTIFY.
 #include "doorbell.h"
 
 #include "channel_set.h"
@@ -14,14 +14,14 @@ bool notify_enabled;
 
 namespace {
 
-// How many notifications each subtransaction has sent, the innermost first.
+// The number of notifications of each subtransaction, the innermost first.
 struct LevelCount {
     int level;
     uint64 count;
     LevelCount* outer;
 };
 
-// What the transaction has sent; its memory is the transaction's.
+// The notifications of the transaction. Allocated in TopTransactionContext.
 struct Sent {
     ChannelSet channels;
     LevelCount* counts = nullptr;
@@ -81,7 +81,7 @@ void on_transaction_event(XactEvent event, void*) {
                          "after COMMIT PREPARED.")));
         break;
     case XACT_EVENT_COMMIT:
-        // The rows are visible to others by now. Nothing here can fail.
+        // The rows are visible to other sessions now. Nothing here may fail.
         if (sent.counts)
             count_committed(sent.counts->count, sent.fell_back);
         if (sent.bundle != no_bundle)

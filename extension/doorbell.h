@@ -1,4 +1,4 @@
-// doorbell.h: the channels that a transaction has sent to, announced once when it commits.
+// doorbell.h: the channels of a transaction's notifications, announced once when it commits.
 #pragma once
 
 #include "insert.h"

@@ -1,10 +1,10 @@
 // doorbell_queue.cpp: the shared memory in which committed transactions leave their channels for the doorbell
 // worker.
 //
-// Blocks of equal size, so that a transaction that takes long to commit holds its own blocks and nobody
-// else's place. Free blocks are a list under a lock. Published bundles are a stack: backends push with one
-// compare-and-swap, the worker takes all of it with one exchange. What was taken stays in shared memory until
-// its NOTIFY has committed; a worker that replaces a terminated one finds it there.
+// Memory is divided into blocks of equal size, so that a transaction that takes long to commit holds only its
+// own blocks. Free blocks are a list under a lock. Published bundles are a stack: backends push with one
+// compare-and-swap, the worker pops all of them with one exchange. They stay in shared memory until the
+// NOTIFY has committed, so that a worker that replaces a terminated one finds them.
 #include "doorbell_queue.h"
 
 #include "channel.h"
@@ -18,11 +18,10 @@ namespace {
 constexpr uint32 none = no_bundle;
 
 struct Block {
-    uint32 next; // in its bundle, or among the free ones
-    uint32
-        next_bundle; // in a bundle's first block: of those that are published, or that the worker has taken
-    uint32 length;   // in a bundle's first block: bytes in all of its blocks
-    char text[116];  // each channel after its length as uint16, across the bundle's blocks
+    uint32 next;        // in its bundle, or among the free ones
+    uint32 next_bundle; // in a bundle's first block: among those published, or taken by the worker
+    uint32 length;      // in a bundle's first block: bytes in all of its blocks
+    char text[116];     // each channel after its length as uint16, across the bundle's blocks
 };
 static_assert(sizeof(Block) == 128);
 
@@ -34,7 +33,7 @@ struct Queue {
     uint32 block_count;
     uint32 free_block, free_count;  // under the lock
     pg_atomic_uint32 published;     // the newest bundle
-    uint32 first_taken, last_taken; // the worker's alone
+    uint32 first_taken, last_taken; // used by the worker only
     Latch* volatile worker_latch;   // null: no worker is connected
     pid_t worker_pid;
     uint32 connecting;
@@ -74,7 +73,7 @@ void initialize() {
     queue->reset_at = GetCurrentTimestamp();
 }
 
-// Takes a chain of free blocks, or none.
+// Allocates a chain of blocks. Returns none if there are not enough.
 uint32 take_blocks(uint32 count) {
     LWLockAcquire(lock, LW_EXCLUSIVE);
     uint32 first = none;
@@ -95,7 +94,7 @@ uint32 blocks_for(std::size_t length) {
     return static_cast<uint32>((length + sizeof(Block::text) - 1) / sizeof(Block::text));
 }
 
-// Bytes across the blocks of a bundle, written or read one after the other.
+// Writes or reads bytes sequentially across the blocks of a bundle.
 class Cursor {
 public:
     explicit Cursor(uint32 bundle) : block(bundle) {}
@@ -149,7 +148,7 @@ uint64 add_channels(uint32 bundle, ChannelSet& channels) {
     return count;
 }
 
-// Moves what is published behind what has been taken, the oldest first.
+// Appends the published bundles to the taken ones, the oldest first.
 void take_published() {
     uint32 newest = pg_atomic_exchange_u32(&queue->published, none);
     if (newest == none)
@@ -225,7 +224,7 @@ void publish_bundle(uint32 bundle) {
         blocks[bundle].next_bundle = newest;
     } while (!pg_atomic_compare_exchange_u32(&queue->published, &newest, bundle));
     count(queue->counters.doorbells, 1);
-    // Null after the worker has exited: the next one looks before it waits.
+    // Null after the worker has exited: its successor checks the queue before it waits.
     if (Latch* latch = queue->worker_latch)
         SetLatch(latch);
 }
@@ -285,7 +284,7 @@ void record_worker_error(const char* message) {
     LWLockAcquire(lock, LW_EXCLUSIVE);
     queue->last_error_at = GetCurrentTimestamp();
     strlcpy(queue->last_error, message, sizeof(queue->last_error));
-    // It is read in databases of other encodings.
+    // Databases of other encodings read it.
     for (char* p = queue->last_error; *p; ++p)
         if (IS_HIGHBIT_SET(*p))
             *p = '?';

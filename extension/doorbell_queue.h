@@ -1,5 +1,5 @@
 // doorbell_queue.h: the shared memory in which committed transactions leave their channels for the doorbell
-// worker. It exists where the extension is preloaded.
+// worker. It exists only if the extension is preloaded.
 #pragma once
 
 #include "channel_set.h"
@@ -13,10 +13,10 @@ void request_queue_space();
 void create_queue();
 bool queue_exists();
 
-// A bundle is the channels of one transaction.
+// A bundle has the channels of one transaction.
 constexpr uint32 no_bundle = PG_UINT32_MAX;
 
-// Copies the channels into shared memory. Returns no_bundle where there is no queue, no room or no worker.
+// Copies the channels into shared memory. Returns no_bundle if there is no queue, no room or no worker.
 uint32 reserve_bundle(const ChannelSet& channels);
 // Hands the bundle to the worker and wakes it. Neither allocates nor fails.
 void publish_bundle(uint32 bundle);
@@ -24,20 +24,20 @@ void release_bundle(uint32 bundle);
 // Counts a transaction that has committed. Neither allocates nor fails.
 void count_committed(uint64 notifications, bool fell_back);
 
-// For the worker: from now on its latch is set, until it exits.
+// For the worker: publish_bundle() sets its latch from now on, until it exits.
 void attach_worker();
 bool channels_wait();
-// Adds the channels of everything that was published to the set, what an earlier round did not release
-// included; returns how many that were before each became one.
+// Adds the channels of all published bundles to the set, including those that an earlier round did not
+// release. Returns their number, duplicates included.
 uint64 take_channels(ChannelSet& channels);
-// After the NOTIFY has committed: what was taken is done.
+// Releases the taken bundles, after the NOTIFY has committed.
 void release_taken(uint64 channels_taken, uint64 channels_announced, uint64 notifies);
 void record_worker_error(const char* message);
-// The attempts to connect since the last success; the worker waits the longer between them.
+// Counts the attempts to connect since the last success, by which the worker backs off.
 uint32 begin_connecting();
 void end_connecting();
 
-// Whether nobody has warned in this database since the server has started, as far as that is known.
+// Whether this is the first warning in this database since the start of the server, as far as is known.
 bool is_first_warning();
 
 struct QueueStat {

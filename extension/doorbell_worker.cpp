@@ -1,8 +1,7 @@
 // doorbell_worker.cpp: the background worker that issues one NOTIFY for many transactions.
 //
-// It holds no snapshot, and writes nothing but the commit record of its NOTIFY. Whenever it fails, the
-// postmaster starts it again; what it had taken is still in shared memory, and a channel that is announced
-// twice does no harm.
+// It holds no snapshot, and writes only the commit record of its NOTIFY. The postmaster restarts it after a
+// failure; the bundles that it had taken are still in shared memory. Announcing a channel is idempotent.
 #include "doorbell_worker.h"
 
 #include "doorbell_queue.h"
@@ -16,7 +15,7 @@ char* hub_database;
 
 namespace {
 
-// A round costs a transaction id: a busy cluster spends 400 a second.
+// A round uses a transaction id: at most 400 a second.
 constexpr int64 shortest_interval_us = 2500;
 constexpr long idle_ms = 1000;
 constexpr long after_error_ms = 1000;
@@ -28,14 +27,14 @@ void wait_ms(long milliseconds, int events) {
               named_wait_event("OdooBusDoorbell", wait_event));
 }
 
-// A worker that cannot connect is ended by PostgreSQL; the one that follows waits, the longer the more often.
+// PostgreSQL terminates a worker that cannot connect; its successor waits, with a growing delay.
 void wait_before_connecting() {
     const uint32 failures = begin_connecting();
     if (failures == 0)
         return;
     record_worker_error("cannot connect to the database of odoo_bus.hub_database; the server's log says why");
     long left = std::min(longest_wait_to_connect_ms, 500L << std::min(failures, 10u));
-    // A new setting is tried at once.
+    // A changed setting is tried at once.
     for (; left > 0 && !ConfigReloadPending; left -= idle_ms) {
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
@@ -44,19 +43,19 @@ void wait_before_connecting() {
     reload_configuration();
 }
 
-// Gives later transactions the time to join this round. The time since the last round counts.
+// Waits for further transactions to join this round, and for the minimum interval since the last one.
 void gather(TimestampTz last_round) {
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz until =
         std::max(now + doorbell_delay * INT64CONST(1000), last_round + shortest_interval_us);
-    // A clock that was set back must not stop the doorbell.
+    // The doorbell must not stop when the clock is set back.
     const int64 longest = doorbell_delay * INT64CONST(1000) + shortest_interval_us;
-    // Before 14 whoever sets the latch sends a signal, which ends the sleep.
+    // Before 14 setting the latch sends a signal, which interrupts the sleep.
     for (TimestampTz at = now; at >= now && at < until && !InterruptPending; at = GetCurrentTimestamp())
         pg_usleep(static_cast<long>(std::min(until - at, longest)));
 }
 
-// What it takes stays in shared memory until the NOTIFY has committed.
+// The bundles stay in shared memory until the NOTIFY has committed.
 void ring() {
     pgstat_report_activity(STATE_RUNNING, "odoo_bus: NOTIFY imbus for committed transactions");
     SetCurrentStatementStartTimestamp();
@@ -127,7 +126,7 @@ void odoo_bus_doorbell_main(Datum) {
     wait_before_connecting();
     BackgroundWorkerInitializeConnection(hub_database, nullptr, 0);
     end_connecting();
-    // Nobody waits for the NOTIFY to be on disk, and none of it is worth recovering.
+    // The NOTIFY need not survive a crash.
     SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
     attach_worker();
     serve();

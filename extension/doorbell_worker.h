@@ -8,7 +8,7 @@ namespace odoo_bus {
 extern int doorbell_delay; // odoo_bus.doorbell_delay, in ms
 extern char* hub_database; // odoo_bus.hub_database
 
-// In _PG_init() while the server starts.
+// To be called in _PG_init() when preloading.
 void register_doorbell_worker();
 
 } // namespace odoo_bus

@@ -1,9 +1,9 @@
-// insert.cpp: rows written into bus_bus, with the caller's rights.
+// insert.cpp: inserts rows into bus_bus, with the caller's privileges.
 //
-// An ordinary table gets its rows directly, through the same executor functions as an INSERT: constraints,
-// generated columns, indexes and row triggers after the fact (foreign keys) are honoured. Where more than
-// that has a say (rules, row security, defaults of other columns, partitions, other triggers, an audit hook),
-// a kept plan inserts them.
+// Rows of an ordinary table are inserted directly by the executor's functions, which handle constraints,
+// generated columns, indexes and AFTER ROW triggers (foreign keys). For tables with more than that (rules,
+// row-level security, defaults of other columns, partitions, other triggers, an audit hook), a saved SPI plan
+// inserts them.
 #include "insert.h"
 
 #include "doorbell_queue.h"
@@ -18,8 +18,7 @@ Timestamp transaction_start_utc() {
     return GetCurrentTransactionStartTimestamp();
 }
 
-// Once while the server runs; without preloading, where backends share nothing in which that could be
-// remembered, once in each.
+// Warns once while the server runs; without preloading, and thus without shared memory, once in each backend.
 void warn_when_ids_run_out(const BusTable& table, int64 id) {
     static bool warned = false;
     constexpr int64 warn_above = int64{PG_INT32_MAX} / 10 * 9;
@@ -44,7 +43,7 @@ int64 check_id(const BusTable& table, int64 id) {
     return id;
 }
 
-// An id from a default that is no plain nextval().
+// Evaluates a default that is not a plain nextval().
 int64 evaluate_id_default(const BusTable& table, EState* estate) {
     Node* expression = build_column_default(table.relation, table.columns.id);
     if (!expression)
@@ -63,7 +62,7 @@ int64 evaluate_id_default(const BusTable& table, EState* estate) {
     return table.columns.id_is_int8 ? DatumGetInt64(id) : DatumGetInt32(id);
 }
 
-// The privilege on the sequence has been checked with the table's.
+// The privilege on the sequence was checked together with the table's.
 int64 draw_id(const BusTable& table) {
     return check_id(table, nextval_internal(table.columns.sequence, false));
 }
@@ -114,8 +113,8 @@ void insert_directly(const BusTable& table, std::span<const Notification> notifi
     CommandCounterIncrement();
 }
 
-// The plan is parsed again by PostgreSQL whenever something that it uses has changed; it is made anew only
-// when the table's name has.
+// PostgreSQL revalidates the plan when an object that it uses has changed; it is prepared again only when the
+// table's name has changed.
 SPIPlanPtr kept_plan(Relation relation) {
     static SPIPlanPtr plan = nullptr;
     static char* plan_table = nullptr;
@@ -179,7 +178,7 @@ void insert_notifications(Oid schema, std::span<const Notification> notification
         insert_by_plan(table, notifications, ids);
     warn_when_ids_run_out(table, ids[notifications.size() - 1]);
     plan_retention(table.relation);
-    // The lock stays until the transaction has ended.
+    // The lock is kept until the end of the transaction.
     relation_close(table.relation, NoLock);
 }
 

@@ -1,4 +1,4 @@
-// insert.h: rows written into bus_bus, with the caller's rights.
+// insert.h: inserts rows into bus_bus, with the caller's privileges.
 #pragma once
 
 #include "table.h"
@@ -10,7 +10,7 @@ struct Notification {
     text* message; // as stored
 };
 
-// Draws the ids in order and writes one row for each notification, as one statement.
+// Draws the ids in order and inserts one row for each notification, as one statement.
 void insert_notifications(Oid schema, std::span<const Notification> notifications, int64* ids);
 
 } // namespace odoo_bus

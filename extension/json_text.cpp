@@ -1,4 +1,4 @@
-// json_text.cpp: text of the server's encoding as UTF-8, and JSON written into a StringInfo.
+// json_text.cpp: conversion of text from the server's encoding to UTF-8, and JSON in a StringInfo.
 #include "json_text.h"
 
 namespace odoo_bus {
@@ -6,7 +6,7 @@ namespace odoo_bus {
 std::string_view to_utf8(const char* data, std::size_t length) {
     if (length == 0)
         return {};
-    // In an SQL_ASCII database this verifies that the bytes are UTF-8, else it converts.
+    // In an SQL_ASCII database this verifies that the bytes are UTF-8; otherwise it converts.
     const char* utf8 = pg_server_to_any(data, static_cast<int>(length), PG_UTF8);
     return {utf8, utf8 == data ? length : strlen(utf8)};
 }

@@ -1,4 +1,4 @@
-// json_text.h: text of the server's encoding as UTF-8, and JSON written into a StringInfo.
+// json_text.h: conversion of text from the server's encoding to UTF-8, and JSON in a StringInfo.
 #pragma once
 
 #include "pg.h"
@@ -7,7 +7,7 @@
 
 namespace odoo_bus {
 
-// What ascii_json.h writes into.
+// The output of ascii_json.h.
 struct StringInfoSink {
     StringInfo buffer;
     void append(const char* data, std::size_t length) {
@@ -16,10 +16,10 @@ struct StringInfoSink {
     void push_back(char c) { appendStringInfoChar(buffer, c); }
 };
 
-// An error when the text is not valid in the server's encoding or has no place in Unicode.
+// Raises an error if the text is not valid in the server's encoding or cannot be converted.
 std::string_view to_utf8(const char* data, std::size_t length);
 
-// write_json_string() for text in the server's encoding, with an error for text that is not valid.
+// write_json_string() for text in the server's encoding; raises an error if it is not valid.
 void write_json_text(StringInfoSink& sink, std::string_view server_text);
 
 inline std::string_view text_view(const text* value) {

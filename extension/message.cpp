@@ -1,4 +1,4 @@
-// message.cpp: the message as it is stored, {"type":"...","payload":...}.
+// message.cpp: the message as stored, {"type":"...","payload":...}.
 #include "message.h"
 
 namespace odoo_bus {
@@ -7,7 +7,7 @@ int max_payload_size;
 
 namespace {
 
-// A message that is being written, and where its payload began.
+// A message that is being written, and the offset of its payload.
 struct Writer {
     StringInfoData buffer;
     int payload_start;
@@ -24,7 +24,7 @@ void begin(Writer& writer, std::string_view notification_type) {
     writer.payload_start = writer.buffer.len;
 }
 
-// Asked after every value, so that an enormous payload is refused before it has been written out.
+// Called after every value, so that an oversized payload is refused before all of it is written.
 void check_size(const Writer& writer) {
     if (writer.buffer.len - writer.payload_start > max_payload_size)
         ereport(ERROR,
@@ -70,7 +70,7 @@ void write_container(Writer& writer, JsonbContainer* container) {
     JsonbIterator* iterator = JsonbIteratorInit(container);
     JsonbValue value;
     bool raw_scalar = false;
-    bool first = true; // nothing written yet inside the innermost array or object
+    bool first = true; // nothing has been written inside the innermost array or object
     for (;;) {
         const JsonbIteratorToken token = JsonbIteratorNext(&iterator, &value, false);
         if (token == WJB_DONE)
@@ -81,8 +81,7 @@ void write_container(Writer& writer, JsonbContainer* container) {
             raw_scalar = true;
             continue;
         }
-        // A comma comes before a key, and before a value that stands in an array; the value after a key is
-        // told apart by "first", which the key has set.
+        // A comma precedes a key, and a value in an array; the key has set "first" for its own value.
         if ((opens_or_holds || token == WJB_KEY) && !first)
             sink.push_back(',');
         switch (token) {

@@ -1,4 +1,4 @@
-// module.cpp: the shared library's entry and its settings.
+// module.cpp: the shared library's entry point and its settings.
 #include "doorbell.h"
 #include "doorbell_queue.h"
 #include "doorbell_worker.h"
@@ -32,7 +32,7 @@ void _PG_init() {
                                "The database in which the doorbell worker issues its NOTIFY.",
                                "The one in which Odoo servers listen.", &hub_database, "postgres", PGC_SIGHUP,
                                0, nullptr, nullptr, nullptr);
-    // Without preloading it means nothing, and must be known all the same: it may stand in the configuration.
+    // Without preloading it has no effect, but must be defined: it may be set in the configuration.
     const bool preloading = process_shared_preload_libraries_in_progress;
     DefineCustomIntVariable(
         "odoo_bus.queue_size", "Shared memory for the channels that wait for the doorbell worker.",
@@ -53,7 +53,7 @@ void _PG_init() {
     reserve_guc_prefix("odoo_bus");
     register_table_callbacks();
     register_doorbell_callbacks();
-    // pg_upgrade drops and makes databases in the servers that it starts, and nobody else may be in them.
+    // In the servers that pg_upgrade starts, no session may be connected to databases that it drops.
     if (preloading && !IsBinaryUpgrade) {
         register_shared_memory();
         register_doorbell_worker();

@@ -1,5 +1,5 @@
-// now_request.h: what bus_sendnow() asks of a sender, and the answer, in a segment of shared memory that both
-// map.
+// now_request.h: a request of bus_sendnow() to a sender, and the answer, in a segment of shared memory that
+// both map.
 #pragma once
 
 #include "insert.h"
@@ -9,7 +9,7 @@ namespace odoo_bus {
 struct NowRequest {
     enum State : uint32 { waiting, sent, failed };
 
-    uint64 number; // of the request: see Waiting
+    uint64 number; // see Waiting
     Oid schema, role;
     int lock_timeout; // in ms
     char synchronous_commit[16];
@@ -20,7 +20,7 @@ struct NowRequest {
     int sqlstate;
     char message[1024], detail[1024], hint[1024], context[1024]; // in the database's encoding
 
-    uint32 channel_at, message_at; // of the notification's texts, from the beginning of the segment
+    uint32 channel_at, message_at; // offsets of the notification's texts in the segment
     Size size;
 
     Notification notification() {

@@ -1,8 +1,8 @@
 -- odoo_bus--1.0.sql: the SQL objects of odoo_bus 1.0.
 \echo Use "CREATE EXTENSION odoo_bus" to load this file. \quit
 
--- Functions run with their caller's rights: INSERT on bus_bus and USAGE on its sequence protect it.
--- They take NULL, to answer with an error that says what is missing (a NULL payload is JSON null).
+-- Functions are SECURITY INVOKER: privileges on bus_bus and its sequence apply to the caller.
+-- They are not strict: a NULL argument raises an error that names it, except that a NULL payload is JSON null.
 
 CREATE FUNCTION @extschema@.bus_sendone(channel text, notification_type text, payload jsonb) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone';
@@ -39,18 +39,18 @@ COMMENT ON FUNCTION @extschema@.bus_sendmany(text, bigint[], text, jsonb) IS
 CREATE FUNCTION @extschema@.bus_sendnow(channel text, notification_type text, payload jsonb) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow';
 COMMENT ON FUNCTION @extschema@.bus_sendnow(text, text, jsonb) IS
-    'sends a notification to a channel of this name at once, whether the calling transaction commits or not; returns its id';
+    'sends a notification to a channel of this name at once, independent of the calling transaction; returns its id';
 
 CREATE FUNCTION @extschema@.bus_sendnow(model text, res_id bigint, notification_type text, payload jsonb) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow_record';
 COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, text, jsonb) IS
-    'sends a notification to the channel of a record at once, whether the calling transaction commits or not; returns its id';
+    'sends a notification to the channel of a record at once, independent of the calling transaction; returns its id';
 
 CREATE FUNCTION @extschema@.bus_sendnow(
     model text, res_id bigint, subchannel text, notification_type text, payload jsonb) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow_subchannel';
 COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, text, text, jsonb) IS
-    'sends a notification to a subchannel of a record at once, whether the calling transaction commits or not; returns its id';
+    'sends a notification to a subchannel of a record at once, independent of the calling transaction; returns its id';
 
 CREATE FUNCTION @extschema@.bus_channel(channel text) RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'odoo_bus_channel';
@@ -67,7 +67,7 @@ COMMENT ON FUNCTION @extschema@.bus_channel(text, bigint, text) IS 'a subchannel
 CREATE FUNCTION @extschema@.bus_poll(channels text[], last bigint) RETURNS TABLE (id bigint, message jsonb)
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_poll';
 COMMENT ON FUNCTION @extschema@.bus_poll(text[], bigint) IS
-    'what a client with these stored channels and this last id has not seen; 0 stands for the last 50 seconds';
+    'the notifications that a client with these stored channels and this last id has not received; 0 stands for the last 50 seconds';
 
 CREATE FUNCTION @extschema@.bus_last_id() RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_last_id';
@@ -76,7 +76,7 @@ COMMENT ON FUNCTION @extschema@.bus_last_id() IS 'the newest id, 0 when there is
 CREATE FUNCTION @extschema@.bus_gc(retention interval DEFAULT '24 hours', max_rows bigint DEFAULT 10000) RETURNS bigint
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_gc';
 COMMENT ON FUNCTION @extschema@.bus_gc(interval, bigint) IS
-    'deletes at most max_rows notifications that are older than retention; returns how many';
+    'deletes at most max_rows notifications that are older than retention; returns their number';
 
 CREATE PROCEDURE @extschema@.bus_gc_all(retention interval DEFAULT '24 hours', max_rows bigint DEFAULT 10000)
     LANGUAGE plpgsql AS $$
@@ -104,12 +104,12 @@ COMMENT ON FUNCTION @extschema@.bus_create_table(boolean) IS
 CREATE FUNCTION @extschema@.bus_create_presence_table() RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_create_presence_table';
 COMMENT ON FUNCTION @extschema@.bus_create_presence_table() IS
-    'creates the tables in which gateways with --presence keep who is on which channel, and the view bus_online on them';
+    'creates the tables in which gateways with --presence keep the members of channels, and the view bus_online on them';
 
 CREATE FUNCTION @extschema@.bus_record_changed() RETURNS trigger
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_record_changed';
 COMMENT ON FUNCTION @extschema@.bus_record_changed() IS
-    'trigger, arguments: channel with %s for the key, notification type, key column (id), columns that count (all); sends which columns of the row have changed';
+    'trigger, arguments: channel with %s for the key, notification type, key column (id), observed columns (all); sends the names of the changed columns of the row';
 
 CREATE FUNCTION @extschema@.bus_stat(
     OUT mode text, OUT last_id bigint, OUT ids_left bigint, OUT sent bigint, OUT doorbells bigint, OUT notifies bigint,
@@ -117,7 +117,7 @@ CREATE FUNCTION @extschema@.bus_stat(
     OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz, OUT sent_now bigint,
     OUT failed_now bigint, OUT senders int, OUT deleted bigint, OUT warning text, OUT retention interval)
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_stat';
-COMMENT ON FUNCTION @extschema@.bus_stat() IS 'what the view bus_stat shows';
+COMMENT ON FUNCTION @extschema@.bus_stat() IS 'the row of the view bus_stat';
 
 CREATE VIEW @extschema@.bus_stat AS
     SELECT mode, last_id, ids_left, sent, doorbells, notifies, coalesced, fallbacks, queue_used, queue_size, worker_pid,
@@ -125,7 +125,7 @@ CREATE VIEW @extschema@.bus_stat AS
     FROM @extschema@.bus_stat();
 COMMENT ON VIEW @extschema@.bus_stat IS
     'how notifications are announced (mode), ids of this database, and the counters of the whole cluster';
--- The view belongs to the superuser as whom a trusted extension is installed; it shows to each what he may see.
+-- The owner of the view is the superuser as whom a trusted extension is installed; bus_stat() checks privileges of the caller.
 GRANT SELECT ON @extschema@.bus_stat TO PUBLIC;
 
 CREATE FUNCTION @extschema@.bus_stat_reset() RETURNS void

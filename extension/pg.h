@@ -1,13 +1,12 @@
-// pg.h: PostgreSQL's headers for C++, and the law of this directory.
+// pg.h: PostgreSQL's headers for C++, and the rules of this directory.
 //
 // A PostgreSQL error is a longjmp: it runs no destructor, and a C++ exception must never cross a PostgreSQL
-// frame. So everything here is compiled with -fno-exceptions -fno-rtti and linked without the C++ runtime
-// library:
+// frame. Therefore everything here is compiled with -fno-exceptions -fno-rtti and linked without the C++
+// runtime library:
 //  * only the header-only part of the standard library that neither allocates nor throws (string_view, span,
 //    optional, algorithm, to_chars);
 //  * memory comes from palloc and belongs to a memory context; open relations belong to the resource owner;
-//  * no object with a destructor that does something may be alive across a call that can raise an error,
-//  which is
+//  * no object with a non-trivial destructor may be alive across a call that can raise an error, which is
 //    nearly every call into PostgreSQL;
 //  * no thread is started.
 #pragma once

@@ -1,7 +1,7 @@
 // pg_compat.h: the differences between PostgreSQL 13 and 18, all in one place. Included by pg.h only.
 #pragma once
 
-// Since 18 pg_get_loaded_modules() tells the version; PG_MODULE_MAGIC alone leaves it out, of which C++
+// Since 18 pg_get_loaded_modules() returns the version; PG_MODULE_MAGIC alone does not set it, for which C++
 // compilers warn.
 #ifdef PG_MODULE_MAGIC_EXT
 #define ODOO_BUS_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "odoo_bus", .version = ODOO_BUS_VERSION)
@@ -16,7 +16,7 @@ namespace odoo_bus {
 #define F_INT4_INT8 F_INT84
 #endif
 
-// The sequence behind an identity column.
+// The sequence of an identity column.
 inline Oid identity_sequence(Relation table, AttrNumber column) {
 #if PG_VERSION_NUM >= 170000
     return getIdentitySequence(table, column, false);
@@ -33,7 +33,7 @@ inline ResultRelInfo* make_result_relation(EState* estate, Relation table) {
     entry->relkind = table->rd_rel->relkind;
     entry->rellockmode = RowExclusiveLock;
 #if PG_VERSION_NUM >= 160000
-    // Privileges have been checked; the executor looks the entry up when it describes a row that was refused.
+    // Privileges are checked already; the executor uses the entry in error messages about rejected rows.
     List* permissions = NIL;
     addRTEPermissionInfo(&permissions, entry);
 #endif
@@ -74,7 +74,7 @@ inline void insert_tuple(EState* estate, ResultRelInfo* result, TupleTableSlot* 
 #endif
 }
 
-// Makes a set-returning function answer with a tuplestore that it fills.
+// Makes a set-returning function return a tuplestore.
 inline ReturnSetInfo* materialize_result(FunctionCallInfo fcinfo) {
     ReturnSetInfo* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
 #if PG_VERSION_NUM >= 150000
@@ -102,7 +102,7 @@ inline void reserve_guc_prefix(const char* prefix) {
 #endif
 }
 
-// Has the request made when shared memory may be requested: at once before 15, and later since then.
+// Calls `request` when shared memory may be requested: at once before 15, by a hook since then.
 inline void request_shared_memory(void (*request)()) {
 #if PG_VERSION_NUM >= 150000
     static shmem_request_hook_type previous_hook;
@@ -119,14 +119,14 @@ inline void request_shared_memory(void (*request)()) {
 #endif
 }
 
-// After the commit of a NOTIFY in a background worker: before 15 nobody else wakes the listeners.
+// To be called after the commit of a NOTIFY in a background worker, which before 15 does not wake listeners.
 inline void signal_listeners() {
 #if PG_VERSION_NUM < 150000
     ProcessCompletedNotifies();
 #endif
 }
 
-// A wait event of this name where PostgreSQL knows such; `number` remembers it.
+// A wait event of this name, if the version supports it; `number` caches it.
 inline uint32 named_wait_event([[maybe_unused]] const char* name, [[maybe_unused]] uint32& number) {
 #if PG_VERSION_NUM >= 170000
     if (number == 0)
@@ -137,7 +137,7 @@ inline uint32 named_wait_event([[maybe_unused]] const char* name, [[maybe_unused
 #endif
 }
 
-// For BackgroundWorkerInitializeConnectionByOid(): a role that may not log in can be connected as from 17 on.
+// For BackgroundWorkerInitializeConnectionByOid(): from 17 on the role need not have LOGIN.
 #if PG_VERSION_NUM >= 170000
 constexpr bool worker_roles_need_login = false;
 constexpr uint32 worker_connection_flags = BGWORKER_BYPASS_ROLELOGINCHECK;

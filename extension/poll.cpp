@@ -1,4 +1,4 @@
-// poll.cpp: bus_poll() and bus_last_id(), what a client reads.
+// poll.cpp: bus_poll() and bus_last_id(), by which clients read.
 #include "query.h"
 #include "table.h"
 
@@ -13,7 +13,7 @@ int64 newest_id(const char* table) {
     return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null));
 }
 
-// A client that has no position yet, or one from another life of the table, gets what is this recent.
+// A client without a valid position gets the notifications of this time.
 constexpr int64 first_poll_seconds = 50;
 
 } // namespace

@@ -1,4 +1,4 @@
-// presence.cpp: bus_create_presence_table(), the tables in which gateways keep who is on which channel.
+// presence.cpp: bus_create_presence_table(), the tables in which gateways keep the members of channels.
 #include "query.h"
 #include "table.h"
 

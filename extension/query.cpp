@@ -1,4 +1,4 @@
-// query.cpp: one SQL statement by SPI, for what is not worth a kept plan.
+// query.cpp: runs one SQL statement by SPI, without a saved plan.
 #include "query.h"
 
 namespace odoo_bus {

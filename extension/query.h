@@ -1,5 +1,5 @@
-// query.h: one SQL statement by SPI, for what is not worth a kept plan. Its operators name their schema,
-// since the caller's search_path may hold others.
+// query.h: runs one SQL statement by SPI, without a saved plan. Operators in it are schema-qualified, since
+// the caller's search_path may have others.
 #pragma once
 
 #include "pg.h"

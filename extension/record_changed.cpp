@@ -1,4 +1,4 @@
-// record_changed.cpp: bus_record_changed(), the trigger that tells which columns of a row have changed.
+// record_changed.cpp: bus_record_changed(), a trigger that sends the names of the changed columns of a row.
 #include "channel.h"
 #include "message.h"
 #include "send.h"
@@ -7,15 +7,15 @@ namespace odoo_bus {
 
 namespace {
 
-// The trigger's arguments, resolved against the table that fired it.
+// The trigger's arguments, resolved for its table.
 struct Watch {
     const char* channel_template; // %s stands for the key
     const char* notification_type;
     AttrNumber key;
-    bool* counts; // for each column of the table
+    bool* counts; // for each column of the table: it is observed
 };
 
-// A row as columns, or none before an INSERT and after a DELETE.
+// A row's columns; none before an INSERT and after a DELETE.
 struct Row {
     Datum* values = nullptr;
     bool* nulls = nullptr;
@@ -113,7 +113,7 @@ text* row_channel(const Watch& watch, const char* key) {
 }
 
 // {"record_id":7,"operation":"update","fields":["name","state"]}. The fields of an inserted row are those
-// that are not NULL, a deleted one has none.
+// that are not NULL; a deleted row has none.
 Notification describe_change(const Watch& watch, TupleDesc descriptor, Row before, Row after,
                              bool* any_changed) {
     const Form_pg_attribute key_column = TupleDescAttr(descriptor, watch.key - 1);
@@ -152,8 +152,8 @@ void tell_change(FunctionCallInfo fcinfo, const Watch& watch, TupleDesc descript
     Notification told[2];
     std::size_t count = 0;
     bool any_changed;
-    // A row without a key has no channel: nobody can be told of it. A row that changes its key leaves one
-    // channel and comes into another.
+    // A row without a key has no channel. A change of the key is a delete on one channel and an insert on
+    // another.
     const bool moved = before && after && !same(TupleDescAttr(descriptor, watch.key - 1), before, after);
     if (moved) {
         if (has_key(before))

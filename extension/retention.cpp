@@ -1,7 +1,8 @@
-// retention.cpp: in which databases old rows are deleted, and when next.
+// retention.cpp: the schedule of databases in which old rows are deleted.
 //
-// Nobody can see from outside which databases want it, so who sends makes it known, once a minute. From then
-// on the doorbell worker has it done, whether anything is sent or not, until the table is empty.
+// A database's setting is visible only to sessions that are connected to it, so senders register the
+// database, once a minute. From then on the doorbell worker starts deletions until the table is empty,
+// whether or not anything is sent.
 #include "retention.h"
 
 #include "doorbell_queue.h"
@@ -27,7 +28,7 @@ struct Place {
     bool running;
     pid_t pid;
     uint64 life;
-    int64 keep; // in s, as who sent last had it
+    int64 keep; // in s, as the last sender has it set
 };
 
 struct Schedule {
@@ -35,7 +36,7 @@ struct Schedule {
     Place places[place_count];
 };
 
-Schedule* schedule; // everything in it under the lock
+Schedule* schedule; // protected by the lock
 LWLock* lock;
 
 constexpr const char* shared_name = "odoo_bus_retention";
@@ -46,7 +47,7 @@ void vacate(Place& place) {
     place.life = next_life;
 }
 
-// Adds the database, due now, or notes what has changed.
+// Adds the database, due now, or updates its entry.
 void schedule_retention(Oid role, Oid schema, int64 keep) {
     LWLockAcquire(lock, LW_EXCLUSIVE);
     Place* found = nullptr;
@@ -57,7 +58,7 @@ void schedule_retention(Oid role, Oid schema, int64 keep) {
         if (is_ours)
             break;
     }
-    // When all places are taken somebody tries again in a minute.
+    // If all places are taken, a sender tries again in a minute.
     if (found && !OidIsValid(found->database))
         *found = {MyDatabaseId, role, schema, GetCurrentTimestamp(), false, 0, found->life, keep};
     else if (found && (found->role != role || found->keep != keep)) {
@@ -69,7 +70,7 @@ void schedule_retention(Oid role, Oid schema, int64 keep) {
     LWLockRelease(lock);
 }
 
-// The place that has been due the longest, unless a worker is at work.
+// The place that has been due the longest, unless a worker runs.
 std::optional<Errand> next_errand() {
     std::optional<Errand> errand;
     const TimestampTz now = GetCurrentTimestamp();
@@ -79,7 +80,7 @@ std::optional<Errand> next_errand() {
     for (Place& place : schedule->places) {
         if (!OidIsValid(place.database))
             continue;
-        // Registered, and never there.
+        // It was registered, and did not start.
         if (place.running && place.pid == 0 && TimestampDifferenceExceeds(place.due, now, start_timeout_ms))
             vacate(place);
         else if (place.running)
@@ -107,7 +108,7 @@ void postpone(const Errand& errand, int64 seconds) {
     LWLockRelease(lock);
 }
 
-// A worker that could not connect, or was terminated, leaves nothing planned: who sends plans anew.
+// After a worker that could not connect, or was terminated, the next sender registers the database again.
 void detach_retention(int, Datum number) {
     LWLockAcquire(lock, LW_EXCLUSIVE);
     Place& place = schedule->places[DatumGetUInt32(number)];
@@ -202,7 +203,7 @@ void report_retention(uint32 number, uint64 deleted, TimestampTz next_run) {
     if (next_run) {
         place.due = next_run;
         place.running = false;
-        place.pid = 0; // the place is no longer this worker's
+        place.pid = 0; // the worker gives up its place
     }
     LWLockRelease(lock);
 }

@@ -1,9 +1,8 @@
 // retention_worker.cpp: the background worker that deletes old rows of one database, as the owner of the
 // table.
 //
-// From the lowest id upwards, which is where the old rows are whatever indexes there are, in small
-// transactions with pauses as long as they took: it locks nothing that anybody waits for, and autovacuum
-// follows.
+// It deletes by ascending id, which needs no other index, in small transactions with pauses as long as they
+// took. Its locks do not conflict with senders, and autovacuum keeps up.
 #include "doorbell_queue.h"
 #include "query.h"
 #include "retention.h"
@@ -28,7 +27,7 @@ int64 number(int column, bool* is_null) {
     return DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, column, is_null));
 }
 
-// When the oldest row is due, but not so soon that each run deletes a few rows.
+// The time at which the oldest row is due, but late enough to delete more than a few rows in a run.
 TimestampTz next_run(const char* table, int64 keep_us) {
     run_query(
         psprintf("SELECT b.create_date FROM %s AS b WHERE b.create_date IS NOT NULL ORDER BY b.id LIMIT 1",
@@ -70,15 +69,15 @@ Batch delete_batch(const char* table, Oid relid, int64 after_id) {
     const int64 read = number(2, &is_null);
     batch.last_id = number(3, &is_null);
     const int64 young = number(4, &is_null);
-    // Rows of long transactions are older than others with lower ids, so a few young ones end nothing.
+    // Rows of long transactions are older than some with lower ids, so a few young rows do not end the run.
     batch.is_last = read < batch_rows || (batch.deleted == 0 && young > 0);
     if (batch.is_last)
         batch.next_run = next_run(table, keep_us);
     return batch;
 }
 
-// In a transaction. Nothing is deleted from a table that is another's by now: its triggers would run with
-// this role's rights.
+// Runs in a transaction. A table with another owner by now is not touched: its triggers would run with this
+// role's privileges.
 Batch try_batch(Oid schema, int64 after_id) {
     Batch batch;
     const char* schema_name = get_namespace_name(schema);
@@ -100,7 +99,7 @@ Batch try_batch(Oid schema, int64 after_id) {
     return batch;
 }
 
-// False after an error, which bus_stat shows.
+// Returns false after an error, which bus_stat shows.
 bool run_batch(Oid schema, int64 after_id, Batch& batch) {
     return try_work([&] {
         SetCurrentStatementStartTimestamp();
@@ -164,7 +163,7 @@ void odoo_bus_retention_main(Datum) {
     if (!attach_retention(errand.place, errand.life))
         proc_exit(0);
     connect_worker(errand);
-    // What a crash takes back is deleted again.
+    // Rows that reappear after a crash are deleted again.
     SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
     SetConfigOption("lock_timeout", "1s", PGC_SUSET, PGC_S_OVERRIDE);
     SetConfigOption("default_transaction_isolation", "read committed", PGC_SUSET, PGC_S_OVERRIDE);

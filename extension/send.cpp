@@ -1,4 +1,4 @@
-// send.cpp: bus_sendone() and bus_sendmany(), which write rows and ring at commit.
+// send.cpp: bus_sendone() and bus_sendmany(), which insert rows and ring the doorbell at commit.
 #include "send.h"
 
 #include "channel.h"
@@ -69,7 +69,7 @@ bool is_array(const JsonbValue* value) {
     return value && value->type == jbvBinary && JsonContainerIsArray(value->val.binary.data);
 }
 
-// The value as a record's id, when it is a whole number in range.
+// The value as a record's id, if it is an integer in range.
 std::optional<int64> as_res_id(const JsonbValue* value) {
     if (!value || value->type != jbvNumeric)
         return {};
@@ -112,7 +112,7 @@ Notification parse_notification(const JsonbValue& element, int position) {
     return {channel, make_message(json_text(type), getIthJsonbValueFromContainer(triple, 2))};
 }
 
-// The array's elements, none of which may be NULL.
+// The array's elements. Raises an error if one is NULL.
 std::span<Datum> required_elements(FunctionCallInfo fcinfo, int argument, const char* what, Oid type,
                                    int16 length, bool by_value, char alignment) {
     if (PG_ARGISNULL(argument))
@@ -173,7 +173,7 @@ Datum odoo_bus_sendmany(PG_FUNCTION_ARGS) {
                  errhint("Give an array of [target, type, payload]; an empty one sends nothing.")));
     const int count = JB_ROOT_COUNT(list);
     Notification* notifications = allocate<Notification>(count);
-    // Unlike asking for each element by its index, iterating takes linear time.
+    // Iterating takes linear time, unlike access by index.
     JsonbIterator* iterator = JsonbIteratorInit(&list->root);
     JsonbValue element;
     JsonbIteratorNext(&iterator, &element, true);

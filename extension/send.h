@@ -1,11 +1,11 @@
-// send.h: what every sending function does once its channels and messages are made.
+// send.h: the common part of all sending functions.
 #pragma once
 
 #include "insert.h"
 
 namespace odoo_bus {
 
-// Writes the rows and has their channels announced at commit. The function's name is for error messages.
+// Inserts the rows and announces their channels at commit. The function's name is for error messages.
 void send_notifications(FunctionCallInfo fcinfo, const char* function,
                         std::span<const Notification> notifications, int64* ids);
 

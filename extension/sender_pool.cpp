@@ -1,4 +1,4 @@
-// sender_pool.cpp: the background workers that send for bus_sendnow(), and what waits for each of them, in
+// sender_pool.cpp: the background workers that send for bus_sendnow(), and their queues of requests, in
 // shared memory.
 #include "sender_pool.h"
 
@@ -7,9 +7,9 @@ namespace odoo_bus {
 namespace {
 
 constexpr uint32 none = PG_UINT32_MAX;
-// A session waits for one request at a time, so these are sessions; more wait until there is a place.
+// A session waits for one request at a time, so this bounds the sessions; further ones wait for a place.
 constexpr uint32 request_count = 1024;
-// From the registration of a worker to its first step.
+// From the registration of a worker to its start.
 constexpr int start_timeout_ms = 10000;
 
 struct Request {
@@ -21,11 +21,11 @@ struct Sender {
     Oid database, role; // invalid: the place is free
     uint64 life;
     TimestampTz registered_at;
-    pid_t pid;           // 0: not there yet
+    pid_t pid;           // 0: not started yet
     Latch* latch;        // of the worker
     Latch* served;       // of the caller whose request is being served
     bool busy;           // between a request and its end
-    bool asked_to_leave; // by somebody who needs the background worker more
+    bool asked_to_leave; // another database or role needs the background worker
     uint32 first, last;  // requests
 };
 
@@ -37,7 +37,7 @@ struct Pool {
     Sender senders[FLEXIBLE_ARRAY_MEMBER];
 };
 
-Pool* pool; // everything in it under the lock
+Pool* pool; // protected by the lock
 LWLock* lock;
 
 constexpr const char* shared_name = "odoo_bus_senders";
@@ -46,7 +46,7 @@ std::size_t shared_size() {
     return offsetof(Pool, senders) + static_cast<std::size_t>(max_worker_processes) * sizeof(Sender);
 }
 
-// For the rest of a scope; PostgreSQL releases it when an error leaves the scope otherwise.
+// Holds the lock for the rest of a scope; after an error PostgreSQL releases it.
 struct Locked {
     explicit Locked(LWLockMode mode = LW_EXCLUSIVE) { LWLockAcquire(lock, mode); }
     ~Locked() { LWLockRelease(lock); }
@@ -80,7 +80,7 @@ void push(Sender& sender, const Waiting& waiting) {
     sender.last = request;
 }
 
-// Frees the place. Callers see that its life has changed.
+// Frees the place. Callers notice by the changed life.
 void vacate(Sender& sender) {
     Waiting waiting;
     const uint64 next_life = sender.life + 1;

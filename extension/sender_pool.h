@@ -1,9 +1,8 @@
-// sender_pool.h: the background workers that send for bus_sendnow(), and what waits for each of them, in
-// shared memory.
+// sender_pool.h: the background workers that send for bus_sendnow(), and their queues of requests, in shared
+// memory.
 //
-// A sender is one worker for one role in one database. It takes what waits for it in order, and leaves when
-// nothing has come for a while. A request itself, and its answer, are in a segment of the caller's: when the
-// caller has gone, so has the segment.
+// A sender is one worker for one role in one database. It serves its queue in order, and exits after a time
+// without requests. A request and its answer are in a segment of the caller's, which ends with the caller.
 #pragma once
 
 #include "pg.h"
@@ -17,11 +16,11 @@ void create_sender_pool();
 // A request that waits for its sender.
 struct Waiting {
     dsm_handle segment;
-    uint64 number; // stands in the segment as well: a handle may be used again
+    uint64 number; // also in the segment: handles are reused
     Latch* latch;  // of the caller
 };
 
-// A sender as a caller knows it: `life` changes when the worker in this place has gone.
+// A sender as a caller knows it: `life` changes when the worker in this place has ended.
 struct SenderLife {
     uint32 place;
     uint64 life;
@@ -29,21 +28,22 @@ struct SenderLife {
 
 enum class HandedOver { to_running, to_new, not_at_all };
 
-// For callers. What is handed over to a new sender waits until the caller has started it.
+// For callers. A request to a new sender waits until the caller has started it.
 HandedOver hand_over(Oid database, Oid role, const Waiting& waiting, SenderLife& sender);
-// It could not be started: whatever waits for it is dropped, and its callers are woken.
+// It could not be started: its requests are dropped, and their callers are woken.
 void forget_sender(const SenderLife& sender);
-// False when the worker has gone, or was not there in time. What it had not answered it has not done.
+// Returns false if the worker has ended, or has not started in time. Requests without an answer were not
+// served.
 bool is_alive(const SenderLife& sender);
-// Frees a background worker for others.
+// Frees a background worker for another database or role.
 void ask_idle_sender_to_leave();
 
-// For the worker; false when nobody waits for it any more. From here to its end it has the place.
+// For the worker, which owns the place from here to its end. Returns false if no request waits any more.
 bool attach_sender(const SenderLife& sender);
-// The next request; the one before it is done.
+// Ends the current request, and takes the next.
 bool take_request(const SenderLife& sender, Waiting& waiting);
 void finish_request(const SenderLife& sender, bool sent);
-// Whether the worker may go: nothing waits for it. Then nothing will.
+// Whether no request waits, so that the worker may exit. After that no request is queued to it.
 bool retire_sender(const SenderLife& sender);
 bool is_asked_to_leave(const SenderLife& sender);
 

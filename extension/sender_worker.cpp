@@ -1,8 +1,8 @@
 // sender_worker.cpp: the background worker that sends for bus_sendnow().
 //
-// One for each role in a database. Each request is a transaction, with the rights of the caller and the
-// caller's synchronous_commit, and with a lock_timeout: the caller itself may hold the lock that it waits
-// for. An error goes to the caller, who reports it.
+// There is one for each role in a database. Each request is a transaction, with the caller's privileges and
+// synchronous_commit, and with a lock_timeout: the caller itself may hold the lock that it waits for. An
+// error is returned to the caller, which raises it.
 #include "sender_worker.h"
 
 #include "doorbell.h"
@@ -31,7 +31,7 @@ void send(NowRequest* request) {
     Oid own_role;
     int own_context;
     GetUserIdAndSecContext(&own_role, &own_context);
-    // What fires cannot become the role that the worker has connected as. An abort takes this back as well.
+    // Triggers cannot become the role that the worker has connected as. An abort reverts this, too.
     if (request->role != own_role)
         SetUserIdAndSecContext(request->role, own_context | SECURITY_LOCAL_USERID_CHANGE);
     pgstat_report_activity(
@@ -86,7 +86,7 @@ bool try_to_send(NowRequest* request) {
 bool serve_request(const Waiting& waiting) {
     dsm_segment* segment = dsm_attach(waiting.segment);
     if (!segment)
-        return false; // the caller has gone
+        return false; // the caller has ended
     NowRequest* request = static_cast<NowRequest*>(dsm_segment_address(segment));
     bool sent = false;
     if (dsm_segment_map_length(segment) >= sizeof(*request) && request->number == waiting.number) {
@@ -103,7 +103,7 @@ void report_idle() {
     pgstat_report_activity(STATE_IDLE, "odoo_bus: waiting for bus_sendnow()");
 }
 
-// A cancellation that came too late for its request must not meet the next one.
+// A cancellation that is too late for its request must not cancel the next one.
 void forget_cancellation() {
     QueryCancelPending = false;
 }

@@ -1,9 +1,9 @@
-// sendnow.cpp: bus_sendnow(), which sends whether the calling transaction commits later or not.
+// sendnow.cpp: bus_sendnow(), which sends independent of the calling transaction.
 //
-// A background worker writes the row in a transaction of its own, in this database and with this caller's
-// rights, while the caller waits: so the id and every error come back, and one session's notifications keep
-// their order. A caller that is cancelled leaves; its segment goes with it, and a request that nobody has
-// begun is then dropped.
+// A background worker inserts the row in a transaction of its own, in this database and with the caller's
+// privileges, while the caller waits. So the id and every error are returned, and the notifications of a
+// session keep their order. The segment of a caller that is cancelled ends with it; then the request is
+// dropped unless the worker has begun it.
 #include "sendnow.h"
 
 #include "channel.h"
@@ -21,9 +21,9 @@ int sendnow_idle_timeout;
 
 namespace {
 
-// For a place, or for a background worker that others use.
+// For a place, or for a background worker that is in use.
 constexpr int longest_wait_for_worker_ms = 5000;
-// A worker that is terminated before it has sent is replaced so many times.
+// The attempts, when workers are terminated before they have sent.
 constexpr int most_workers = 3;
 
 bool may_connect(Oid role) {
@@ -36,8 +36,9 @@ bool may_connect(Oid role) {
     return may_log_in && may_connect_to_database(role);
 }
 
-// Who may end the caller's connection must be able to end the worker's as well, so it belongs to no superuser
-// where either the current or the session's user is none. It sends as the current user all the same.
+// A role that may terminate the caller's connection must be able to terminate the worker's as well, so the
+// worker does not connect as a superuser if the current or the session's user is none. It always sends as the
+// current user.
 Oid connecting_role() {
     const Oid current = GetUserId(), session = GetSessionUserId();
     for (const Oid role : {current, session})
@@ -57,13 +58,13 @@ void check_that_it_can_be_sent() {
     PreventCommandIfParallelMode("bus_sendnow()");
     if (is_sender())
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                        errmsg("bus_sendnow() cannot be used by what bus_sendnow() causes"),
+                        errmsg("bus_sendnow() cannot be used in triggers and rules that it fires itself"),
                         errhint("Use bus_sendone() in triggers and rules of the table bus_bus.")));
 }
 
 [[noreturn]] void raise_no_worker() {
     ereport(ERROR, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                    errmsg("bus_sendnow() has found no free background worker"),
+                    errmsg("no background worker is free for bus_sendnow()"),
                     errhint("Increase max_worker_processes, or use fewer databases and roles at a time: each "
                             "pair that sends needs one.")));
     pg_unreachable();
@@ -83,7 +84,7 @@ char* optional(const char* text) {
     return text[0] ? pstrdup(text) : nullptr;
 }
 
-// As the worker met it. The texts are copied, since the segment goes.
+// Raises the worker's error. The texts are copied, since the segment is detached.
 [[noreturn]] void raise_answer(const NowRequest& request) {
     const char* detail = optional(request.detail);
     const char* hint = optional(request.hint);
@@ -100,7 +101,7 @@ uint64 next_number() {
     return static_cast<uint64>(MyProcPid) << 32 | ++count;
 }
 
-// In a segment that lives until it is detached, or until an error ends the statement.
+// The segment exists until it is detached, or until an error ends the statement.
 dsm_segment* make_request(Oid schema, const Notification& notification) {
     const Size channel_at = MAXALIGN(sizeof(NowRequest));
     const Size message_at = channel_at + MAXALIGN(VARSIZE(notification.channel));
@@ -131,9 +132,9 @@ void wait_ms(long milliseconds) {
     CHECK_FOR_INTERRUPTS();
 }
 
-// False when the worker has gone without having sent.
+// Returns false if the worker has ended without having sent.
 bool wait_for_answer(NowRequest* request, const SenderLife& sender) {
-    // A worker that dies wakes whom it served; the interval only finds one that never came.
+    // A worker that exits wakes its callers; the interval detects one that never started.
     constexpr long interval_ms = 1000;
     for (;;) {
         const bool alive = is_alive(sender);

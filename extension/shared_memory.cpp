@@ -1,4 +1,4 @@
-// shared_memory.cpp: everything that processes share, where the extension is preloaded.
+// shared_memory.cpp: the shared memory of the extension, which exists if it is preloaded.
 #include "shared_memory.h"
 
 #include "doorbell_queue.h"
@@ -11,7 +11,7 @@ namespace {
 
 shmem_startup_hook_type previous_startup_hook;
 
-// In the postmaster, at the start and again after a crash.
+// Runs in the postmaster, at its start and after a crash.
 void create() {
     if (previous_startup_hook)
         previous_startup_hook();

@@ -1,9 +1,9 @@
-// shared_memory.h: everything that processes share, where the extension is preloaded.
+// shared_memory.h: the shared memory of the extension, which exists if it is preloaded.
 #pragma once
 
 namespace odoo_bus {
 
-// In _PG_init() while the server starts.
+// To be called in _PG_init() when preloading.
 void register_shared_memory();
 
 } // namespace odoo_bus

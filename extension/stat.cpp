@@ -1,4 +1,4 @@
-// stat.cpp: what the view bus_stat shows, and bus_stat_reset().
+// stat.cpp: the view bus_stat, and bus_stat_reset().
 #include "doorbell_queue.h"
 #include "query.h"
 #include "retention.h"
@@ -39,7 +39,7 @@ struct Ids {
     bool run_out; // less than a tenth of the range is left
 };
 
-// Nothing without a table, or without a right to its sequence.
+// Returns nothing without a table, or without a privilege on its sequence.
 std::optional<Ids> find_ids(Oid schema) {
     bool id_is_int8 = false;
     const Oid sequence = bus_sequence(schema, &id_is_int8);
@@ -77,7 +77,7 @@ void add_warning(StatRow& row, const std::optional<Ids>& ids) {
         row.add_null();
 }
 
-// NULL where the extension is not preloaded.
+// NULL if the extension is not preloaded.
 void add_doorbell(StatRow& row) {
     if (!queue_exists()) {
         while (row.count <= last_doorbell_column)
@@ -114,7 +114,7 @@ void add_workers(StatRow& row) {
     row.add(Int64GetDatum(static_cast<int64>(retention_stat().deleted)));
 }
 
-// NULL where nothing is deleted.
+// NULL if no rows are deleted.
 void add_retention(StatRow& row, Oid schema) {
     const Oid relid = get_relname_relid("bus_bus", schema);
     const int64 seconds = queue_exists() && OidIsValid(relid) ? table_retention(relid) : 0;
@@ -150,7 +150,7 @@ Datum odoo_bus_stat(PG_FUNCTION_ARGS) {
     add_workers(row);
     add_warning(row, ids);
     add_retention(row, extension_schema(fcinfo));
-    // An older script may know fewer columns; new ones come last.
+    // An older script may have fewer columns; new ones are last.
     if (descriptor->natts > row.count)
         elog(ERROR, "bus_stat() has %d columns, the shared library knows %d", descriptor->natts, row.count);
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(descriptor), row.values, row.nulls)));

@@ -1,5 +1,4 @@
-// table.cpp: bus_bus in the extension's schema, found anew at every call and locked before anything is drawn
-// from it.
+// table.cpp: bus_bus in the extension's schema, looked up at every call and locked before an id is drawn.
 #include "table.h"
 
 namespace odoo_bus {
@@ -8,10 +7,10 @@ namespace {
 
 constexpr const char* table_name = "bus_bus";
 
-// The last table that was described. It serves as long as PostgreSQL has not told of a change to that table:
-// every DDL statement does, also those that do not touch the table's own row (a trigger, a rule, a default).
+// The cached description of a table. It is valid until a relcache invalidation, which every DDL statement
+// sends, also those that do not change the table's own row (a trigger, a rule, a default).
 BusColumns described;
-Oid described_relid = InvalidOid; // also while the description is being made
+Oid described_relid = InvalidOid; // set before the description is complete
 bool description_valid = false;
 uint64 changes_told = 0;
 
@@ -25,7 +24,7 @@ void on_relcache_invalidation(Datum, Oid relid) {
 [[noreturn]] void raise_no_table(Oid schema) {
     const char* schema_name = get_namespace_name(schema);
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE),
-                    errmsg("there is no table \"%s\" in schema \"%s\", where the extension odoo_bus lives",
+                    errmsg("there is no table \"%s\" in schema \"%s\", in which odoo_bus is installed",
                            table_name, schema_name ? schema_name : "?"),
                     errhint("Install Odoo's module \"bus\" or, in a database without Odoo, run SELECT %s().",
                             quote_qualified_identifier(schema_name, "bus_create_table"))));
@@ -41,7 +40,7 @@ void on_relcache_invalidation(Datum, Oid relid) {
     pg_unreachable();
 }
 
-// The column's number, when it has one of the two types.
+// The column's number, if it has one of the two types.
 AttrNumber find_column(Relation table, const char* name, Oid type, Oid other_type, bool& without_typmod) {
     const AttrNumber number = get_attnum(RelationGetRelid(table), name);
     if (number <= 0)
@@ -54,7 +53,7 @@ AttrNumber find_column(Relation table, const char* name, Oid type, Oid other_typ
     return number;
 }
 
-// The sequence when the expression is nextval('sequence'::regclass), as serial makes it.
+// The sequence, if the expression is nextval('sequence'::regclass), as serial makes it.
 Oid nextval_sequence(Node* expression) {
     if (expression && IsA(expression, FuncExpr) && castNode(FuncExpr, expression)->funcid == F_INT4_INT8)
         expression = static_cast<Node*>(linitial(castNode(FuncExpr, expression)->args));
@@ -66,7 +65,7 @@ Oid nextval_sequence(Node* expression) {
     return DatumGetObjectId(castNode(Const, argument)->constvalue);
 }
 
-// Whether a row can be put into the table without the parser and the planner having a say.
+// Whether a row can be inserted without the parser and the planner.
 bool is_plain(Relation table, const BusColumns& columns) {
     if (table->rd_rel->relkind != RELKIND_RELATION || table->rd_rel->relispartition || table->rd_rules ||
         table->rd_rel->relrowsecurity || !OidIsValid(columns.sequence) || columns.id_is_identity)
@@ -82,7 +81,7 @@ bool is_plain(Relation table, const BusColumns& columns) {
                              number == columns.create_date || number == columns.write_date;
         if (is_ours || column->attisdropped || column->attgenerated)
             continue;
-        // A default of the column or of its type, or a domain that may refuse the NULL.
+        // A default of the column or of its type, or a domain that may reject NULL.
         if (column->attidentity || get_typtype(column->atttypid) == TYPTYPE_DOMAIN ||
             build_column_default(table, number))
             return false;
@@ -110,7 +109,7 @@ BusColumns describe(Relation table) {
     return columns;
 }
 
-// The table must be locked, so that nothing that matters here changes while it is described.
+// The table must be locked, so that its definition does not change meanwhile.
 BusColumns cached_description(Relation table) {
     if (description_valid && described_relid == RelationGetRelid(table))
         return described;
@@ -137,11 +136,12 @@ void check_privileges(Relation table, const BusColumns& columns) {
                     ERROR,
                     (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                      errmsg("permission denied for table %s", RelationGetRelationName(table)),
-                     errhint("Whoever sends a notification, also by a trigger on another table, needs: GRANT "
-                             "INSERT ON %s TO %s; and USAGE on the sequence of its ids.",
-                             quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                                        RelationGetRelationName(table)),
-                             granted_role())));
+                     errhint(
+                         "Sending, also by a trigger on another table, requires: GRANT INSERT ON %s TO %s; "
+                         "and USAGE on the sequence of its ids.",
+                         quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                                    RelationGetRelationName(table)),
+                         granted_role())));
     }
     if (OidIsValid(columns.sequence) && !columns.id_is_identity &&
         pg_class_aclcheck(columns.sequence, role, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK) {
@@ -150,8 +150,8 @@ void check_privileges(Relation table, const BusColumns& columns) {
             ERROR,
             (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
              errmsg("permission denied for sequence %s", sequence ? sequence : "?"),
-             errhint("Whoever sends a notification, also by a trigger on another table, needs: GRANT USAGE "
-                     "ON SEQUENCE %s TO %s; and INSERT on the table.",
+             errhint("Sending, also by a trigger on another table, requires: GRANT USAGE ON SEQUENCE %s TO "
+                     "%s; and INSERT on the table.",
                      quote_qualified_identifier(get_namespace_name(get_rel_namespace(columns.sequence)),
                                                 sequence),
                      granted_role())));
@@ -174,7 +174,7 @@ BusTable open_bus_table_for_insert(Oid schema) {
     char* schema_name = get_namespace_name(schema);
     if (!schema_name)
         raise_no_table(schema);
-    // Looks the name up again when it meant something else by the time that the lock was granted.
+    // Repeats the lookup if the name refers to another table by the time that the lock is granted.
     RangeVar* name = makeRangeVar(schema_name, pstrdup(table_name), -1);
     const Oid relid = RangeVarGetRelid(name, RowExclusiveLock, true);
     if (!OidIsValid(relid))

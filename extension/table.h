@@ -1,12 +1,12 @@
-// table.h: bus_bus in the extension's schema, found anew at every call and locked before anything is drawn
-// from it.
+// table.h: bus_bus in the extension's schema, looked up at every call and locked before an id is drawn.
 #pragma once
 
 #include "pg.h"
 
 namespace odoo_bus {
 
-// What an INSERT needs to know about the table. Holds no pointer, so that it may be copied out of the cache.
+// The properties of the table that an INSERT needs. Without pointers, so that it can be copied from the
+// cache.
 struct BusColumns {
     Oid relid;
     AttrNumber id, channel, message, create_date, write_date;
@@ -14,7 +14,7 @@ struct BusColumns {
     // The sequence of a default nextval(...) or of an identity column; invalid for any other default.
     Oid sequence;
     bool id_is_identity;
-    // An INSERT needs no more than the row, its indexes and its row triggers after the fact: see insert.cpp.
+    // An INSERT consists of the row, its indexes and AFTER ROW triggers: see insert.cpp.
     bool plain;
 };
 
@@ -23,15 +23,14 @@ struct BusTable {
     BusColumns columns;
 };
 
-// The schema that the called function lives in, which is the extension's.
+// The schema of the called function, which is the extension's.
 Oid extension_schema(FunctionCallInfo fcinfo);
 
-// The quoted name schema.bus_bus, after checking that there is such a table.
+// The quoted name schema.bus_bus. Raises an error if there is no such table.
 const char* bus_table_name(Oid schema);
 
 // Opens the table in RowExclusiveLock mode, kept until the end of the transaction, and checks that the caller
-// may insert: the lock precedes every id that is drawn, by which a reader knows when an id that it misses
-// will not come.
+// may insert. The lock precedes every id that is drawn: a reader decides by it when a missing id is dead.
 BusTable open_bus_table_for_insert(Oid schema);
 
 // The sequence of the ids, or InvalidOid. The table must be locked.

@@ -1,4 +1,4 @@
-// worker.cpp: what the background workers have in common.
+// worker.cpp: the common part of the background workers.
 #include "worker.h"
 
 namespace odoo_bus {
@@ -10,8 +10,8 @@ void reload_configuration() {
     ProcessConfigFile(PGC_SIGHUP);
 }
 
-// CREATE DATABASE ... TEMPLATE and DROP DATABASE lock the database before they wait five seconds for others
-// to leave it. It is the lock against which a new connection waits.
+// CREATE DATABASE ... TEMPLATE and DROP DATABASE lock the database before they wait five seconds for other
+// sessions to disconnect. New connections wait for the same lock.
 bool database_is_wanted() {
     static TimestampTz asked_at = 0;
     constexpr int interval_ms = 1000;

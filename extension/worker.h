@@ -1,4 +1,4 @@
-// worker.h: what the background workers have in common.
+// worker.h: the common part of the background workers.
 #pragma once
 
 #include "doorbell_queue.h"
@@ -6,15 +6,14 @@
 
 namespace odoo_bus {
 
-// After a SIGHUP.
+// To be called after a SIGHUP.
 void reload_configuration();
 
-// Whether somebody waits for everybody to leave the database that this worker is connected to. Looks at most
-// once a second.
+// Whether this worker's database is being dropped, renamed or copied, which waits for all sessions to
+// disconnect. Checks at most once a second.
 bool database_is_wanted();
 
-// Runs `work`, which may raise an error: that is logged, its transaction rolled back, and bus_stat shows it.
-// False then.
+// Runs `work`. An error is logged and shown in bus_stat, and its transaction rolled back; then returns false.
 template <class Work>
 bool try_work(const Work& work) {
     const MemoryContext context = CurrentMemoryContext;
@@ -36,19 +35,19 @@ bool try_work(const Work& work) {
     return succeeded;
 }
 
-// What a worker is started for; it finds it again with own_errand().
+// The arguments of a worker, which gets them by own_errand().
 struct Errand {
-    Oid database, role; // as which it connects
+    Oid database, role; // to connect to, and as
     Oid schema;
     uint32 place; // in shared memory
     uint64 life;
 };
 
-// False when no background worker is free. `name` shows in pg_stat_activity.
+// Returns false if no background worker is free. `name` is shown in pg_stat_activity.
 bool start_worker(const char* name, const char* main_function, const Errand& errand);
 Errand own_errand();
 
-// As the errand says; ends the process when that is not possible.
+// Connects to the errand's database as its role; ends the process if that fails.
 void connect_worker(const Errand& errand);
 
 } // namespace odoo_bus
