@@ -12,51 +12,51 @@ export interface Notification<Payload = unknown> {
   type: string;
   payload: Payload;
   /**
-   * The name that addChannel() was given, or the stored channel, beginning with the database, when the server added it
-   * by itself. Missing when the server does not tell (Odoo's own).
+   * The name that was passed to addChannel(), or the stored channel, beginning with the database, if the server added it
+   * by itself. Missing if the server does not tell it (Odoo's own).
    */
   channel?: string | unknown[];
 }
 
 export interface BusServiceOptions {
-  /** Where the gateway is, below which are websocket, bus/events and longpolling/poll. Default: "/" of this page. */
+  /** The gateway's URL, to which websocket, bus/events and longpolling/poll are relative. Default: "/" of this page. */
   url?: string | URL;
-  /** Which transports may be used, best first. */
+  /** The transports that may be used, best first. */
   transports?: readonly TransportName[];
-  /** False: this page connects by itself, instead of sharing the connection of all tabs in a SharedWorker. */
+  /** False: this page has a connection of its own, instead of sharing the connection of all tabs in a SharedWorker. */
   worker?: boolean;
-  /** Tabs share a connection when this is the same: name the user here when tabs can belong to several. */
+  /** Tabs with the same value share a connection: pass the user if tabs can belong to several. */
   share?: string;
-  /** Asked for a token (JWT) at each attempt to connect; it is never part of an address. */
+  /** Called for a token (JWT) at each attempt to connect; it is never part of a URL. */
   token?: (() => string | null | Promise<string | null>) | null;
-  /** Where to begin: the id that the server knew when it rendered this page. Default: 50 seconds ago. */
+  /** The position to begin at: the id that the server knew when it rendered this page. Default: 50 seconds ago. */
   last?: number;
 }
 
 export interface ChannelOptions<Payload = unknown> {
   /** Called with each notification of this channel. */
   callback?: (notification: Notification<Payload>) => void;
-  /** Gives this registration up; the last one takes the channel with it. */
+  /** Removes this registration, and with the last registration the channel. */
   signal?: AbortSignal;
 }
 
 export interface BusServiceEventMap {
   notification: CustomEvent<Notification[]>;
-  /** Connected for the first time, or connected already when this tab came. */
+  /** Connected for the first time, or connected already when this tab joined. */
   connect: CustomEvent<{ transport: TransportName }>;
   reconnect: CustomEvent<{ transport: TransportName }>;
-  /** Now over a better transport; nothing was lost. */
+  /** A better transport is in use now; nothing was lost. */
   upgrade: CustomEvent<{ transport: TransportName }>;
   disconnect: CustomEvent<{ code: number; reason: string }>;
   /** Tries again in `delay` milliseconds. */
   reconnecting: CustomEvent<{ delay: number; code: number; reason: string }>;
   connecting: CustomEvent<{ transport: TransportName }>;
   /**
-   * Notifications were missed for good (or what this tab missed cannot be asked for), or the page is of another version:
-   * load its data anew.
+   * Notifications are lost for this page (for good, or because they cannot be fetched), or the page is of another version:
+   * load its data again.
    */
   outdated: CustomEvent<{ reason: string }>;
-  /** The session or the token is not valid any more. */
+  /** The session or the token has expired. */
   expired: CustomEvent<{ code: number; reason: string }>;
   /** `state` or `transport` has changed. */
   state: CustomEvent<{ state: State; transport: TransportName | null }>;
@@ -66,7 +66,7 @@ export declare class BusService extends EventTarget {
   constructor(options?: BusServiceOptions);
 
   readonly state: State;
-  /** What is in use; null while not connected. */
+  /** The transport in use; null while not connected. */
   readonly transport: TransportName | null;
   readonly isActive: boolean;
   readonly channels: string[];
@@ -77,10 +77,10 @@ export declare class BusService extends EventTarget {
   stop(): void;
 
   /**
-   * Adds a channel, and starts the service when it is not started. The promise resolves when everything that is
-   * committed from then on will arrive; it rejects when the channel is refused, removed or given up. Nobody has to
-   * wait for it. A channel that is refused stays named: it is granted when the server does so at the next connection, or
-   * after forceUpdateChannels(), and addChannel() tells that again.
+   * Adds a channel, and starts the service if necessary. The promise resolves when everything that is
+   * committed from then on will be received; it rejects if the channel is refused or removed, or its signal aborted. It
+   * may be ignored. A refused channel remains subscribed: the server is asked for it again at the next connection, and by
+   * forceUpdateChannels(); a further addChannel() returns the result.
    */
   addChannel<Payload = unknown>(
     name: string,
@@ -95,11 +95,11 @@ export declare class BusService extends EventTarget {
   ): void;
   unsubscribe(type: string, callback: (...parameters: never[]) => void): void;
 
-  /** Sends an event to the server, by WebSocket, now or when there is one; until then the newest 32 are kept. */
+  /** Sends the server an event over a WebSocket; until there is one the newest 32 are kept. */
   send(name: string, data?: unknown): void;
 
   useTransports(transports: readonly TransportName[]): void;
-  /** As if the network had gone, or come back. */
+  /** Simulates that the network is lost, or restored. */
   setOffline(offline: boolean): void;
 
   addEventListener<Name extends keyof BusServiceEventMap>(

@@ -1,4 +1,4 @@
-// The demo's page: a user of bus_service.js, and what it does with each type of notification.
+// The demo's page: uses bus_service.js, and handles each type of notification.
 import { BusService } from "/bus/bus_service.js";
 
 const FEED_ROWS = 40;
@@ -14,7 +14,7 @@ const element = (tag, className, text = "") => Object.assign(document.createElem
 
 const now = () => performance.timeOrigin + performance.now();
 const opened = now();
-// False for what was sent before this page was opened, and is only replayed to it.
+// False for notifications that were sent before this page was opened.
 const isLive = (payload) => !payload?.sent_at || payload.sent_at * 1000 > opened;
 
 let total = 0;
@@ -22,9 +22,9 @@ let thisSecond = 0;
 let wrong = 0;
 const latencies = [];
 const seen = new Set();
-const steps = new Map(); // of each export: the last one that came
+const steps = new Map(); // the last step received of each export
 
-// Every id comes once, and of each export every step, in its order.
+// Checks that each id is received once, and the steps of each export completely and in order.
 function account(id, type, payload) {
   if (seen.has(id)) {
     wrong += 1;
@@ -66,7 +66,7 @@ function showFigures() {
     .join("")}`;
 }
 
-// --- what arrives ---
+// --- notifications ---
 
 async function loadOrders(changed) {
   const orders = await (await fetch("demo/orders")).json();
@@ -136,7 +136,7 @@ function feed({ id, type, payload }) {
 // --- the connection ---
 
 const bus = new BusService();
-// For those who look at it in the console, and for the tests.
+// For the console, and for tests.
 globalThis.bus = bus;
 
 function showState() {

@@ -266,6 +266,7 @@ class PollingTransport extends Transport {
 
 // By the names in TRANSPORTS.
 export const TRANSPORT_CLASSES = { websocket: WebSocketTransport, events: EventsTransport, polling: PollingTransport };
+
 // One poll for a tab that resumes from a position of its own. Returns the elements; null when the server does not answer,
 // or refuses this token, so that it can be tried again; false when that is of no use.
 export async function pollOnce(environment, base, token, params) {
