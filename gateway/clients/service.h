@@ -22,6 +22,7 @@
 #include "config/options.h"
 #include "http/admission.h"
 #include "protocol/client_event.h"
+#include "protocol/replay_answer.h"
 
 struct lws;
 struct lws_context;

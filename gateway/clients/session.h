@@ -11,6 +11,7 @@
 #include "clients/fan_out.h"
 #include "http/admission.h"
 #include "protocol/client_event.h"
+#include "protocol/replay_answer.h"
 
 namespace odoo_bus {
 

@@ -16,8 +16,8 @@
 #include <libpq-fe.h>
 #include <spdlog/fmt/fmt.h>
 
-#include "auth/odoo/worker_version.h"
 #include "config/database_pattern.h"
+#include "config/worker_version_value.h"
 #include "http/origin.h"
 
 namespace odoo_bus {
@@ -157,23 +157,6 @@ Field count(Number Options::*member, Number least, Number most) {
 }
 
 } // namespace
-
-bool Listener::is_local() const {
-    if (is_unix())
-        return true;
-    if (is_ipv6()) {
-        in6_addr binary;
-        return inet_pton(AF_INET6, address.c_str(), &binary) == 1 && IN6_IS_ADDR_LOOPBACK(&binary);
-    }
-    in_addr binary;
-    return inet_pton(AF_INET, address.c_str(), &binary) == 1 && (ntohl(binary.s_addr) >> 24) == 127;
-}
-
-std::string Listener::text() const {
-    if (is_unix())
-        return "unix:" + path;
-    return is_ipv6() ? fmt::format("[{}]:{}", address, port) : fmt::format("{}:{}", address, port);
-}
 
 Field seconds_field(Milliseconds Options::*member, double least, double most) {
     const std::string range = text_of_seconds(least) + " to " + text_of_seconds(most);
@@ -462,7 +445,7 @@ Field standby_field(Standby Options::*member) {
 
 Field worker_version_field(std::string Options::*member) {
     const auto parse = [](const std::string& text) {
-        return WorkerVersion::is_version(text) ? std::optional(text) : std::nullopt;
+        return is_worker_version(text) ? std::optional(text) : std::nullopt;
     };
     return single(member, "", "is not a version like 19.0-2, auto or off", parse,
                   [](const std::string& value) { return value; });

@@ -6,17 +6,13 @@
 #include <vector>
 
 #include "database/table_facts.h"
+#include "postgres/statement.h"
 
 namespace odoo_bus {
 
 // The first key of the advisory lock that every gateway holds, the second being its own, so that they know of
 // each other.
 inline constexpr int PEER_LOCK = 1868850034;
-
-struct Statement {
-    std::string name;
-    std::string sql;
-};
 
 struct StatementBounds {
     int adopted_ids;    // how many of the newest ids are looked at when there is nothing to go on from

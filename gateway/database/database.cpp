@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "database/bus_statements.h"
+#include "database/row_at.h"
 #include "postgres/pg_array.h"
 
 namespace odoo_bus {

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "database/database.h"
+#include "database/row_at.h"
 #include "postgres/pg_array.h"
 #include "protocol/frame.h"
 

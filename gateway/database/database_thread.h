@@ -36,12 +36,12 @@
 #include <vector>
 
 #include "base/loop.h"
-#include "clients/database_feed.h"
 #include "config/options.h"
 #include "database/database.h"
 #include "database/database_discovery.h"
 #include "database/database_observer.h"
 #include "database/hub.h"
+#include "protocol/replay_answer.h"
 #include "take_over/link.h"
 
 namespace odoo_bus {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "base/timer.h"
-#include "clients/database_feed.h"
 #include "postgres/pg_connection.h"
 #include "protocol/notification.h"
+#include "protocol/replay_answer.h"
 
 namespace odoo_bus {
 

@@ -7,7 +7,7 @@
 
 #include <sys/socket.h>
 
-#include "config/options.h"
+#include "http/listener.h"
 
 namespace odoo_bus {
 

@@ -12,9 +12,9 @@
 #include <string_view>
 #include <vector>
 
-namespace odoo_bus {
+#include "protocol/id.h"
 
-using Id = int64_t; // bus_bus.id; never negative
+namespace odoo_bus {
 
 // Both ends belong to the range.
 struct IdRange {

@@ -6,8 +6,7 @@
 #include <string>
 
 #include "base/clock.h"
-#include "ledger/id_set.h"
-#include "postgres/pg_connection.h"
+#include "protocol/id.h"
 
 namespace odoo_bus {
 
@@ -21,8 +20,5 @@ struct Row {
     std::optional<Duration> delay = {}; // from `written` to `dispatched`
     bool ahead = false; // its id stands above the sequence's last value: it was chosen, not drawn
 };
-
-// Reads the columns id, channel, message, xmin, and create_date in microseconds.
-Row row_at(const PgResult& result, int row);
 
 } // namespace odoo_bus

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "database/bus_statements.h"
+#include "postgres/statement.h"
 
 namespace odoo_bus {
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "ledger/id_set.h"
+#include "protocol/id.h"
 
 namespace odoo_bus {
 

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "ledger/id_set.h"
+#include "protocol/id.h"
 
 namespace odoo_bus {
 

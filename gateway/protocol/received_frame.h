@@ -7,7 +7,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ledger/id_set.h"
+#include "protocol/id.h"
 
 namespace odoo_bus {
 

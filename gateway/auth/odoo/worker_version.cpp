@@ -1,9 +1,8 @@
 // Pages whose script is older than the Odoo that they talk to.
 #include "auth/odoo/worker_version.h"
 
-#include <algorithm>
-
 #include "base/log.h"
+#include "config/worker_version_value.h"
 #include "metrics/metrics.h"
 
 namespace odoo_bus {
@@ -15,7 +14,6 @@ const metrics::Counter outdated("odoo_bus_outdated_pages_total",
 
 constexpr int64_t INTERVAL_US = 5'000'000; // between two questions
 constexpr size_t MAX_WAITING = 10'000;
-constexpr size_t MAX_VERSION_BYTES = 32;
 
 Refusal outdated_version() {
     return {.close_code = 1000, .reason = "OUTDATED_VERSION"};
@@ -23,26 +21,19 @@ Refusal outdated_version() {
 
 } // namespace
 
-bool WorkerVersion::is_version(std::string_view text) {
-    return !text.empty() && text.size() <= MAX_VERSION_BYTES && std::ranges::all_of(text, [](char c) {
-        return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' ||
-               c == '-' || c == '~' || c == '+' || c == '_';
-    });
-}
-
 // "websocket_worker_version": "19.0-2", and since 20.0 "worker_version" within bus_info.
 std::optional<std::string> WorkerVersion::find(std::string_view page) {
     constexpr std::string_view NAME = "worker_version\"";
     const size_t name = page.find(NAME);
     if (name == page.npos)
         return std::nullopt;
-    std::string_view rest = page.substr(name + NAME.size(), 2 * MAX_VERSION_BYTES);
+    std::string_view rest = page.substr(name + NAME.size(), 2 * MAX_WORKER_VERSION_BYTES);
     const size_t begin = rest.find_first_not_of(" :");
     if (begin == rest.npos || begin == 0 || rest[begin] != '"')
         return std::nullopt;
     rest.remove_prefix(begin + 1);
     const size_t end = rest.find('"');
-    if (end == rest.npos || !is_version(rest.substr(0, end)))
+    if (end == rest.npos || !is_worker_version(rest.substr(0, end)))
         return std::nullopt;
     return std::string(rest.substr(0, end));
 }

@@ -34,7 +34,6 @@ public:
 
     // What the login page says, "19.0-2".
     static std::optional<std::string> find(std::string_view page);
-    static bool is_version(std::string_view text);
 
 private:
     struct Page {

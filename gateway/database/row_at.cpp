@@ -1,5 +1,5 @@
-// A row of bus_bus as it was read.
-#include "ledger/row.h"
+// Reads a row of bus_bus from the result of a statement.
+#include "database/row_at.h"
 
 #include "base/fingerprint.h"
 
