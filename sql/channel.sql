@@ -1,6 +1,6 @@
 -- channel.sql: channels are stored byte for byte as Python's json.dumps(v, separators=(',', ':')) prints them.
 CREATE EXTENSION odoo_bus;
--- the database's name comes first; it is taken off here, since it is not the same everywhere
+-- strips the name of the database, which comes first
 CREATE FUNCTION shown(channel text) RETURNS text LANGUAGE sql AS $$
     SELECT replace(channel, to_json(current_database())::text, '"db"') $$;
 
@@ -13,11 +13,11 @@ SELECT shown(bus_channel(string_agg(chr(i), '' ORDER BY i))) FROM generate_serie
 SELECT shown(bus_channel(E' ~\x7f'));
 SELECT shown(bus_channel(U&'\00e9\20ac\FFFF\+01F600\+10FFFF'));
 
--- A channel must fit into a NOTIFY as the only one.
+-- A channel must fit into a NOTIFY of its own.
 SELECT length(bus_channel(repeat('x', 7997 - length(bus_channel('x')) + 1)));
 SELECT bus_channel(repeat('x', 7997 - length(bus_channel('x')) + 2));
 
--- What is missing is said.
+-- Missing arguments are named.
 SELECT bus_channel(NULL);
 SELECT bus_channel('');
 SELECT bus_channel(NULL, 3);

@@ -1,4 +1,4 @@
--- errors.sql: bad input gets an error that says what to do, and nothing is written.
+-- errors.sql: bad input raises an error with a hint, and nothing is written.
 CREATE EXTENSION odoo_bus;
 \set VERBOSITY default
 
@@ -27,7 +27,7 @@ SELECT bus_sendone('res.partner', 3, '', 't', '1');
 SELECT bus_sendone('res.partner', 3, NULL, 't', '1');
 SELECT bus_sendone('res.partner', 3, 's', '', '1');
 
--- elements that are no triples
+-- elements that are not triples
 SELECT bus_sendmany(NULL::jsonb);
 SELECT bus_sendmany('{"a": 1}');
 SELECT bus_sendmany('"a"');
@@ -66,7 +66,7 @@ SELECT bus_sendmany(jsonb_build_array('["c", "t", 1]'::jsonb, jsonb_build_array(
 RESET odoo_bus.max_payload_size;
 SELECT bus_sendone('c', 't', to_jsonb(repeat('x', 1024 * 1024)));
 
--- where nothing can be written
+-- read-only transactions
 BEGIN READ ONLY;
 SELECT bus_sendone('c', 't', '1');
 ROLLBACK;
@@ -86,7 +86,7 @@ SELECT bus_gc('1 hour', 0);
 SELECT bus_gc('1 hour', NULL);
 CALL bus_gc_all('-1 second');
 
--- SQLSTATEs, for those who catch them
+-- SQLSTATEs
 \set VERBOSITY sqlstate
 SELECT bus_sendone(NULL, 't', '1');
 SELECT bus_sendone('', 't', '1');

@@ -1,4 +1,4 @@
--- install.sql: the extension comes before or after the table, and leaves it behind.
+-- install.sql: the extension is installed before or after the table, and keeps it when dropped.
 CREATE SCHEMA odoo;
 CREATE EXTENSION odoo_bus SCHEMA odoo;
 SELECT count(*) AS tables FROM pg_class WHERE relname = 'bus_bus';
@@ -9,14 +9,14 @@ DROP EXTENSION odoo_bus;
 SELECT id, message FROM odoo.bus_bus;
 CREATE EXTENSION odoo_bus SCHEMA odoo;
 SELECT odoo.bus_sendone('c', 't', '2');
--- A table in another schema is none of ours.
+-- A table in another schema is not used.
 DROP EXTENSION odoo_bus;
 CREATE EXTENSION odoo_bus;
 SELECT bus_sendone('c', 't', '3');
 ALTER EXTENSION odoo_bus SET SCHEMA odoo;
 DROP EXTENSION odoo_bus;
 
--- Each object says what it is for; nothing runs with another's rights, and what writes is not run in parallel.
+-- Each object has a comment; no function is SECURITY DEFINER, and those that write are PARALLEL UNSAFE.
 CREATE EXTENSION odoo_bus SCHEMA odoo;
 SELECT p.oid::regprocedure, prosecdef, provolatile, proparallel, proisstrict
     FROM pg_proc AS p JOIN pg_depend AS d ON d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'

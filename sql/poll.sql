@@ -1,4 +1,4 @@
--- poll.sql: what a client has missed, and the end of old rows.
+-- poll.sql: missed notifications, and the deletion of old rows.
 CREATE EXTENSION odoo_bus;
 SELECT bus_create_table();
 SELECT bus_last_id();
@@ -8,7 +8,7 @@ SELECT * FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 1);
 SELECT * FROM bus_poll(ARRAY[bus_channel('a')], 4);
 SELECT * FROM bus_poll('{}', 0);
 
--- 0, and an id that was never given, stand for the last 50 seconds.
+-- 0, and an unknown id, stand for the last 50 seconds.
 UPDATE bus_bus SET create_date = create_date - interval '51 seconds' WHERE id = 1;
 SELECT id FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 0);
 SELECT id FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 5);
@@ -29,7 +29,7 @@ SELECT array_agg(id ORDER BY id) FROM bus_bus;
 SELECT bus_gc('0');
 SELECT bus_last_id();
 
--- Ids are counted by their sequence, also when no row is left.
+-- The last id is that of the sequence, even if no row is left.
 SELECT last_id, ids_left FROM bus_stat;
 SELECT setval('bus_bus_id_seq', 1932735282);
 SELECT bus_sendone('c', 't', NULL);
@@ -40,7 +40,7 @@ SELECT setval('bus_bus_id_seq', 2147483647);
 SELECT bus_sendone('c', 't', NULL);
 DROP TABLE bus_bus;
 
--- For a database without Odoo: ids that do not run out.
+-- bigint ids, for a database without Odoo.
 SELECT bus_create_table(bigint_ids => true);
 SELECT setval('bus_bus_id_seq', 2147483647);
 SELECT bus_sendone('c', 't', NULL), bus_sendmany(ARRAY['c', 'c'], 't', NULL);

@@ -1,4 +1,4 @@
--- presence.sql: the tables of who is on which channel, which gateways fill.
+-- presence.sql: the tables of members of channels, which gateways fill.
 CREATE SCHEMA "the bus";
 CREATE EXTENSION odoo_bus SCHEMA "the bus";
 SELECT "the bus".bus_create_presence_table();
@@ -9,7 +9,7 @@ SELECT relname, relkind, relpersistence, obj_description(oid, 'pg_class') IS NOT
 SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
     WHERE attrelid = 'bus_presence'::regclass AND attnum > 0 ORDER BY attnum;
 
--- Who is online: whom a gateway that lives has, once, however many gateways have him.
+-- bus_online has each member of live gateways once.
 INSERT INTO bus_presence_gateway VALUES ('g1', now() + '1 hour', now()), ('g2', now() + '1 hour', now()),
     ('dead', now() - interval '1 second', now());
 INSERT INTO bus_presence VALUES (bus_channel('a'), 'ann', 'g1', '2026-01-02'), (bus_channel('a'), 'ann', 'g2', '2026-01-01'),
@@ -18,7 +18,7 @@ SELECT channel = bus_channel('a') AS a, member, since::date FROM bus_online ORDE
 INSERT INTO bus_presence VALUES (bus_channel('a'), 'eve', 'nobody', now());
 INSERT INTO bus_presence VALUES (bus_channel('a'), 'ann', 'g1', now());
 
--- What a gateway's role needs, and that nobody else reads it.
+-- The privileges that a gateway's role needs; other roles have none.
 CREATE ROLE regress_bus_gateway;
 CREATE ROLE regress_bus_reader;
 GRANT USAGE ON SCHEMA "the bus" TO regress_bus_gateway, regress_bus_reader;
@@ -33,13 +33,13 @@ SET ROLE regress_bus_reader;
 SELECT count(*) FROM bus_online;
 SELECT count(*) FROM bus_presence;
 RESET ROLE;
--- The view shows what its reader may not see in the tables.
+-- The view needs no privileges on the tables.
 GRANT SELECT ON bus_online TO regress_bus_reader;
 SET ROLE regress_bus_reader;
 SELECT count(*) FROM bus_online;
 RESET ROLE;
 
--- The tables outlive the extension, as bus_bus does.
+-- The tables survive DROP EXTENSION, as bus_bus does.
 RESET search_path;
 DROP EXTENSION odoo_bus;
 SELECT count(*) FROM "the bus".bus_presence;

@@ -1,4 +1,4 @@
--- record_changed.sql: a trigger tells which columns of a row have changed.
+-- record_changed.sql: a trigger sends the names of the changed columns of a row.
 CREATE EXTENSION odoo_bus;
 SELECT bus_create_table();
 CREATE FUNCTION told() RETURNS TABLE (channel text, type text, payload text) LANGUAGE sql AS $$
@@ -13,7 +13,7 @@ INSERT INTO sale_order (id, name) VALUES (7, 'S0007');
 SELECT * FROM told();
 UPDATE sale_order SET name = 'S7', state = 'sale' WHERE id = 7;
 SELECT * FROM told();
--- Nothing is sent when nothing has changed.
+-- Nothing is sent if nothing has changed.
 UPDATE sale_order SET name = name, state = 'sale', note = NULL;
 SELECT * FROM told();
 -- From and to NULL; a long value that is stored out of line.
@@ -21,17 +21,17 @@ UPDATE sale_order SET note = (SELECT string_agg(md5(i::text), '') FROM generate_
 SELECT * FROM told();
 UPDATE sale_order SET note = note || '', partner_id = 3;
 SELECT * FROM told();
--- Columns that come and go.
+-- Columns that are added and dropped.
 ALTER TABLE sale_order DROP COLUMN state, ADD COLUMN "Größe" int DEFAULT 5;
 UPDATE sale_order SET "Größe" = 6;
 SELECT * FROM told();
--- A row that gets another key leaves one channel and enters another.
+-- A change of the key is a delete on one channel and an insert on another.
 UPDATE sale_order SET id = 8;
 SELECT * FROM told();
 DELETE FROM sale_order;
 SELECT * FROM told();
 
--- Another key, and only these columns count. A row whose key is NULL has no channel.
+-- Another key column, and observed columns. A row whose key is NULL has no channel.
 DROP TRIGGER bus ON sale_order;
 CREATE TRIGGER bus AFTER INSERT OR UPDATE OR DELETE ON sale_order FOR EACH ROW
     EXECUTE FUNCTION bus_record_changed('orders_of_%s_%s', 'my_module.orders', 'partner_id', 'name, note');
@@ -48,7 +48,7 @@ SELECT * FROM told();
 DELETE FROM sale_order;
 SELECT * FROM told();
 
--- A key that is no integer is a JSON string.
+-- A key that is not an integer is a JSON string.
 CREATE TABLE parameter (key text PRIMARY KEY, value text);
 CREATE TRIGGER bus AFTER INSERT OR UPDATE OR DELETE ON parameter FOR EACH ROW
     EXECUTE FUNCTION bus_record_changed('parameters', 'parameter', 'key', '"value"');
@@ -60,7 +60,7 @@ CREATE TRIGGER bus AFTER INSERT ON numbered FOR EACH ROW EXECUTE FUNCTION bus_re
 INSERT INTO numbered VALUES (9223372036854775807, 'x');
 SELECT * FROM told();
 
--- Partitions, ON CONFLICT and foreign keys that act.
+-- Partitions, ON CONFLICT and referential actions.
 CREATE TABLE part (id int PRIMARY KEY, value int) PARTITION BY RANGE (id);
 CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10);
 CREATE TABLE part_2 (value int, id int NOT NULL);
@@ -76,13 +76,13 @@ INSERT INTO child VALUES (1, 1);
 DELETE FROM part WHERE id = 1;
 SELECT * FROM told();
 
--- A rollback takes back what was told.
+-- A rollback discards notifications.
 BEGIN;
 UPDATE child SET id = 2;
 ROLLBACK;
 SELECT * FROM told();
 
--- Triggers that do not fit say so when they fire.
+-- Invalid triggers raise an error when they fire.
 CREATE TABLE wrong (id int, value int);
 CREATE FUNCTION try(trigger_definition text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE message text;

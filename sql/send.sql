@@ -1,16 +1,16 @@
--- send.sql: sending writes rows as Odoo does.
+-- send.sql: sending writes the same rows as Odoo.
 CREATE EXTENSION odoo_bus;
 SELECT bus_create_table();
 CREATE VIEW sent AS
     SELECT id, replace(channel, to_json(current_database())::text, '"db"') AS channel, message FROM bus_bus ORDER BY id;
 
--- To a name, to a record, to a part of a record. A payload that is NULL is JSON null.
+-- To a name, to a record, to a part of a record. A NULL payload is JSON null.
 SELECT bus_sendone('my_module_live', 'my_module.update', '{"record_id": 7}');
 SELECT bus_sendone('res.partner', 3, 'my_module.update', '[1, "two", {"three": null}]');
 SELECT bus_sendone('res.partner', 3, 'presence', 'my_module.update', 'true');
 SELECT bus_sendone('broadcast', 'my_module.update', NULL);
 
--- Many at once: as Odoo's _sendmany takes them, or one notification to many.
+-- Many at once: in the format of Odoo's _sendmany, or one notification to many.
 SELECT bus_sendmany('[["my_module_live", "my_module.update", {"record_id": 7}],
                       [["res.partner", 3], "my_module.update", "text"],
                       [["res.partner", 3, "presence"], "my_module.update", null]]');
@@ -19,7 +19,7 @@ SELECT bus_sendmany('res.partner', ARRAY[3, 4], 'my_module.update', '{"n": 2}');
 SELECT bus_sendmany('[]'), bus_sendmany('{}'::text[], 't', '1'), bus_sendmany('res.partner', '{}', 't', '1');
 SELECT * FROM sent;
 
--- Dates are the transaction's start in UTC, in whatever zone the session lives; the other columns stay empty.
+-- Dates are the transaction's start in UTC, whatever the session's TimeZone; the other columns are NULL.
 BEGIN;
 SET LOCAL timezone = 'Asia/Kathmandu';
 SELECT bus_sendone('zone', 't', '1') AS id \gset
@@ -42,7 +42,7 @@ SELECT message FROM bus_bus WHERE id = :id;
 SELECT bus_sendone('c', 't', to_jsonb(r)) AS id FROM (VALUES (7, 'seven')) AS r (record_id, name) \gset
 SELECT message FROM bus_bus WHERE id = :id;
 
--- The function's schema decides which table is written, the search_path does not.
+-- The table is that of the function's schema, whatever the search_path.
 CREATE SCHEMA elsewhere;
 CREATE TABLE elsewhere.bus_bus (LIKE bus_bus);
 SET search_path = elsewhere;
@@ -52,7 +52,7 @@ RESET search_path;
 SELECT count(*) AS here FROM bus_bus WHERE channel = bus_channel('path');
 DROP SCHEMA elsewhere CASCADE;
 
--- A row that was sent is seen by the next statement of the same function; a rollback takes it back.
+-- A row is visible to the next statement of the same function; a rollback removes it.
 DO $$ BEGIN
     PERFORM bus_sendone('inner', 't', '1');
     ASSERT (SELECT count(*) FROM bus_bus WHERE channel = bus_channel('inner')) = 1;

@@ -1,4 +1,4 @@
--- sendnow.sql: sent at once, whatever becomes of the transaction. Without preloading (sendnow_1.out) it says what it needs.
+-- sendnow.sql: sends independent of the transaction. Without preloading (sendnow_1.out) it raises an error with a hint.
 CREATE EXTENSION odoo_bus;
 SELECT bus_create_table();
 SELECT mode FROM bus_stat;
@@ -14,7 +14,7 @@ ROLLBACK;
 SELECT id, channel::json ->> 1 AS channel, channel::json ->> 2 AS res_id, channel::json ->> 3 AS subchannel, message
     FROM bus_bus ORDER BY id;
 
--- A function of a long transaction shows how far it is.
+-- A function shows its progress in a long transaction.
 DO $$
 BEGIN
     FOR step IN 1..4 LOOP
@@ -24,7 +24,7 @@ BEGIN
 END $$;
 SELECT message FROM bus_bus WHERE channel = bus_channel('progress') ORDER BY id;
 
--- Bad input is refused before anything else is done.
+-- Bad input is refused first.
 SELECT bus_sendnow(NULL, 't', '1');
 SELECT bus_sendnow('', 't', '1');
 SELECT bus_sendnow('c', '', '1');
@@ -32,7 +32,7 @@ SELECT bus_sendnow('res.partner', NULL, 't', '1');
 SELECT bus_sendnow('res.partner', 3, '', 't', '1');
 SELECT bus_sendnow('c', 't', to_jsonb(repeat('x', 1024 * 1024)));
 
--- The caller's own lock is not waited for.
+-- A lock of the caller is not waited for.
 SET odoo_bus.sendnow_lock_timeout = '20ms';
 BEGIN;
 LOCK TABLE bus_bus IN SHARE MODE;
@@ -40,7 +40,7 @@ SELECT bus_sendnow('c', 't', '1');
 ROLLBACK;
 RESET odoo_bus.sendnow_lock_timeout;
 
--- The worker does as the current user would.
+-- The worker has the privileges of the current user.
 CREATE ROLE regress_bus_sender;
 GRANT USAGE ON SCHEMA public TO regress_bus_sender;
 SET ROLE regress_bus_sender;

@@ -1,4 +1,4 @@
--- table.sql: whatever becomes of bus_bus between two calls, the next one finds it as it is.
+-- table.sql: a call uses the current definition of bus_bus, whatever has changed since the last one.
 CREATE EXTENSION odoo_bus;
 SELECT bus_create_table();
 SELECT bus_sendone('c', 't', '1'), bus_sendmany(ARRAY['c', 'd'], 't', '1');
@@ -15,7 +15,7 @@ SELECT bus_sendone('c', 't', '1');
 ALTER TABLE bus_bus ALTER COLUMN message TYPE text;
 SELECT bus_sendone('c', 't', '1');
 
--- Dropped and made again, renamed, moved away: in the same session, with what was remembered.
+-- Dropped and created again, renamed, moved: in the same session, with cached descriptions.
 DROP TABLE bus_bus;
 SELECT bus_sendone('c', 't', '1');
 SELECT bus_create_table(true);
@@ -42,7 +42,7 @@ CREATE TABLE bus_bus (id int);
 SELECT bus_sendone('c', 't', '1');
 DROP TABLE bus_bus;
 
--- What stands on the table has its say: constraints and generated columns,
+-- Properties of the table apply: constraints and generated columns,
 SELECT bus_create_table();
 ALTER TABLE bus_bus ADD CONSTRAINT small CHECK (length(message) < 40),
     ADD COLUMN size int GENERATED ALWAYS AS (length(message)) STORED;
@@ -82,7 +82,7 @@ DROP TRIGGER before_statement ON bus_bus;
 SELECT bus_sendone('c', 't', '3') IS NOT NULL AS sent;
 DROP TRIGGER after_statement ON bus_bus;
 DROP TRIGGER after_row ON bus_bus;
--- also one that sends in its turn,
+-- also one that sends,
 CREATE FUNCTION echo() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.channel <> bus_channel('echo') THEN
@@ -95,7 +95,7 @@ TRUNCATE bus_bus RESTART IDENTITY;
 SELECT bus_sendmany(ARRAY['c', 'd'], 't', '4');
 SELECT channel::json ->> 1 AS channel, message FROM bus_bus ORDER BY id;
 DROP TRIGGER echo ON bus_bus;
--- or fires at the end of the transaction,
+-- or is deferred to the end of the transaction,
 CREATE CONSTRAINT TRIGGER echo AFTER INSERT ON bus_bus DEFERRABLE INITIALLY DEFERRED
     FOR EACH ROW EXECUTE FUNCTION echo();
 TRUNCATE bus_bus RESTART IDENTITY;
@@ -106,7 +106,7 @@ COMMIT;
 SELECT channel::json ->> 1 AS channel, message FROM bus_bus ORDER BY id;
 DROP TRIGGER echo ON bus_bus;
 
--- rules, row security,
+-- rules, row-level security,
 CREATE TABLE log (message text);
 CREATE RULE log AS ON INSERT TO bus_bus DO ALSO INSERT INTO log VALUES (NEW.message);
 SELECT bus_sendone('c', 't', '6') IS NOT NULL AS sent;
@@ -160,7 +160,7 @@ SELECT bus_sendone('c', 't', '13');
 SELECT id, message FROM bus_bus;
 DROP TABLE parent CASCADE;
 
--- A cursor, a prepared statement and a function keep no old table either.
+-- A cursor, a prepared statement and a function do not keep an old table either.
 SELECT bus_create_table();
 PREPARE send AS SELECT bus_sendone('c', 't', '14');
 EXECUTE send;
