@@ -2,7 +2,8 @@
 # make gateway                            build/odoo-bus-gateway
 # make client                             client/bus_service.js from client/src, when that has changed
 # make demo                               everything, live, on this machine
-# make test                               everything, tested
+# make test                               everything built, and tested as a change must be
+# make test-all                           every test that can run on this machine: hours
 # make test-matrix                        built and tested in other releases of Debian, PostgreSQL upgraded between them (needs root)
 # make test-odoo ODOO_HOME=/path/to/odoo   Odoo's own web client and routes, with an Odoo that you have
 # make deb                                build/deb/*.deb: packages for the Debian that this is
@@ -44,7 +45,7 @@ endif
 $(OBJS): $(wildcard extension/*.h common/*.h) $(EXTENSION).control
 
 gateway:
-	cmake -S gateway -B build/gateway -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo
+	cmake -S gateway -B build/gateway -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPRECOMPILE=ON
 	cmake --build build/gateway --target odoo-bus-gateway
 	ln -sf gateway/odoo-bus-gateway build/odoo-bus-gateway
 
@@ -58,6 +59,10 @@ demo:
 test:
 	deploy/install-dependencies
 	test/run
+
+test-all:
+	deploy/install-dependencies
+	test/run all
 
 test-matrix:
 	test/matrix/run
@@ -79,4 +84,4 @@ dist:
 deb:
 	deploy/build-packages
 
-.PHONY: gateway client demo test test-matrix test-odoo bench dist deb
+.PHONY: gateway client demo test test-all test-matrix test-odoo bench dist deb

@@ -12,10 +12,11 @@ import pytest
 sys.path[:0] = [str(Path(__file__).parent / directory) for directory in (".", "odoo-standin", "odoo")]
 
 from harness.cluster import Cluster
+from harness.deadline import scaled
 from harness.doorbell import preloaded_cluster
 from harness.gateway import Gateway
 
-TEST_DEADLINE = 300 + float(os.environ.get("CHAOS_SECONDS", "0"))
+TEST_DEADLINE = scaled(300) + float(os.environ.get("CHAOS_SECONDS", "0"))
 
 
 @pytest.hookimpl(hookwrapper=True)

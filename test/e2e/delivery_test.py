@@ -14,7 +14,7 @@ import pytest
 from harness.client import BusClient
 from harness.system import ROOT
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.tsan
 
 NOTIFICATIONS = int(os.environ.get("ODOO_BUS_TEST_NOTIFICATIONS", "100000"))
 SEED = int(os.environ.get("ODOO_BUS_TEST_SEED", random.randrange(2**32)))

@@ -6,7 +6,8 @@ import subprocess
 
 import pytest
 
-from harness.gateway import BINARY, DEADLINE, Gateway, run_gateway
+from harness.deadline import DEADLINE
+from harness.gateway import BINARY, Gateway, run_gateway
 from harness.nginx import Nginx
 from harness.pgbouncer import PgBouncer
 from harness.shared_library import compile_shared_library

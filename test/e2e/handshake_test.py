@@ -5,7 +5,7 @@ import pytest
 
 from harness.client import HANDSHAKE, TEXT, BusClient, RawClient, encode_frame
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.asan
 
 
 def answer(gateway, method="GET", path="/websocket", headers=None, body=b""):

@@ -7,11 +7,11 @@ import time
 import pytest
 
 from harness.client import BINARY, HANDSHAKE, TEXT, BusClient, RawClient, encode_frame
-from harness.gateway import DEADLINE
+from harness.deadline import DEADLINE
 from harness.wait import until
 from metrics_test import Metrics, metrics  # noqa: F401
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.asan
 
 CONTINUATION, PING = 0x0, 0x9
 

@@ -9,7 +9,7 @@ import pytest
 from harness.client import BusClient, RawClient
 from harness.cluster import Cluster
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.tsan
 
 
 @pytest.fixture

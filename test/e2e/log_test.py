@@ -5,7 +5,7 @@ import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.asan
 
 SECRETS = ["COOKIESECRET", "PAYLOADSECRET", "CHANNELPAYLOAD", "QUERYSECRET", "DBPASSWORD"]
 

@@ -11,7 +11,7 @@ import pytest
 
 from harness.client import BusClient
 from harness.database import Database
-from harness.gateway import DEADLINE
+from harness.deadline import DEADLINE
 from harness.system import free_port
 from harness.wait import until
 

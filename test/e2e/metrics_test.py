@@ -7,11 +7,12 @@ import urllib.request
 import pytest
 
 from harness.client import BusClient, RawClient
-from harness.gateway import DEADLINE, run_gateway
+from harness.deadline import DEADLINE
+from harness.gateway import run_gateway
 from harness.system import ROOT, free_port
 from harness.wait import until
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.tsan
 
 
 class Metrics:

@@ -33,7 +33,7 @@ async def asked(odoo, count, route="peek", **attributes):
                             lambda log: sum(bool(r.ended) for r in log.requests(route, **attributes)) >= count)
 
 
-@pytest.mark.sanitized
+@pytest.mark.tsan
 @pytest.mark.parametrize("odoo", ["17.0", "18.0", "19.0", "20.0"], indirect=True)
 async def test_a_user_gets_what_odoo_grants_and_nothing_else(odoo, mydb, gateway, database):
     anna, bert = mydb.add_user("anna"), mydb.add_user("bert")
@@ -392,7 +392,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.sanitized
+@pytest.mark.asan
 @pytest.mark.parametrize("fault", BROKEN)
 async def test_a_broken_answer_grants_nothing_and_harms_nobody(odoo, mydb, start, database, fault):
     gateway = start(odoo_timeout=1)

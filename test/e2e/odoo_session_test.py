@@ -11,7 +11,7 @@ from harness.adapted import adapted
 from harness.client import RawClient
 from harness.database import stored_channel
 from harness.doorbell import Listener
-from harness.gateway import DEADLINE
+from harness.deadline import DEADLINE
 from harness.http_clients import TRANSPORTS
 from harness.nginx import Nginx
 from harness.system import ROOT
@@ -31,7 +31,7 @@ async def reached(odoo, condition, what):
 
 # --- ended ---
 
-@pytest.mark.sanitized
+@pytest.mark.tsan
 async def test_a_logout_ends_all_connections_of_the_session_at_the_next_check(odoo, mydb, start, database):
     gateway = start(recheck_interval=0.5, recheck_rate=100)
     user = mydb.add_user("anna")
@@ -152,7 +152,7 @@ async def test_a_logout_is_seen_by_its_session_file(database, make_gateway, tmp_
 
 # --- renewed ---
 
-@pytest.mark.sanitized
+@pytest.mark.tsan
 async def test_a_session_that_odoo_renews_is_handed_to_the_browser(odoo, mydb, start, database):
     gateway = start()
     session = odoo.login(mydb.add_user("anna"), age=4 * HOUR)

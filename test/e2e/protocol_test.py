@@ -10,8 +10,6 @@ from harness.wait import until
 
 from metrics_test import Metrics
 
-pytestmark = pytest.mark.sanitized
-
 
 @pytest.fixture
 def raw(gateway):

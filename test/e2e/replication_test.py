@@ -10,7 +10,8 @@ import pytest
 
 from harness.client import BusClient
 from harness.cluster import Cluster
-from harness.gateway import DEADLINE, run_gateway
+from harness.deadline import DEADLINE
+from harness.gateway import run_gateway
 from harness.system import free_port
 from harness.wait import until
 

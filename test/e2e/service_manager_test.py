@@ -8,7 +8,7 @@ import pytest
 from harness.client import BusClient
 from harness.service_manager import ServiceManager
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.tsan
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
-from harness.gateway import DEADLINE
+from harness.deadline import DEADLINE
 from harness.http_clients import TRANSPORTS
 from harness.wait import until
 

@@ -9,7 +9,8 @@ import time
 import pytest
 
 from harness.client import BusClient
-from harness.gateway import BINARY, DEADLINE
+from harness.deadline import DEADLINE
+from harness.gateway import BINARY
 
 DEPLOY = pathlib.Path(__file__).parents[2] / "deploy"
 SERVICE, SOCKET = DEPLOY / "odoo-bus-gateway.service", DEPLOY / "odoo-bus-gateway.socket"

@@ -6,11 +6,12 @@ import time
 
 import pytest
 
-from harness.gateway import BINARY, DEADLINE, run_gateway
+from harness.deadline import DEADLINE
+from harness.gateway import BINARY, run_gateway
 from harness.nginx import Nginx
 from harness.system import clean_environment
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.asan
 
 
 class Tail:

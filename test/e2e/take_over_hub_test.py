@@ -40,7 +40,7 @@ class Notifier:
             await asyncio.to_thread(self)
 
 
-@pytest.mark.sanitized
+@pytest.mark.tsan
 async def test_what_is_notified_meanwhile_is_passed_on(database, make_gateway, cluster):
     gateway = make_gateway(database, relay="auto", drain_seconds=1).start()
     await asyncio.to_thread(gateway.wait_for_line, PASSES_ON)

@@ -11,7 +11,7 @@ from odoo_session_test import HOUR, reached
 from presence_test import make_presence_gateway, member, online, presence_database, wait_online_async  # noqa: F401
 from take_over_test import drained, take_over
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.asan, pytest.mark.tsan]
 
 
 def held(event):

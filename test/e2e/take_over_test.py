@@ -20,7 +20,7 @@ from harness.gateway import BINARY, AdoptedProcess, become_reaper
 from harness.service_manager import ServiceManager
 from harness.wait import until
 
-pytestmark = pytest.mark.sanitized
+pytestmark = [pytest.mark.asan, pytest.mark.tsan]
 
 
 class Sender:

@@ -162,7 +162,7 @@ def reason_logged(gateway, ask):
             return line.split("refused a subscribe: ")[1]
 
 
-@pytest.mark.sanitized
+@pytest.mark.asan
 def test_bad_tokens_are_refused_everywhere_and_logged_nowhere(make_token_gateway):
     gateway = make_token_gateway(log_level="debug")
     tokens = {name: make() for name, (make, _) in BAD.items()}

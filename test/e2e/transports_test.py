@@ -13,7 +13,7 @@ from harness.http_clients import TRANSPORTS, EventsClient, PollClient
 
 from delivery_test import only_what_is_committed_arrives
 
-pytestmark = pytest.mark.sanitized
+pytestmark = pytest.mark.asan
 
 
 @pytest.fixture(params=TRANSPORTS)

@@ -10,7 +10,7 @@ import time
 
 import websockets
 
-from .gateway import DEADLINE
+from .deadline import DEADLINE
 from .websocket import connect, refused_with
 
 

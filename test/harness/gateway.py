@@ -12,11 +12,10 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from .deadline import DEADLINE
 from .system import ROOT, clean_environment, free_port
 
 BINARY = Path(os.environ.get("ODOO_BUS_GATEWAY", ROOT / "build" / "odoo-bus-gateway"))
-# Sanitized builds are several times slower; deadlines only bound how long a failure takes.
-DEADLINE = float(os.environ.get("ODOO_BUS_TEST_DEADLINE", "30"))
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|: runtime error: ")
 
 

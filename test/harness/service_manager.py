@@ -3,7 +3,7 @@ import fcntl
 import os
 import socket
 
-from .gateway import DEADLINE
+from .deadline import DEADLINE
 
 
 class ServiceManager:

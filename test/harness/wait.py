@@ -1,7 +1,7 @@
 """Waiting for what only shows when one looks."""
 import time
 
-from .gateway import DEADLINE
+from .deadline import DEADLINE
 
 
 def until(condition, message, interval=0.05):

@@ -12,7 +12,8 @@ import time
 
 import pytest
 from harness.client import BusClient
-from harness.gateway import DEADLINE, Gateway
+from harness.deadline import DEADLINE
+from harness.gateway import Gateway
 from harness.wait import until
 
 from site_nginx import SiteNginx

@@ -6,7 +6,8 @@ import itertools
 import os
 
 import pytest
-from harness.gateway import DEADLINE, Gateway
+from harness.deadline import DEADLINE
+from harness.gateway import Gateway
 
 from site_nginx import SiteNginx
 from sites import RealSite
