@@ -18,7 +18,7 @@ SOURCES = ["gateway/ledger/id_set.cpp", "gateway/ledger/ledger.cpp", "gateway/le
            "gateway/ledger/state_file.cpp", "gateway/clients/fan_out.cpp", "gateway/metrics/metrics.cpp", "gateway/protocol/frame_cache.cpp", "gateway/protocol/frame.cpp",
            "gateway/base/json.cpp", "gateway/http/gateway_cookie.cpp", "gateway/clients/moved_clients.cpp", "gateway/take_over/message.cpp",
            "gateway/take_over/link.cpp", "test/unit/http/gateway_cookie_test.cpp", "test/unit/take_over/message_test.cpp",
-           "test/unit/take_over/link_test.cpp",
+           "test/unit/take_over/link_test.cpp", "test/unit/base/bytes_test.cpp", "test/unit/protocol/database_event_test.cpp",
            "test/unit/clients/fan_out_test.cpp", "test/unit/ledger/id_set_test.cpp", "test/unit/ledger/ledger_test.cpp",
            "test/unit/ledger/ledger_simulation_test.cpp", "test/unit/ledger/state_file_test.cpp"]
 CYCLE = "test/unit/ledger/simulated_gateway.h"  # the cycle as database.cpp runs it
@@ -146,11 +146,15 @@ MUTATIONS = [
      "    queue_.push_back(std::move(message));", "    queue_.push_front(std::move(message));"),
     ("who has lost its patience does not hear what was decided before", "gateway/take_over/link.cpp",
      "        shutdown(socket, SHUT_RD);", "        end();"),
-    ("what two processes tell each other may leave a position out", "gateway/take_over/message.cpp",
-     "        damaged |= (*batch)[i].position != batch->front().position + i;\n", "        ;\n"),
-    ("a message that is longer than it says is believed", "gateway/take_over/message.cpp",
+    ("what two processes tell each other may leave a position out", "gateway/protocol/database_event_bytes.h",
+     "(*notifications)[i].position != notifications->front().position + i", "false"),
+    ("a history may have a batch of nothing", "gateway/protocol/database_event_bytes.h",
+     "            if (!batches.back())\n", "            if (false)\n"),
+    ("a message that is longer than it says is believed", "gateway/base/bytes.h",
      "    bool is_whole() const { return !damaged_ && bytes_.empty(); }",
      "    bool is_whole() const { return !damaged_; }"),
+    ("a message that is cut is believed", "gateway/base/bytes.h",
+     "        if (length > bytes_.size())\n            refuse();\n", ""),
     ("moving clients are remembered without bound", "gateway/clients/moved_clients.cpp",
      "order_.size() > MAX_MOVERS", "false"),
     # the set of ids
@@ -248,8 +252,8 @@ def tests_of(path):
         return "IdSet*"
     if path.stem == "moved_clients":
         return "MovedClients*"
-    if path.parts[0] == "take_over":
-        return "TakeOver*"
+    if path.parts[0] == "take_over" or path.stem in ("bytes", "database_event_bytes"):
+        return "TakeOver*:Bytes*:DatabaseEvent*"
     if path.stem == "gateway_cookie":
         return "GatewayCookie*"
     if path.stem == "fan_out":

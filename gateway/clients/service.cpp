@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/overloaded.h"
 #include "clients/adopt_with_head.h"
 #include "clients/event_stream.h"
 #include "clients/long_poll.h"
@@ -197,32 +198,8 @@ void Service::adopt_now(Admission admission) {
         connections_.fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Service::tell(const std::string& database, std::function<void(DatabaseFeed&)> tell) {
-    loop_.post([this, database, tell = std::move(tell)] {
-        auto& feed = feeds_[database];
-        if (!feed)
-            feed = std::make_unique<DatabaseFeed>(database,
-                                                  FanOut::Bounds{.queue_bytes = options_.max_queue_bytes,
-                                                                 .queue_time = options_.max_queue_seconds});
-        tell(*feed);
-    });
-}
-
-void Service::forget(const std::string& database) {
-    loop_.post([this, database] {
-        const auto it = feeds_.find(database);
-        if (it == feeds_.end())
-            return;
-        const std::unique_ptr<DatabaseFeed> feed = std::move(it->second);
-        feeds_.erase(it);
-        std::erase(to_flush_, feed.get());
-        each_session([&feed](Session& session) {
-            if (session.feed() == feed.get())
-                session.forget_database();
-        });
-        for (const auto& subscribe : std::exchange(feed->waiting, {}))
-            subscribe(); // it finds no feed
-    });
+void Service::on_event(const std::string& database, std::shared_ptr<const DatabaseEvent> event) {
+    loop_.post([this, database, event = std::move(event)] { apply(database, *event); });
 }
 
 void Service::shed(uint64_t bytes) {
@@ -254,10 +231,70 @@ DatabaseFeed* Service::feed(const std::string& database) {
     return it == feeds_.end() ? nullptr : it->second.get();
 }
 
-void Service::set_ready(DatabaseFeed& feed) {
+DatabaseFeed& Service::feed_of(const std::string& database) {
+    auto& feed = feeds_[database];
+    if (!feed)
+        feed = std::make_unique<DatabaseFeed>(database,
+                                              FanOut::Bounds{.queue_bytes = options_.max_queue_bytes,
+                                                             .queue_time = options_.max_queue_seconds});
+    return *feed;
+}
+
+void Service::apply(const std::string& database, const DatabaseEvent& event) {
+    std::visit(Overloaded{
+                   [&](const event::Expect&) { feed_of(database); },
+                   [&](const event::Begin& begin) { this->begin(feed_of(database), begin); },
+                   [&](const event::Publish& publish) { this->publish(feed_of(database), publish); },
+                   [&](const event::Lost& lost) { lose(feed_of(database), lost); },
+                   [](const event::UsersChanged&) {},
+                   [&](const event::Peers& peers) { feed_of(database).has_peers = peers.exist; },
+                   [](const event::LetGo&) {},
+                   [&](const event::Forget&) { forget(database); },
+               },
+               event);
+}
+
+void Service::begin(DatabaseFeed& feed, const event::Begin& begin) {
+    feed.fan_out.forget_history(begin.head);
+    for (const BatchPtr& batch : begin.kept)
+        feed.fan_out.adopt(batch);
+    feed.newest = begin.newest;
+    feed.adopted_until = begin.adopted_until;
+    if (begin.missed)
+        tell_outdated(feed);
     feed.ready = true;
     for (const auto& subscribe : std::exchange(feed.waiting, {}))
         subscribe();
+}
+
+// Written when everything that was posted before has been applied, in one frame where that is possible.
+void Service::publish(DatabaseFeed& feed, const event::Publish& publish) {
+    if (publish.batch)
+        for (const Notification& notification : *publish.batch)
+            feed.newest = std::max(feed.newest, notification.id);
+    feed.fan_out.enqueue(publish.batch, publish.keep_from);
+    to_flush_.push_back(&feed);
+}
+
+void Service::lose(DatabaseFeed& feed, const event::Lost& lost) {
+    feed.fan_out.forget(lost.positions);
+    feed.newest = lost.newest;
+    tell_outdated(feed);
+}
+
+void Service::forget(const std::string& database) {
+    const auto it = feeds_.find(database);
+    if (it == feeds_.end())
+        return;
+    const std::unique_ptr<DatabaseFeed> feed = std::move(it->second);
+    feeds_.erase(it);
+    std::erase(to_flush_, feed.get());
+    each_session([&feed](Session& session) {
+        if (session.feed() == feed.get())
+            session.forget_database();
+    });
+    for (const auto& subscribe : std::exchange(feed->waiting, {}))
+        subscribe(); // it finds no feed
 }
 
 void Service::tell_outdated(DatabaseFeed& feed) {

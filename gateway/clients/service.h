@@ -22,6 +22,7 @@
 #include "config/options.h"
 #include "http/admission.h"
 #include "protocol/client_event.h"
+#include "protocol/database_event.h"
 #include "protocol/replay_answer.h"
 
 struct lws;
@@ -67,10 +68,7 @@ public:
     void adopt(Admission admission);
     // Runs a task on its thread.
     void post(Loop::Task task) { loop_.post(std::move(task)); }
-    // Runs `tell` with the feed of a database, which is created when it is first named.
-    void tell(const std::string& database, std::function<void(DatabaseFeed&)> tell);
-    // The database is not served any more.
-    void forget(const std::string& database);
+    void on_event(const std::string& database, std::shared_ptr<const DatabaseEvent> event);
     void reconfigure(const Options& options);
     // Closes those who hold the most memory, until it is about so many bytes.
     void shed(uint64_t bytes);
@@ -79,11 +77,6 @@ public:
     // --- from this service's own thread ---
 
     DatabaseFeed* feed(const std::string& database);
-    void set_ready(DatabaseFeed& feed);
-    // Writes what is enqueued there when everything else that was told by now has been heard.
-    void flush_soon(DatabaseFeed& feed) { to_flush_.push_back(&feed); }
-    // Tells the pages that understand it that they have missed notifications of this database.
-    void tell_outdated(DatabaseFeed& feed);
     Authorizer& authorizer() { return *authorizer_; }
     const Options& options() const { return options_; }
     // How long a connection may last that begins now: the keep-alive time and a random 0 to 50 % of it.
@@ -105,6 +98,14 @@ private:
     void configure(const Options& options);
     bool create_context();
     void adopt_now(Admission admission);
+    DatabaseFeed& feed_of(const std::string& database);
+    void apply(const std::string& database, const DatabaseEvent& event);
+    void begin(DatabaseFeed& feed, const event::Begin& begin);
+    void publish(DatabaseFeed& feed, const event::Publish& publish);
+    void lose(DatabaseFeed& feed, const event::Lost& lost);
+    void forget(const std::string& database);
+    // Tells the pages that understand it that they have missed notifications of this database.
+    void tell_outdated(DatabaseFeed& feed);
     // Calls `visit` with each session, which may end by that.
     template <class Visit>
     void each_session(Visit visit);

@@ -54,8 +54,8 @@ Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observe
       history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop),
       following_(settings_.prepared != nullptr), metrics_(settings_.name),
       user_watch_(connection_,
-                  [this](std::set<int64_t> partners) { observer_.users_changed(settings_.name, partners); }) {
-    observer_.expect(settings_.name);
+                  [this](std::set<int64_t> partners) { tell(event::UsersChanged{std::move(partners)}); }) {
+    tell(event::Expect{});
     connect();
 }
 
@@ -118,7 +118,7 @@ void Database::lose(const std::string& reason) {
 void Database::stay_away() {
     away_ = true;
     replayer_.let_go();
-    observer_.let_go(settings_.name);
+    tell(event::LetGo{});
 }
 
 // Whoever copies, renames or drops a database waits five seconds for others to leave it. The next connection
@@ -222,7 +222,7 @@ void Database::run() {
     settings_.available->fetch_add(1, std::memory_order_relaxed);
     running_ = true;
     if (std::exchange(away_, false))
-        observer_.expect(settings_.name);
+        tell(event::Expect{});
     if (!std::exchange(has_run_, true)) {
         settings_.known->fetch_add(1, std::memory_order_relaxed);
         settings_.began();
@@ -411,7 +411,7 @@ void Database::publish(std::vector<Row> rows) {
         return;
     metrics_.notifications.add(static_cast<double>(batch->size()));
     remember(*batch);
-    observer_.publish(settings_.name, std::move(batch), history_.trim(now));
+    tell(event::Publish{std::move(batch), history_.trim(now)});
 }
 
 // Before anybody is told: after a kill -9 the order must be known of everything that anybody may have got.
@@ -448,7 +448,7 @@ void Database::check(const PgResult& result) {
     note_peers(result.number(0, 2) > 0);
     if (const Position before = history_.oldest(), oldest = history_.trim(MonotonicClock::now());
         oldest != before)
-        observer_.publish(settings_.name, nullptr, oldest);
+        tell(event::Publish{.keep_from = oldest});
     rest();
 }
 
@@ -457,7 +457,7 @@ void Database::note_peers(bool seen) {
     if (seen)
         peers_until_us_ = now_us() + settings_.history.age_us;
     if (const bool has_peers = now_us() < peers_until_us_; has_peers != has_peers_)
-        observer_.peers(settings_.name, has_peers_ = has_peers);
+        tell(event::Peers{has_peers_ = has_peers});
 }
 
 void Database::replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer) {

@@ -59,7 +59,7 @@ public:
 
     // --- another process takes over (database_thread.h) ---
 
-    using Send = std::function<void(TakeOverMessage message)>;
+    using Send = std::function<void(take_over::OfDatabase message)>;
     // All that is known so far. What is told to the observer after that brings it forward.
     void describe(const Send& send) const;
     // Reads no more. `frozen`: called when nothing more will be told to the observer, at once or when the
@@ -76,7 +76,7 @@ public:
 
     // What describe(), the observer and send_ledger() of the other process have said. False when it does not
     // fit to what came before.
-    bool follow(const TakeOverMessage& message);
+    bool follow(const take_over::OfDatabase::What& message);
     bool is_prepared() const { return prepared_; }
     bool is_followed() const { return is_followed_; }
     // As if it had not been refused.
@@ -111,7 +111,12 @@ private:
     void open_state();
     void hear_out();
     void settle();
-    bool follow_begun(bool is_read);
+    bool follow_event(const DatabaseEvent& event);
+    bool follow_publish(const event::Publish& publish);
+    bool follow_kept(const BatchPtr& batch);
+    bool follow_begun(const take_over::Begun& begun);
+    bool follow_left_off(const take_over::LeftOff& left_off);
+    void tell(const DatabaseEvent& event) const { observer_.on_event(settings_.name, event); }
     void adopt_table(bool missed);
     void adopt_rows(const PgResult& result, bool missed);
     void compare_newest();
@@ -188,7 +193,7 @@ private:
     bool prepared_ = false;    // connected, and listens
     bool is_followed_ = false; // the other process knows it, too
     bool is_read_there_ = false;
-    TakeOverMessage beginning_;  // of the history that is on its way
+    event::Begin beginning_;     // of the history that is on its way
     std::vector<BatchPtr> kept_; // of it, so far
     std::optional<TableIdentity>
         inherited_; // of the table that the other process read, until it was compared

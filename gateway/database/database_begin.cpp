@@ -120,7 +120,7 @@ void Database::restored(std::vector<BatchPtr> kept) {
     known_ = true;
     log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
               settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
-    observer_.begin(settings_.name, std::move(kept), history_.oldest() - 1, newest(), 0, false);
+    tell(event::Begin{.kept = std::move(kept), .head = history_.oldest() - 1, .newest = newest()});
     uncompared_ = before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline;
     if (uncompared_)
         return compare_newest();
@@ -185,7 +185,11 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
     loaded_.reset();
     read_ = MonotonicClock::now();
     log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
-    observer_.begin(settings_.name, std::move(kept), head, newest(), adopted_until_, missed);
+    tell(event::Begin{.kept = std::move(kept),
+                      .head = head,
+                      .newest = newest(),
+                      .adopted_until = adopted_until_,
+                      .missed = missed});
     run();
 }
 
@@ -240,7 +244,7 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
               settings_.name, lost.size());
     history_.lose(lost);
     if (!lost.empty())
-        observer_.lost(settings_.name, std::move(lost), newest());
+        tell(event::Lost{std::move(lost), newest()});
     run();
 }
 

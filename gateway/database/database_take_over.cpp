@@ -3,32 +3,28 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/overloaded.h"
 #include "database/database.h"
 
 namespace odoo_bus {
 
-using Type = TakeOverMessage::Type;
-
 // --- the process that is taken over ---
 
-void Database::describe(const Send& send) const {
+void Database::describe(const Send& send_message) const {
     if (!known_)
         return;
+    const auto send = [&](take_over::OfDatabase::What what) {
+        send_message({settings_.name, std::move(what)});
+    };
     if (outdated_) // its positions are given out, and to no other notification
-        return send({.type = Type::begin, .database = settings_.name, .position = history_.head()});
-    TakeOverMessage first{.type = Type::begin,
-                          .database = settings_.name,
-                          .position = history_.oldest() - 1,
-                          .adopted_until = adopted_until_,
-                          .newest = newest(),
-                          .settled = history_.settled()};
-    for (const Position lost : history_.lost())
-        first.numbers.push_back(static_cast<int64_t>(lost));
-    send(std::move(first));
+        return send(event::Begin{.head = history_.head()});
+    send(event::Begin{.head = history_.oldest() - 1, .newest = newest(), .adopted_until = adopted_until_});
     for (const BatchPtr& batch : history_.batches())
-        send({.type = Type::kept, .database = settings_.name, .batch = batch});
-    send({.type = Type::begun, .database = settings_.name, .flag = running_});
-    send({.type = Type::peers, .database = settings_.name, .flag = has_peers_});
+        send(take_over::Kept{batch});
+    const auto& lost = history_.lost();
+    send(take_over::Begun{
+        .is_read = running_, .settled = history_.settled(), .lost = {lost.begin(), lost.end()}});
+    send(event::Peers{has_peers_});
 }
 
 void Database::freeze(std::function<void()> frozen) {
@@ -72,16 +68,15 @@ void Database::send_ledger(const Send& send) const {
     TableIdentity identity = this->identity();
     if (uncompared_)
         identity.postmaster_start_us = 0; // what this server start has lost is still to be found out
-    send({.type = Type::ledger,
-          .database = settings_.name,
-          .numbers = {peers_until_us_},
-          .texts = {encode_ledger({.identity = identity,
-                                   .next = history_.head() + 1,
-                                   .max_seen = ledger_.max_seen(),
-                                   .settled = history_.settled(),
-                                   .read_us = microseconds(wall_time_at(read_)),
-                                   .gaps = ledger_.gaps(),
-                                   .ahead = ahead_})}});
+    const int64_t peers_us = std::max<int64_t>(0, peers_until_us_ - now_us());
+    send({settings_.name, take_over::LeftOff{.ledger = {.identity = identity,
+                                                        .next = history_.head() + 1,
+                                                        .max_seen = ledger_.max_seen(),
+                                                        .settled = history_.settled(),
+                                                        .read_us = microseconds(wall_time_at(read_)),
+                                                        .gaps = ledger_.gaps(),
+                                                        .ahead = ahead_},
+                                             .peers_for = Duration(peers_us)}});
 }
 
 void Database::thaw() {
@@ -111,79 +106,87 @@ void Database::retire() {
 
 // --- the process that takes over ---
 
-bool Database::follow(const TakeOverMessage& message) {
-    switch (message.type) {
-    case Type::begin:
-        is_followed_ = true;
-        beginning_ = message;
-        kept_.clear();
-        return true;
-    case Type::kept:
-        if (!message.batch ||
-            message.batch->front().position !=
-                (kept_.empty() ? beginning_.position + 1 : kept_.back()->back().position + 1))
-            return false;
-        kept_.push_back(message.batch);
-        return true;
-    case Type::begun:
-        return follow_begun(message.flag);
-    case Type::publish:
-        if (!message.batch)
-            return true;
-        if (message.batch->front().position != history_.head() + 1)
-            return false;
-        history_.append(message.batch);
-        observer_.publish(settings_.name, message.batch, history_.trim(MonotonicClock::now()));
-        return true;
-    case Type::lost: {
-        const std::vector<Position> positions(message.numbers.begin(), message.numbers.end());
-        history_.lose(positions);
-        observer_.lost(settings_.name, positions, message.newest);
-        return true;
-    }
-    case Type::peers:
-        observer_.peers(settings_.name, has_peers_ = message.flag);
-        return true;
-    case Type::let_go:
-        let_go();
-        return true;
-    case Type::ledger: {
-        const auto ledger = message.texts.empty() ? std::nullopt : decode_ledger(message.texts.front());
-        if (!ledger || ledger->next != history_.head() + 1 || message.numbers.empty())
-            return false;
-        ledger_.start(ledger->max_seen, ledger->gaps);
-        ahead_ = ledger->ahead;
-        ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
-        read_ = monotonic_at(wall_time(ledger->read_us));
-        history_.settle_to(ledger->settled);
-        peers_until_us_ = std::max(peers_until_us_, message.numbers.front());
-        inherited_ = ledger->identity;
-        return true;
-    }
-    default:
-        return true; // what users of the other process are concerned with
-    }
+bool Database::follow(const take_over::OfDatabase::What& message) {
+    return std::visit(
+        Overloaded{[this](const DatabaseEvent& event) { return follow_event(event); },
+                   [this](const take_over::Kept& kept) { return follow_kept(kept.batch); },
+                   [this](const take_over::Begun& begun) { return follow_begun(begun); },
+                   [this](const take_over::LeftOff& left_off) { return follow_left_off(left_off); }},
+        message);
 }
 
-bool Database::follow_begun(bool is_read) {
-    is_read_there_ = is_read;
-    history_.start(beginning_.position, beginning_.settled);
+bool Database::follow_event(const DatabaseEvent& event) {
+    if (const auto* const begin = std::get_if<event::Begin>(&event)) {
+        is_followed_ = true;
+        beginning_ = *begin;
+        kept_.clear();
+    } else if (const auto* const publish = std::get_if<event::Publish>(&event)) {
+        return follow_publish(*publish);
+    } else if (const auto* const lost = std::get_if<event::Lost>(&event)) {
+        history_.lose(lost->positions);
+        tell(event);
+    } else if (const auto* const peers = std::get_if<event::Peers>(&event)) {
+        has_peers_ = peers->exist;
+        tell(event);
+    } else if (std::holds_alternative<event::LetGo>(event)) {
+        let_go();
+    }
+    // The others concern the clients of the other process.
+    return true;
+}
+
+bool Database::follow_publish(const event::Publish& publish) {
+    if (!publish.batch)
+        return true;
+    if (publish.batch->front().position != history_.head() + 1)
+        return false;
+    history_.append(publish.batch);
+    tell(event::Publish{publish.batch, history_.trim(MonotonicClock::now())});
+    return true;
+}
+
+bool Database::follow_kept(const BatchPtr& batch) {
+    const Position head = kept_.empty() ? beginning_.head : kept_.back()->back().position;
+    if (!batch || batch->front().position != head + 1)
+        return false;
+    kept_.push_back(batch);
+    return true;
+}
+
+bool Database::follow_begun(const take_over::Begun& begun) {
+    is_read_there_ = begun.is_read;
+    history_.start(beginning_.head, begun.settled);
     for (const BatchPtr& batch : kept_)
         history_.append(batch);
-    const std::vector<Position> lost(beginning_.numbers.begin(), beginning_.numbers.end());
-    history_.lose(lost);
+    history_.lose(begun.lost);
     adopted_until_ = beginning_.adopted_until;
-    observer_.begin(settings_.name, std::exchange(kept_, {}), beginning_.position, beginning_.newest,
-                    adopted_until_, false);
-    if (!lost.empty())
-        observer_.lost(settings_.name, lost, beginning_.newest);
+    tell(event::Begin{.kept = std::exchange(kept_, {}),
+                      .head = beginning_.head,
+                      .newest = beginning_.newest,
+                      .adopted_until = adopted_until_});
+    if (!begun.lost.empty())
+        tell(event::Lost{begun.lost, beginning_.newest});
+    return true;
+}
+
+bool Database::follow_left_off(const take_over::LeftOff& left_off) {
+    const Checkpoint& ledger = left_off.ledger;
+    if (ledger.next != history_.head() + 1)
+        return false;
+    ledger_.start(ledger.max_seen, ledger.gaps);
+    ahead_ = ledger.ahead;
+    ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
+    read_ = monotonic_at(wall_time(ledger.read_us));
+    history_.settle_to(ledger.settled);
+    peers_until_us_ = std::max(peers_until_us_, now_us() + left_off.peers_for.count());
+    inherited_ = ledger.identity;
     return true;
 }
 
 void Database::take() {
     following_ = false;
     if (!inherited_) {
-        history_.start(std::max(history_.head(), beginning_.position), 0);
+        history_.start(std::max(history_.head(), beginning_.head), 0);
         if (prepared_)
             begin();
         return;

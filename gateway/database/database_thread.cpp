@@ -131,7 +131,7 @@ void DatabaseThread::refused(const std::string& name, const std::string& why) {
     if (it->second->is_followed()) // the former process has told of it since
         return it->second->try_again();
     databases_.erase(it);
-    forget(name);
+    on_event(name, event::Forget{});
     check_prepared();
     found_.set_aside(name, why, now_us());
 }
@@ -142,7 +142,7 @@ void DatabaseThread::forget_database(const std::string& name) {
         return;
     it->second->remove_state();
     databases_.erase(it);
-    forget(name);
+    on_event(name, event::Forget{});
 }
 
 std::string DatabaseThread::hub_name() const {

@@ -92,17 +92,10 @@ public:
     bool is_passing_on() const { return hub_ && hub_->is_passing_on(); }
 
 private:
-    // --- what databases tell, to the observer, and to the process that follows ---
-    void expect(const std::string& database) override;
-    void begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
-               Position adopted_until, bool missed) override;
-    void publish(const std::string& database, BatchPtr batch, Position keep_from) override;
-    void lost(const std::string& database, std::vector<Position> positions, Id newest) override;
-    void users_changed(const std::string& database, const std::set<int64_t>& partners) override;
-    void let_go(const std::string& database) override;
-    void forget(const std::string& database) override;
-    void peers(const std::string& database, bool has_peers) override;
-    void tell_follower(TakeOverMessage message);
+    // What databases tell: to the observer, and to the process that follows.
+    void on_event(const std::string& database, const DatabaseEvent& event) override;
+    void tell_follower(const std::string& database, const DatabaseEvent& event);
+    void send(TakeOverMessage message);
 
     void open();
     void serve(const std::string& name, const std::string& conninfo);
@@ -119,7 +112,8 @@ private:
     void taken_by_successor();
     void check_prepared();
     void take();
-    void follow(const TakeOverMessage& message);
+    void follow(const take_over::OfDatabase& message);
+    void on_message_of_predecessor(const TakeOverMessage& message);
     void end_successor(const std::string& why);
     void end_take_over(const std::string& why);
 

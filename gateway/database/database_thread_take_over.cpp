@@ -1,5 +1,6 @@
 // One process of a gateway takes over from another: how the readers of both do it (database_thread.h).
 #include <utility>
+#include <variant>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -11,8 +12,6 @@
 namespace odoo_bus {
 
 namespace {
-
-using Type = TakeOverMessage::Type;
 
 // Nothing is delivered from the freeze to the take-over: a process that takes longer for it is ended.
 constexpr uint64_t FROZEN_MS = 10'000;
@@ -31,10 +30,10 @@ void DatabaseThread::hand_over(int socket, TakeOver take_over, std::chrono::mill
         take_over_ = take_over;
         link_socket_ = socket;
         open_link();
-        const auto send = [this](TakeOverMessage message) { link_->send(std::move(message)); };
+        const auto send = [this](take_over::OfDatabase message) { link_->send(std::move(message)); };
         for (const auto& [name, database] : databases_)
             database->describe(send);
-        link_->send({.type = Type::described});
+        link_->send(take_over::Described{});
         deadline_ = std::make_unique<Timer>(loop_.uv());
         deadline_->start(static_cast<uint64_t>(within.count()), [this] {
             end_successor("the new process did not become ready in time (--take-over-timeout)");
@@ -58,10 +57,10 @@ void DatabaseThread::freeze() {
 }
 
 void DatabaseThread::go() {
-    const auto send = [this](TakeOverMessage message) { link_->send(std::move(message)); };
+    const auto send = [this](take_over::OfDatabase message) { link_->send(std::move(message)); };
     for (const auto& [name, database] : databases_)
         database->send_ledger(send);
-    link_->send({.type = Type::go, .flag = hub_ && hub_->relays()});
+    link_->send(take_over::Go{.relays_to_hub = hub_ && hub_->relays()});
 }
 
 void DatabaseThread::taken_by_successor() {
@@ -116,11 +115,11 @@ void DatabaseThread::check_prepared() {
         if (database->must_be_prepared() && !database->is_prepared())
             return;
     prepared_ = true;
-    link_->send({.type = Type::prepared});
+    link_->send(take_over::Prepared{});
 }
 
 void DatabaseThread::take() {
-    if (!link_->send_decision({.type = Type::taken}))
+    if (!link_->send_decision(take_over::Taken{}))
         return end_take_over("the former process has ended, or does not wait any longer");
     role_ = Role::leading;
     for (const auto& [name, database] : databases_)
@@ -128,18 +127,35 @@ void DatabaseThread::take() {
     take_over_.taken();
 }
 
-void DatabaseThread::follow(const TakeOverMessage& message) {
-    if (message.type == Type::forget) {
-        databases_.erase(message.database);
-        return observer_.forget(message.database);
+void DatabaseThread::follow(const take_over::OfDatabase& message) {
+    const std::string& name = message.database;
+    const auto* const event = std::get_if<DatabaseEvent>(&message.what);
+    if (event && std::holds_alternative<event::Forget>(*event)) {
+        databases_.erase(name);
+        return observer_.on_event(name, *event);
     }
     std::string wrong;
-    if (message.type == Type::begin && finds() &&
-        DatabasePattern::parse(options_.database_match, wrong)->matches(message.database))
-        serve(message.database, with_database(options_.databases.front(), message.database));
-    const auto it = databases_.find(message.database);
-    if (it != databases_.end() && !it->second->follow(message))
+    if (event && std::holds_alternative<event::Begin>(*event) && finds() &&
+        DatabasePattern::parse(options_.database_match, wrong)->matches(name))
+        serve(name, with_database(options_.databases.front(), name));
+    const auto it = databases_.find(name);
+    if (it != databases_.end() && !it->second->follow(message.what))
         end_take_over("what the former process tells does not fit together");
+}
+
+void DatabaseThread::on_message_of_predecessor(const TakeOverMessage& message) {
+    if (const auto* const of_database = std::get_if<take_over::OfDatabase>(&message)) {
+        follow(*of_database);
+    } else if (std::holds_alternative<take_over::Described>(message)) {
+        described_ = true;
+        check_prepared();
+    } else if (const auto* const go = std::get_if<take_over::Go>(&message)) {
+        if (hub_)
+            hub_->succeed(go->relays_to_hub);
+        take();
+    } else {
+        take_over_.inherit(message);
+    }
 }
 
 // --- both ---
@@ -151,53 +167,26 @@ void DatabaseThread::open_link() {
 }
 
 void DatabaseThread::on_message(const TakeOverMessage& message) {
-    const bool is_history = message.type <= Type::ledger;
     switch (role_) {
     case Role::giving:
-        if (message.type == Type::prepared && why_.empty())
+        if (std::holds_alternative<take_over::Prepared>(message) && why_.empty())
             freeze();
         return;
     case Role::frozen:
-        if (message.type == Type::taken)
+        if (std::holds_alternative<take_over::Taken>(message))
             taken_by_successor();
         return;
     case Role::following:
-        if (is_history) {
-            follow(message);
-        } else if (message.type == Type::described) {
-            described_ = true;
-            check_prepared();
-        } else if (message.type == Type::go) {
-            if (hub_)
-                hub_->succeed(message.flag);
-            take();
-        } else {
-            take_over_.inherit(message);
-        }
-        return;
+        return on_message_of_predecessor(message);
     case Role::leading:
         return take_over_.inherit(message);
     case Role::given:
-        if (!is_history)
+        if (const auto* const of_database = std::get_if<take_over::OfDatabase>(&message)) {
+            if (const auto* const event = std::get_if<DatabaseEvent>(&of_database->what))
+                observer_.on_event(of_database->database, *event);
+        } else {
             take_over_.inherit(message);
-        else if (message.type == Type::begin)
-            observer_.begin(message.database, {}, message.position, message.newest, message.adopted_until,
-                            message.flag);
-        else if (message.type == Type::publish)
-            observer_.publish(message.database, message.batch, message.position);
-        else if (message.type == Type::lost)
-            observer_.lost(message.database, {message.numbers.begin(), message.numbers.end()},
-                           message.newest);
-        else if (message.type == Type::users)
-            observer_.users_changed(message.database, {message.numbers.begin(), message.numbers.end()});
-        else if (message.type == Type::peers)
-            observer_.peers(message.database, message.flag);
-        else if (message.type == Type::expect)
-            observer_.expect(message.database);
-        else if (message.type == Type::let_go)
-            observer_.let_go(message.database);
-        else if (message.type == Type::forget)
-            observer_.forget(message.database);
+        }
         return;
     case Role::alone:
     case Role::over:
@@ -230,10 +219,34 @@ void DatabaseThread::on_link_end() {
 
 // --- what databases tell ---
 
-void DatabaseThread::tell_follower(TakeOverMessage message) {
+// The own clients come first (database_thread.h, 1).
+void DatabaseThread::on_event(const std::string& database, const DatabaseEvent& event) {
+    observer_.on_event(database, event);
     // What is dispatched before the freeze has ended belongs to the history of the other process, too.
-    const bool is_followed = role_ == Role::giving || role_ == Role::frozen || role_ == Role::leading;
-    if (!link_ || !is_followed)
+    if (role_ == Role::giving || role_ == Role::frozen || role_ == Role::leading)
+        tell_follower(database, event);
+}
+
+void DatabaseThread::tell_follower(const std::string& database, const DatabaseEvent& event) {
+    const auto* const begin = std::get_if<event::Begin>(&event);
+    if (!begin)
+        return send(take_over::OfDatabase{database, event});
+    event::Begin first = *begin;
+    first.kept.clear();
+    if (role_ == Role::leading) {
+        // A process that is being drained is told only where positions go on: nobody begins there.
+        if (!begin->kept.empty())
+            first.head = begin->kept.back()->back().position;
+        return send(take_over::OfDatabase{database, first});
+    }
+    send(take_over::OfDatabase{database, first});
+    for (const BatchPtr& batch : begin->kept)
+        send(take_over::OfDatabase{database, take_over::Kept{batch}});
+    send(take_over::OfDatabase{database, take_over::Begun{.is_read = true}});
+}
+
+void DatabaseThread::send(TakeOverMessage message) {
+    if (!link_)
         return;
     link_->send(std::move(message));
     if (role_ == Role::leading && link_->waiting() > MAX_WAITING) {
@@ -242,64 +255,6 @@ void DatabaseThread::tell_follower(TakeOverMessage message) {
         link_.reset();
         take_over_.left();
     }
-}
-
-// In each of these the own clients come first (database_thread.h, 1).
-void DatabaseThread::expect(const std::string& database) {
-    observer_.expect(database);
-    tell_follower({.type = Type::expect, .database = database});
-}
-
-void DatabaseThread::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
-                           Position adopted_until, bool missed) {
-    observer_.begin(database, kept, head, newest, adopted_until, missed);
-    // A process that is being drained is told only where positions go on: nobody begins there.
-    const bool is_drained = role_ == Role::leading;
-    tell_follower({.type = Type::begin,
-                   .database = database,
-                   .position = is_drained && !kept.empty() ? kept.back()->back().position : head,
-                   .adopted_until = adopted_until,
-                   .newest = newest,
-                   .flag = missed});
-    if (is_drained)
-        return;
-    for (const BatchPtr& batch : kept)
-        tell_follower({.type = Type::kept, .database = database, .batch = batch});
-    tell_follower({.type = Type::begun, .database = database, .flag = true});
-}
-
-void DatabaseThread::publish(const std::string& database, BatchPtr batch, Position keep_from) {
-    observer_.publish(database, batch, keep_from);
-    tell_follower(
-        {.type = Type::publish, .database = database, .batch = std::move(batch), .position = keep_from});
-}
-
-void DatabaseThread::lost(const std::string& database, std::vector<Position> positions, Id newest) {
-    observer_.lost(database, positions, newest);
-    tell_follower({.type = Type::lost,
-                   .database = database,
-                   .newest = newest,
-                   .numbers = {positions.begin(), positions.end()}});
-}
-
-void DatabaseThread::users_changed(const std::string& database, const std::set<int64_t>& partners) {
-    observer_.users_changed(database, partners);
-    tell_follower({.type = Type::users, .database = database, .numbers = {partners.begin(), partners.end()}});
-}
-
-void DatabaseThread::let_go(const std::string& database) {
-    observer_.let_go(database);
-    tell_follower({.type = Type::let_go, .database = database});
-}
-
-void DatabaseThread::forget(const std::string& database) {
-    observer_.forget(database);
-    tell_follower({.type = Type::forget, .database = database});
-}
-
-void DatabaseThread::peers(const std::string& database, bool has_peers) {
-    observer_.peers(database, has_peers);
-    tell_follower({.type = Type::peers, .database = database, .flag = has_peers});
 }
 
 } // namespace odoo_bus

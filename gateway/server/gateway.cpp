@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/overloaded.h"
 #include "postgres/conninfo.h"
 #include "server/gateway_id.h"
 
@@ -186,75 +187,41 @@ bool Gateway::is_alive() {
 
 // --- what databases tell ---
 
-void Gateway::tell(const std::string& database, const Tell& tell) {
+void Gateway::on_event(const std::string& database, const DatabaseEvent& event) {
+    tell_authorization(database, event);
+    if (presence_)
+        tell_presence(database, event);
+    const auto shared = std::make_shared<const DatabaseEvent>(event);
     for (const auto& service : services_)
-        service->tell(database, [tell, each = service.get()](DatabaseFeed& feed) { tell(*each, feed); });
+        service->on_event(database, shared);
 }
 
-void Gateway::expect(const std::string& database) {
-    auth_backend_->expect(database);
-    if (presence_)
+void Gateway::tell_authorization(const std::string& database, const DatabaseEvent& event) {
+    std::visit(
+        Overloaded{
+            [&](const event::Expect&) { auth_backend_->expect(database); },
+            [&](const event::Begin& begin) { auth_backend_->set_newest(database, begin.newest); },
+            [&](const event::Publish& publish) {
+                if (publish.batch)
+                    auth_backend_->set_newest(database,
+                                              std::ranges::max(*publish.batch, {}, &Notification::id).id);
+            },
+            [&](const event::Lost& lost) { auth_backend_->set_newest(database, lost.newest); },
+            [&](const event::UsersChanged& users) { auth_backend_->users_changed(database, users.partners); },
+            [](const event::Peers&) {},
+            [&](const event::LetGo&) { auth_backend_->let_go(database); },
+            [&](const event::Forget&) { auth_backend_->forget(database); },
+        },
+        event);
+}
+
+void Gateway::tell_presence(const std::string& database, const DatabaseEvent& event) {
+    if (std::holds_alternative<event::Expect>(event))
         presence_->expect(database);
-    tell(database, [](Service&, DatabaseFeed&) {});
-}
-
-void Gateway::let_go(const std::string& database) {
-    auth_backend_->let_go(database);
-    if (presence_)
+    else if (std::holds_alternative<event::LetGo>(event))
         presence_->let_go(database);
-}
-
-void Gateway::forget(const std::string& database) {
-    auth_backend_->forget(database);
-    if (presence_)
+    else if (std::holds_alternative<event::Forget>(event))
         presence_->forget(database);
-    for (const auto& service : services_)
-        service->forget(database);
-}
-
-void Gateway::begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
-                    Position adopted_until, bool missed) {
-    auth_backend_->set_newest(database, newest);
-    tell(database,
-         [kept = std::move(kept), head, newest, adopted_until, missed](Service& service, DatabaseFeed& feed) {
-             feed.fan_out.forget_history(head);
-             for (const BatchPtr& batch : kept)
-                 feed.fan_out.adopt(batch);
-             feed.newest = newest;
-             feed.adopted_until = adopted_until;
-             if (missed)
-                 service.tell_outdated(feed);
-             service.set_ready(feed);
-         });
-}
-
-void Gateway::publish(const std::string& database, BatchPtr batch, Position keep_from) {
-    if (batch && !batch->empty())
-        auth_backend_->set_newest(database, std::ranges::max(*batch, {}, &Notification::id).id);
-    tell(database, [batch = std::move(batch), keep_from](Service& service, DatabaseFeed& feed) {
-        if (batch)
-            for (const Notification& notification : *batch)
-                feed.newest = std::max(feed.newest, notification.id);
-        feed.fan_out.enqueue(batch, keep_from);
-        service.flush_soon(feed);
-    });
-}
-
-void Gateway::lost(const std::string& database, std::vector<Position> positions, Id newest) {
-    auth_backend_->set_newest(database, newest);
-    tell(database, [positions = std::move(positions), newest](Service& service, DatabaseFeed& feed) {
-        feed.fan_out.forget(positions);
-        feed.newest = newest;
-        service.tell_outdated(feed);
-    });
-}
-
-void Gateway::users_changed(const std::string& database, const std::set<int64_t>& partners) {
-    auth_backend_->users_changed(database, partners);
-}
-
-void Gateway::peers(const std::string& database, bool has_peers) {
-    tell(database, [has_peers](Service&, DatabaseFeed& feed) { feed.has_peers = has_peers; });
 }
 
 // --- connections ---

@@ -59,21 +59,12 @@ public:
     // True when every thread has done, since the last call, what was asked of it then.
     bool is_alive();
 
-    // --- what databases tell: to every service thread, in the same order ---
-
-    void expect(const std::string& database) override;
-    void begin(const std::string& database, std::vector<BatchPtr> kept, Position head, Id newest,
-               Position adopted_until, bool missed) override;
-    void publish(const std::string& database, BatchPtr batch, Position keep_from) override;
-    void lost(const std::string& database, std::vector<Position> positions, Id newest) override;
-    void users_changed(const std::string& database, const std::set<int64_t>& partners) override;
-    void let_go(const std::string& database) override;
-    void forget(const std::string& database) override;
-    void peers(const std::string& database, bool has_peers) override;
+    // What databases tell: to every service thread, in the same order.
+    void on_event(const std::string& database, const DatabaseEvent& event) override;
 
 private:
-    using Tell = std::function<void(Service& service, DatabaseFeed& feed)>;
-    void tell(const std::string& database, const Tell& tell);
+    void tell_authorization(const std::string& database, const DatabaseEvent& event);
+    void tell_presence(const std::string& database, const DatabaseEvent& event);
     void admit(Admission admission);
     void serve();
     DatabaseThread::TakeOver take_over();

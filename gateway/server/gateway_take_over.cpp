@@ -9,8 +9,6 @@ namespace odoo_bus {
 
 namespace {
 
-using Type = TakeOverMessage::Type;
-
 // How long clients may take to go, and heads to be read, after --drain-seconds.
 constexpr int64_t LINGER_US = 15'000'000;
 
@@ -56,22 +54,18 @@ DatabaseThread::TakeOver Gateway::take_over() {
     return {
         .hand_over =
             [this](std::function<void()> done) {
-                TakeOverMessage moved_clients{.type = Type::moved_clients};
-                for (const auto& [mover, last] : moved_clients_->hand_over())
-                    moved_clients.numbers.insert(moved_clients.numbers.end(),
-                                                 {static_cast<int64_t>(mover), last});
-                database_thread_->tell_successor(std::move(moved_clients));
+                database_thread_->tell_successor(take_over::MovedClientList{moved_clients_->hand_over()});
                 auth_backend_->hand_over(
                     [this](TakeOverMessage message) { database_thread_->tell_successor(std::move(message)); },
                     std::move(done));
             },
         .inherit =
             [this](const TakeOverMessage& message) {
-                if (message.type != Type::moved_clients)
+                const auto* const moved = std::get_if<take_over::MovedClientList>(&message);
+                if (!moved)
                     return auth_backend_->inherit(message);
-                for (size_t i = 1; i < message.numbers.size(); i += 2)
-                    moved_clients_->has_gone_on(static_cast<uint64_t>(message.numbers[i - 1]),
-                                                message.numbers[i]);
+                for (const auto& [client, last] : moved->clients)
+                    moved_clients_->has_gone_on(client, last);
             },
         .taken =
             [this] {

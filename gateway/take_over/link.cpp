@@ -2,6 +2,7 @@
 #include "take_over/link.h"
 
 #include <utility>
+#include <variant>
 
 #include <sys/socket.h>
 
@@ -9,13 +10,25 @@ namespace odoo_bus {
 
 namespace {
 
-// Small messages are sent together, up to about so much.
+// Small messages are sent together, up to about this much.
 constexpr size_t WRITE_BYTES = 256 << 10;
+
+// The batch of a message, which is what makes one large; null: it has none.
+BatchPtr batch_of(const TakeOverMessage& message) {
+    const auto* const of_database = std::get_if<take_over::OfDatabase>(&message);
+    if (!of_database)
+        return nullptr;
+    if (const auto* const kept = std::get_if<take_over::Kept>(&of_database->what))
+        return kept->batch;
+    const auto* const event = std::get_if<DatabaseEvent>(&of_database->what);
+    const auto* const publish = event ? std::get_if<event::Publish>(event) : nullptr;
+    return publish ? publish->batch : nullptr;
+}
 
 size_t cost(const TakeOverMessage& message) {
     size_t bytes = 128;
-    if (message.batch)
-        for (const Notification& notification : *message.batch)
+    if (const BatchPtr batch = batch_of(message))
+        for (const Notification& notification : *batch)
             bytes += notification.bytes();
     return bytes;
 }

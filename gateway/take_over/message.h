@@ -1,64 +1,99 @@
-// What two processes of one gateway tell each other while one takes over from the other (successor.h), and
-// its bytes.
+// What two processes of one gateway tell each other while one takes over from the other, and its bytes.
+//
+// database_thread.h describes when each message is sent.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <variant>
 #include <vector>
 
-#include "protocol/notification.h"
+#include "base/clock.h"
+#include "ledger/checkpoint.h"
+#include "protocol/database_event.h"
 
 namespace odoo_bus {
 
-struct Checkpoint;
+namespace take_over {
 
-struct TakeOverMessage {
-    enum class Type : uint8_t {
-        // Of one database, from the process that reads it to the other one.
-        begin,   // the history that follows replaces what was known
-        kept,    // a batch of it
-        begun,   // all of it was sent
-        publish, // a batch, and the position from which the history is to be kept
-        lost,    // positions
-        users,   // partners that have changed
-        peers,   // whether there are other gateways
-        expect,  // it can be read, again or soon
-        let_go,  // somebody wants it for himself
-        forget,  // it is not served any more
-        ledger,  // where the reader goes on; nothing follows of this database
-        // From the old process.
-        described,     // what it knows so far was sent
-        moved_clients, // numbers: clients that have come from another gateway, each with its `last`
-        rotation,      // texts: an old session id, the new one, and the cookie to set
-        forgotten,     // texts: digests of grants that hold no more
-        go,            // everything was sent: take over
-        // From the new process.
-        prepared, // nothing but the rest of the state is wanting
-        taken,    // it has taken over
-    };
+// --- of one database, from the process that reads it ---
 
-    Type type = Type::go;
-    std::string database = {};
+// A batch of the history that the last event::Begin began. That event has no `kept` of its own here, so that
+// no message is as long as a history.
+struct Kept {
     BatchPtr batch = {};
-    Position position = 0; // begin: before the history; publish: that is the oldest to be kept
-    Position adopted_until = 0;
-    Id newest = 0;
-    Id settled = 0;
-    bool flag = false; // begin: something was missed; peers: there are some; go: the hub is to be served
-    std::vector<int64_t> numbers = {};
-    std::vector<std::string> texts = {};
 };
+
+// All of the history was sent.
+struct Begun {
+    bool is_read = false; // the sender reads the database now
+    Id settled = 0;       // ids up to this one may have been dispatched before the history
+    std::vector<Position> lost = {};
+};
+
+// Where the sender has stopped reading, for the process that reads next; nothing follows of this database.
+struct LeftOff {
+    Checkpoint ledger = {};
+    Duration peers_for = {}; // for how long clients may still come from other gateways
+};
+
+struct OfDatabase {
+    using What = std::variant<DatabaseEvent, Kept, Begun, LeftOff>;
+
+    std::string database = {};
+    What what = {};
+};
+
+// --- from the old process ---
+
+// All that it knew when the link was opened was sent.
+struct Described {};
+
+// Clients that have come from another gateway, each with its `last`, in the order in which they came.
+struct MovedClientList {
+    std::vector<std::pair<uint64_t, Id>> clients = {};
+};
+
+// Odoo has changed the id of a session.
+struct Rotation {
+    std::string old_id = {};
+    std::string new_id = {};
+    std::string set_cookie = {}; // the header's value
+};
+
+// A grant of the cache does not hold any more.
+struct Forgotten {
+    std::array<uint8_t, 32> grant = {}; // its key's digest
+};
+
+// Everything was sent: take over.
+struct Go {
+    bool relays_to_hub = false; // what databases notify is to be passed on to the hub
+};
+
+// --- from the new process ---
+
+// It could take over at once.
+struct Prepared {};
+
+// It has taken over.
+struct Taken {};
+
+} // namespace take_over
+
+// Its order is part of the bytes.
+using TakeOverMessage =
+    std::variant<take_over::OfDatabase, take_over::Described, take_over::MovedClientList, take_over::Rotation,
+                 take_over::Forgotten, take_over::Go, take_over::Prepared, take_over::Taken>;
 
 // With its length in front.
 std::string encode(const TakeOverMessage& message);
 
-// Takes the first message off `bytes`. Nothing while it is not whole; `damaged`: it is none of ours.
+// Takes the first message off `bytes`. Nothing while it is not whole; `damaged`: it cannot be understood.
 std::optional<TakeOverMessage> decode(std::string_view& bytes, bool& damaged);
-
-// A ledger among the texts.
-std::string encode_ledger(const Checkpoint& checkpoint);
-std::optional<Checkpoint> decode_ledger(std::string_view bytes);
 
 } // namespace odoo_bus

@@ -6,6 +6,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
+#include <tuple>
+#include <utility>
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -14,18 +16,29 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "take_over/message.h"
+#include "base/bytes.h"
 
 extern char** environ;
 
 namespace odoo_bus {
+
+template <>
+inline constexpr auto FIELDS<Listener> = std::tuple(&Listener::address, &Listener::port, &Listener::path);
+// Descriptors are passed beside the bytes.
+template <>
+inline constexpr auto FIELDS<Offer::Socket> = std::tuple(&Offer::Socket::for_metrics,
+                                                         &Offer::Socket::is_given, &Offer::Socket::asked);
+template <>
+inline constexpr auto FIELDS<Offer> = std::tuple(&Offer::process, &Offer::gateway_id, &Offer::positions,
+                                                 &Offer::drain_us, &Offer::sockets);
 
 namespace {
 
 constexpr const char* VARIABLE = "ODOO_BUS_TAKES_OVER";
 constexpr int DESCRIPTOR = 3; // of the socket, in the new process
 
-// What comes first, so that another version's offer is recognised. Change it with every message.
+// What comes first, so that another version's offer is recognised. Change the number with every message, and
+// keep the length.
 constexpr std::string_view PROTOCOL = "odoo_bus take-over 2\n";
 
 constexpr size_t MAX_SOCKETS = 250; // the kernel passes 253 at a time
@@ -33,16 +46,10 @@ constexpr size_t MAX_OFFER = 1 << 20;
 constexpr int OFFER_SECONDS = 10;
 
 std::string encode_offer(const Offer& offer) {
-    TakeOverMessage message{.database = offer.gateway_id,
-                            .numbers = {getpid(), static_cast<int64_t>(offer.positions), offer.drain_us}};
-    for (const Offer::Socket& each : offer.sockets) {
-        message.numbers.push_back(each.for_metrics);
-        message.numbers.push_back(each.is_given);
-        message.numbers.push_back(each.asked.port);
-        message.texts.push_back(each.asked.address);
-        message.texts.push_back(each.asked.path);
-    }
-    return std::string(PROTOCOL) + encode(message);
+    std::string bytes, whole(PROTOCOL);
+    write_bytes(bytes, offer);
+    write_bytes(whole, bytes);
+    return whole;
 }
 
 void send_offer(int socket, const Offer& offer) {
@@ -91,50 +98,30 @@ std::string receive_protocol(int socket, std::vector<int>& descriptors) {
     return line;
 }
 
-std::optional<TakeOverMessage> receive_message(int socket) {
-    std::string bytes;
-    for (;;) {
-        std::string_view left(bytes);
-        bool damaged = false;
-        if (auto message = decode(left, damaged))
-            return left.empty() ? message : std::nullopt;
-        char buffer[4096];
-        // No byte more than the offer: what follows is the link's. Of its first eight the length is known.
-        uint64_t length = 0;
-        if (bytes.size() >= sizeof length)
-            memcpy(&length, bytes.data(), sizeof length);
-        const uint64_t whole = sizeof length + length;
-        if (damaged || whole > MAX_OFFER)
-            return std::nullopt;
-        const ssize_t count =
-            recv(socket, buffer, std::min<uint64_t>(sizeof buffer, whole - bytes.size()), 0);
+// No byte more: what follows is the link's. Empty: the other process has ended.
+std::string receive(int socket, size_t length) {
+    std::string bytes(length, '\0');
+    for (size_t received = 0; received < length;) {
+        const ssize_t count = recv(socket, bytes.data() + received, length - received, 0);
         if (count < 0 && errno == EINTR)
             continue;
         if (count <= 0)
-            return std::nullopt;
-        bytes.append(buffer, static_cast<size_t>(count));
+            return {};
+        received += static_cast<size_t>(count);
     }
+    return bytes;
 }
 
-bool read_offer(const TakeOverMessage& message, const std::vector<int>& descriptors, Offer& offer) {
-    const size_t count = descriptors.size();
-    constexpr size_t OWN = 3; // numbers that are of no socket
-    if (message.numbers.size() != OWN + 3 * count || message.texts.size() != 2 * count)
-        return false;
-    offer.gateway_id = message.database;
-    offer.process = static_cast<pid_t>(message.numbers[0]);
-    offer.positions = static_cast<uint64_t>(message.numbers[1]);
-    offer.drain_us = message.numbers[2];
-    for (size_t i = 0; i < count; ++i) {
-        const int64_t* const numbers = &message.numbers[OWN + 3 * i];
-        offer.sockets.push_back({.descriptor = descriptors[i],
-                                 .for_metrics = numbers[0] != 0,
-                                 .is_given = numbers[1] != 0,
-                                 .asked = {.address = message.texts[2 * i],
-                                           .port = static_cast<uint16_t>(numbers[2]),
-                                           .path = message.texts[2 * i + 1]}});
-    }
-    return true;
+std::optional<Offer> receive_offer(int socket, const std::vector<int>& descriptors) {
+    const auto length = read_bytes<uint64_t>(receive(socket, sizeof(uint64_t)));
+    if (!length || *length > MAX_OFFER)
+        return std::nullopt;
+    auto offer = read_bytes<Offer>(receive(socket, *length));
+    if (!offer || offer->sockets.size() != descriptors.size())
+        return std::nullopt;
+    for (size_t i = 0; i < descriptors.size(); ++i)
+        offer->sockets[i].descriptor = descriptors[i];
+    return offer;
 }
 
 } // namespace
@@ -209,8 +196,9 @@ std::optional<Predecessor> find_predecessor() {
         found.problem = "this program cannot take over from the version that is running: restart it instead";
         return found;
     }
-    const auto message = receive_message(found.socket);
-    if (!message || !read_offer(*message, descriptors, found.offer))
+    if (auto offer = receive_offer(found.socket, descriptors))
+        found.offer = std::move(*offer);
+    else
         found.problem = "the running process has ended, or offers what cannot be understood";
     within = {};
     setsockopt(found.socket, SOL_SOCKET, SO_RCVTIMEO, &within, sizeof within);

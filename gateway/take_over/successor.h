@@ -8,6 +8,7 @@
 #include <vector>
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include "http/listening_socket.h"
 
@@ -20,7 +21,7 @@ struct Offer {
         bool is_given; // by the service manager
         Listener asked;
     };
-    pid_t process = 0; // that makes it
+    pid_t process = getpid(); // that makes it
     std::string gateway_id;
     uint64_t positions = 0; // the number in its cookies (gateway_cookie.h)
     int64_t drain_us = 0;   // how long it will have clients

@@ -7,6 +7,8 @@ import re
 import shutil
 import signal
 import socket
+import struct
+import subprocess
 import threading
 import time
 import urllib.request
@@ -433,7 +435,7 @@ async def test_postgresql_is_away(make_gateway, tmp_path):
 SUCCESSOR = r'''#!/usr/bin/python3
 # Speaks as a new process does until it is to take over, waits until it is given up, and tries it then.
 import os, socket, struct, sys
-PREPARED, TAKEN, GO = 16, 17, 15
+DESCRIBED, GO, PREPARED, TAKEN = 1, 5, 6, 7
 link = socket.socket(fileno=int(os.environ["ODOO_BUS_TAKES_OVER"]))
 def receive(count):
     data = b""
@@ -444,16 +446,15 @@ def receive(count):
         data += piece
     return data
 def send(kind):
-    body = bytes([kind]) + bytes(8 + 8 + 4 * 8 + 1 + 8 + 8)
-    link.sendall(struct.pack("<Q", len(body)) + body)
+    link.sendall(struct.pack("<QB", 1, kind))
+def receive_message():
+    size = receive(8)
+    return size and receive(struct.unpack("<Q", size)[0])
 receive(len("odoo_bus take-over 2\n"))
-told = False
-while (size := receive(8)) is not None:
-    kind = receive(struct.unpack("<Q", size)[0])[0]
-    if not told:
-        told = True
-        continue  # the offer
-    if kind == 11:
+receive_message()  # the offer
+while (message := receive_message()) is not None:
+    kind = message[0]
+    if kind == DESCRIBED:
         send(PREPARED)
     if kind == GO:
         print("it is to go", file=sys.stderr, flush=True)
@@ -484,6 +485,17 @@ async def test_a_process_that_takes_over_too_late_cannot(database, make_gateway,
     mark = len(gateway.lines)
     gateway.start()
     assert any("goes on after id" in line for line in gateway.lines[mark:]), "its state file was taken up again"
+
+
+def test_a_process_of_the_version_before_is_not_taken_over_from():
+    """It has offered its state in another form: the new program says so, and ends before it has read any of it."""
+    ours, its = socket.socketpair()
+    with ours, its:
+        ours.sendall(b"odoo_bus take-over 1\n" + struct.pack("<Q", 100) + bytes(100))
+        ended = subprocess.run([BINARY, "--database", "dbname=postgres"], pass_fds=[its.fileno()], capture_output=True,
+                               text=True, env=os.environ | {"ODOO_BUS_TAKES_OVER": str(its.fileno())}, timeout=60)
+    assert ended.returncode == 1
+    assert "cannot take over from the version that is running: restart it instead" in ended.stderr + ended.stdout
 
 
 # --- under a service manager ---

@@ -122,11 +122,9 @@ void OdooAuthService::open() {
 void OdooAuthService::hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done) {
     loop_.post([this, tell = std::move(tell), done = std::move(done)] {
         tell_successor_ = tell;
-        cache_.let_go([tell](const Digest& key) {
-            tell({.type = TakeOverMessage::Type::forgotten, .texts = {{key.begin(), key.end()}}});
-        });
-        for (std::vector<std::string>& rotation : rotations_.all(now_us()))
-            tell({.type = TakeOverMessage::Type::rotation, .texts = std::move(rotation)});
+        cache_.let_go([tell](const Digest& key) { tell(take_over::Forgotten{key}); });
+        for (const std::vector<std::string>& rotation : rotations_.all(now_us()))
+            tell(take_over::Rotation{rotation[0], rotation[1], rotation[2]});
         done();
     });
 }
@@ -146,17 +144,12 @@ void OdooAuthService::retire() {
 }
 
 void OdooAuthService::inherit(const TakeOverMessage& message) {
-    if (message.type == TakeOverMessage::Type::rotation && message.texts.size() == 3) {
-        const std::string& old_id = message.texts[0];
-        rotations_.add(old_id, message.texts[1], message.texts[2], now_us());
-        // It may have come here with the old one a moment ago.
-        loop_.post([this, old_id] { close_rotated(old_id); });
-    } else if (message.type == TakeOverMessage::Type::forgotten && message.texts.size() == 1) {
-        Digest key;
-        if (message.texts[0].size() != key.size())
-            return;
-        std::ranges::copy(message.texts[0], key.begin());
-        loop_.post([this, key] { cache_.forget(key, now_us()); });
+    if (const auto* const rotation = std::get_if<take_over::Rotation>(&message)) {
+        rotations_.add(rotation->old_id, rotation->new_id, rotation->set_cookie, now_us());
+        // A connection may have come here with the old id a moment ago.
+        loop_.post([this, old_id = rotation->old_id] { close_rotated(old_id); });
+    } else if (const auto* const forgotten = std::get_if<take_over::Forgotten>(&message)) {
+        loop_.post([this, key = forgotten->grant] { cache_.forget(key, now_us()); });
     }
 }
 

@@ -200,8 +200,7 @@ bool OdooAuthService::look_for_rotation(const GrantTable::Subject& subject, cons
         presence_.rotated();
         rotations_.add(session, *set, cookie, now);
         if (tell_successor_)
-            tell_successor_(
-                {.type = TakeOverMessage::Type::rotation, .texts = {session, *set, std::string(cookie)}});
+            tell_successor_(take_over::Rotation{session, *set, std::string(cookie)});
         cache_.forget_client(subject.client, now);
         close_rotated(session);
         return true;

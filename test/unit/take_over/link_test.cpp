@@ -3,6 +3,8 @@
 
 #include <csignal>
 #include <memory>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -10,18 +12,19 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/overloaded.h"
+
 namespace odoo_bus {
 namespace {
 
-using Type = TakeOverMessage::Type;
+using take_over::Go, take_over::OfDatabase, take_over::Prepared, take_over::Rotation, take_over::Taken;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
 class TakeOverLinkTest : public testing::Test {
 protected:
     struct Side {
-        std::vector<Type> heard;
-        std::vector<std::string> databases; // that these were of
+        std::vector<std::string> heard; // the database, or the kind of message
         bool ended = false;
         std::unique_ptr<TakeOverLink> link;
     };
@@ -39,13 +42,19 @@ protected:
         uv_run(&loop, UV_RUN_DEFAULT);
         uv_loop_close(&loop);
     }
+    static std::string name_of(const TakeOverMessage& message) {
+        return std::visit(Overloaded{[](const OfDatabase& of_database) { return of_database.database; },
+                                     [](const Rotation&) { return std::string("rotation"); },
+                                     [](const Go&) { return std::string("go"); },
+                                     [](const Prepared&) { return std::string("prepared"); },
+                                     [](const Taken&) { return std::string("taken"); },
+                                     [](const auto&) { return std::string("another"); }},
+                          message);
+    }
     void open(Side& side, int socket) {
         side.link = std::make_unique<TakeOverLink>(
             &loop, socket,
-            [&side](const TakeOverMessage& message) {
-                side.heard.push_back(message.type);
-                side.databases.push_back(message.database);
-            },
+            [&side](const TakeOverMessage& message) { side.heard.push_back(name_of(message)); },
             [&side] { side.ended = true; });
     }
     void turn() {
@@ -62,54 +71,60 @@ protected:
 
 TEST_F(TakeOverLinkTest, MessagesComeInTheirOrder) {
     const std::string large(1 << 20, 'x');
-    new_process.link->send({.type = Type::prepared, .texts = {large}});
-    new_process.link->send({.type = Type::prepared});
+    new_process.link->send(Rotation{.set_cookie = large});
+    new_process.link->send(Prepared{});
     EXPECT_GT(new_process.link->waiting(), 0u);
     while (old_process.heard.size() < 2)
         uv_run(&loop, UV_RUN_ONCE);
     EXPECT_EQ(new_process.link->waiting(), 0u);
-    EXPECT_TRUE(new_process.link->send_decision({.type = Type::taken}));
+    EXPECT_TRUE(new_process.link->send_decision(Taken{}));
     turn();
-    EXPECT_THAT(old_process.heard, ElementsAre(Type::prepared, Type::prepared, Type::taken));
+    EXPECT_THAT(old_process.heard, ElementsAre("rotation", "prepared", "taken"));
     EXPECT_FALSE(old_process.ended);
 }
 
 TEST_F(TakeOverLinkTest, WhatWaitsComesInItsOrder) {
     // The first one is on its way; of the others some go together, and one does not fit with them.
     const std::string large(1 << 20, 'x');
-    old_process.link->send({.type = Type::begin, .database = "1", .texts = {large}});
-    old_process.link->send({.type = Type::kept, .database = "2"});
-    old_process.link->send({.type = Type::begun, .database = "3", .texts = {large}});
-    old_process.link->send({.type = Type::publish, .database = "4"});
-    old_process.link->send({.type = Type::go, .database = "5"});
-    EXPECT_GT(old_process.link->waiting(), 0u);
+    auto batch = std::make_shared<Batch>();
+    batch->push_back({.id = 1,
+                      .position = 1,
+                      .fingerprint = 1,
+                      .dispatched = Monotonic(),
+                      .ahead = false,
+                      .channel = {},
+                      .element = large});
+    old_process.link->send(OfDatabase{"1", take_over::Kept{batch}});
+    old_process.link->send(OfDatabase{"2", event::Begin{}});
+    old_process.link->send(OfDatabase{"3", event::Publish{.batch = batch}});
+    old_process.link->send(OfDatabase{"4", event::Publish{}});
+    old_process.link->send(Go{});
+    EXPECT_GT(old_process.link->waiting(), large.size()) << "batches count with their bytes";
     while (new_process.heard.size() < 5)
         uv_run(&loop, UV_RUN_ONCE);
     EXPECT_EQ(old_process.link->waiting(), 0u);
-    EXPECT_THAT(new_process.heard,
-                ElementsAre(Type::begin, Type::kept, Type::begun, Type::publish, Type::go));
-    EXPECT_THAT(new_process.databases, ElementsAre("1", "2", "3", "4", "5"));
+    EXPECT_THAT(new_process.heard, ElementsAre("1", "2", "3", "4", "go"));
 }
 
 TEST_F(TakeOverLinkTest, ADecisionThatWasMadeIsHeardByWhoHasNoPatience) {
-    ASSERT_TRUE(new_process.link->send_decision({.type = Type::taken}));
+    ASSERT_TRUE(new_process.link->send_decision(Taken{}));
     old_process.link->hear_no_more();
     turn();
-    EXPECT_THAT(old_process.heard, ElementsAre(Type::taken));
+    EXPECT_THAT(old_process.heard, ElementsAre("taken"));
     EXPECT_TRUE(old_process.ended) << "after it";
 }
 
 TEST_F(TakeOverLinkTest, ADecisionThatComesTooLateIsNone) {
     old_process.link->hear_no_more();
-    EXPECT_FALSE(new_process.link->send_decision({.type = Type::taken}));
+    EXPECT_FALSE(new_process.link->send_decision(Taken{}));
     turn();
     EXPECT_THAT(old_process.heard, IsEmpty());
     EXPECT_TRUE(old_process.ended);
 }
 
 TEST_F(TakeOverLinkTest, ADecisionIsNotMadeBehindWhatWaits) {
-    new_process.link->send({.type = Type::prepared, .texts = {std::string(4 << 20, 'x')}});
-    EXPECT_FALSE(new_process.link->send_decision({.type = Type::taken}));
+    new_process.link->send(Rotation{.set_cookie = std::string(4 << 20, 'x')});
+    EXPECT_FALSE(new_process.link->send_decision(Taken{}));
 }
 
 TEST_F(TakeOverLinkTest, WhatCannotBeUnderstoodEndsIt) {
@@ -117,7 +132,7 @@ TEST_F(TakeOverLinkTest, WhatCannotBeUnderstoodEndsIt) {
     ASSERT_EQ(write(ends[1], length.data(), length.size()), 8);
     turn();
     EXPECT_TRUE(old_process.ended);
-    old_process.link->send({.type = Type::go});
+    old_process.link->send(Go{});
     EXPECT_EQ(old_process.link->waiting(), 0u) << "nobody is sent anything any more";
 }
 
