@@ -14,7 +14,8 @@ sys.path.insert(0, str(ROOT / "test"))
 
 from harness.cluster import Cluster  # noqa: E402
 from harness.gateway import BINARY, Gateway  # noqa: E402
-from harness.system import clean_environment, free_port  # noqa: E402
+from harness.ports import reserve_port  # noqa: E402
+from harness.system import clean_environment  # noqa: E402
 
 BUILD = ROOT / "build" / "bench"
 CPUS = sorted(os.sched_getaffinity(0))
@@ -139,7 +140,7 @@ def element(sequence, size=MESSAGE_BYTES):
 class Raw(Server):
     def __init__(self, batch=False, inject=None, listen=None):
         self.name = "raw, batched" if batch else "raw"
-        self.port = free_port()
+        self.port = reserve_port(adjacent=2)
         arguments = [self.port] + ["--batch"] * batch + ["--inject", inject] * bool(inject)
         arguments += ["--listen", listen] if listen else []
         self.process = subprocess.Popen(pinned(SERVER_CPU, BUILD / "raw-server", *arguments), stdout=subprocess.PIPE)

@@ -64,7 +64,7 @@ class Nchan(driver.Server):
     path = "/sub/"
 
     def __init__(self):
-        self.port = driver.free_port()
+        self.port = driver.reserve_port()
         self.directory = tempfile.TemporaryDirectory(prefix="odoo_bus_nchan.")
         conf = Path(self.directory.name) / "nginx.conf"
         conf.write_text(NGINX_CONF.format(module=NCHAN, directory=self.directory.name, port=self.port))
@@ -83,7 +83,7 @@ class Nats(driver.Server):
     protocol = "nats"
 
     def __init__(self):
-        self.port, client_port = driver.free_port(), driver.free_port()
+        self.port, client_port = driver.reserve_port(), driver.reserve_port()
         self.directory = tempfile.TemporaryDirectory(prefix="odoo_bus_nats.")
         conf = Path(self.directory.name) / "nats.conf"
         conf.write_text(NATS_CONF.format(port=client_port, websocket=self.port))
@@ -102,7 +102,7 @@ class Ws(driver.Server):
     name = "ws (node)"
 
     def __init__(self):
-        self.port = driver.free_port()
+        self.port = driver.reserve_port(adjacent=2)
         script = driver.BUILD / "ws_server.js"
         script.write_text(WS_SERVER)
         self.process = subprocess.Popen(driver.pinned(driver.SERVER_CPU, "node", script, self.port))

@@ -10,7 +10,8 @@ from harness.adapted import adapted
 from harness.doc_page import blocks
 from harness.gateway import Gateway, run_gateway
 from harness.nginx import Nginx
-from harness.system import ROOT, free_port
+from harness.ports import reserve_port
+from harness.system import ROOT
 
 PAGE = (ROOT / "docs/first-page.md").read_text()
 ROLE = "odoo-bus-gateway"
@@ -41,7 +42,7 @@ def empty_database(make_database):
 
 def test_the_page_shows_what_sql_sends(empty_database, tmp_path):
     empty_database.psql(input=block("sql"))
-    port, metrics = free_port(), free_port()
+    port, metrics = reserve_port(), reserve_port()
     configuration = adapted(block("ini"), {
         "127.0.0.1:8073": f"127.0.0.1:{port}",
         "127.0.0.1:8074": f"127.0.0.1:{metrics}",

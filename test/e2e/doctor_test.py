@@ -12,7 +12,8 @@ from harness.nginx import Nginx
 from harness.pgbouncer import PgBouncer
 from harness.shared_library import compile_shared_library
 from harness.standby import Standby
-from harness.system import ROOT, clean_environment, free_port
+from harness.ports import reserve_port
+from harness.system import ROOT, clean_environment
 from harness.tokens import Secret, claims
 from harness.wait import until
 from standin import Standin
@@ -54,7 +55,7 @@ class Site:
         self.after = []
         self.wrapper = []
         self.environment = {}
-        self.extra = ["--gevent-port", free_port()]
+        self.extra = ["--gevent-port", reserve_port()]
         self.overrides = {}  # of the gateway's options, for doctor alone
         self.doctors_database = None
         self.url = self.nginx.url()
@@ -236,7 +237,7 @@ def the_database_has_another_name(site):
 
 @fault("postgresql.connection", "failed", "start PostgreSQL")
 def postgresql_is_down(site):
-    site.doctors_database = f"host=127.0.0.1 port={free_port()} dbname=any user={ROLE}"
+    site.doctors_database = f"host=127.0.0.1 port={reserve_port()} dbname=any user={ROLE}"
 
 
 @fault("postgresql.hub", "failed", "--hub-database")

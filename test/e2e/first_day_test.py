@@ -10,7 +10,8 @@ from harness.client import BusClient
 from harness.doc_page import blocks
 from harness.gateway import BINARY, Gateway, run_gateway
 from harness.nginx import Nginx
-from harness.system import ROOT, clean_environment, free_port
+from harness.ports import reserve_port
+from harness.system import ROOT, clean_environment
 from standin import Standin
 
 PAGE = (ROOT / "docs/first-day.md").read_text()
@@ -50,7 +51,7 @@ async def test_from_nothing_to_a_page_that_is_served(odoo_database, tmp_path):
     odoo_database.psql(input=block("sql"))
     with Standin(version="19.0") as odoo:
         odoo.add_database(odoo_database.name)
-        port, metrics = free_port(), free_port()
+        port, metrics = reserve_port(), reserve_port()
         configuration = adapted(block("ini"), {
             "127.0.0.1:8073": f"127.0.0.1:{port}",
             "dbname=mydb user=odoo-bus-gateway": odoo_database.cluster.conninfo(odoo_database.name, user=ROLE),

@@ -12,7 +12,7 @@ import pytest
 from harness.client import BusClient
 from harness.database import Database
 from harness.deadline import DEADLINE
-from harness.system import free_port
+from harness.ports import reserve_port
 from harness.wait import until
 
 
@@ -36,7 +36,7 @@ def create(cluster, make_database, prefix):
 def make_matching(cluster, create, make_gateway, prefix):
     """A gateway that finds the databases with the prefix of this test."""
     def make(**options):
-        metrics_port = free_port()
+        metrics_port = reserve_port()
         options = {"database_match": f"^{prefix}", "metrics_listen": f"127.0.0.1:{metrics_port}"} | options
         gateway = make_gateway(cluster.conninfo("postgres", application_name=prefix), **options)
         gateway.metrics_port = metrics_port

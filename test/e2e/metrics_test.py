@@ -9,7 +9,8 @@ import pytest
 from harness.client import BusClient, RawClient
 from harness.deadline import DEADLINE
 from harness.gateway import run_gateway
-from harness.system import ROOT, free_port
+from harness.ports import reserve_port
+from harness.system import ROOT
 from harness.wait import until
 
 pytestmark = pytest.mark.tsan
@@ -19,7 +20,7 @@ class Metrics:
     """The listener of a gateway that was started with these options."""
 
     def __init__(self):
-        self.port = free_port()
+        self.port = reserve_port()
         self.options = {"metrics_listen": f"127.0.0.1:{self.port}"}
 
     def get(self, path):
@@ -119,7 +120,7 @@ def test_every_metric_is_documented():
 def test_ready_differs_from_health(make_gateway, make_database, metrics):
     """With one of two databases gone somebody can be served, but a new client had better go elsewhere."""
     here = make_database()
-    gateway = make_gateway(here, f"host=127.0.0.1 port={free_port()} dbname=gone user=nobody",
+    gateway = make_gateway(here, f"host=127.0.0.1 port={reserve_port()} dbname=gone user=nobody",
                            **metrics.options, hub_database="none").start()
     assert gateway.health()[0] == 200
     status, text = metrics.get("/ready")
@@ -162,7 +163,7 @@ async def test_status_on_one_screen(make_gateway, database, metrics):
 
 
 def test_status_of_nobody():
-    port = free_port()
+    port = reserve_port()
     done = run_gateway("status", "--metrics-listen", f"127.0.0.1:{port}")
     assert done.returncode == 1
     assert f"127.0.0.1:{port}" in done.stderr

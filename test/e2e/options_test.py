@@ -6,7 +6,8 @@ import subprocess
 import pytest
 
 from harness.gateway import run_gateway
-from harness.system import ROOT, free_port
+from harness.ports import reserve_port
+from harness.system import ROOT
 
 DATABASE = ("--database", "host=/nonexistent dbname=x")
 OPTIONS = ["listen", "database", "hub-database", "auth", "allow-open", "state-dir", "threads", "history-seconds",
@@ -31,7 +32,7 @@ def test_help_names_every_option():
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "192.0.2.1"])
 def test_open_mode_refuses_addresses_that_others_can_reach(address):
-    done = run_gateway("--listen", f"{address}:{free_port()}", *DATABASE, "--auth", "open")
+    done = run_gateway("--listen", f"{address}:{reserve_port()}", *DATABASE, "--auth", "open")
     assert done.returncode != 0
     assert "--allow-open" in done.stderr
 

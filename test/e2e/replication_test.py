@@ -12,7 +12,7 @@ from harness.client import BusClient
 from harness.cluster import Cluster
 from harness.deadline import DEADLINE
 from harness.gateway import run_gateway
-from harness.system import free_port
+from harness.ports import reserve_port
 from harness.wait import until
 
 WARNING = "is filled by logical replication"
@@ -137,7 +137,7 @@ async def test_a_row_that_comes_after_a_greater_id_is_not_guaranteed(subscriber,
     for sequence in ("where it was", "set forward"):
         if sequence == "set forward":  # as one does before the subscriber becomes the server
             await in_thread(subscriber.execute, "SELECT setval('bus_bus_id_seq', 1000)")
-        port = free_port()
+        port = reserve_port()
         gateway = await in_thread(reading, subscriber, make_gateway, metrics_listen=f"127.0.0.1:{port}")
         async with BusClient(gateway.url, ["a"]) as client:
             await client.subscribed()

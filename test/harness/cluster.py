@@ -9,7 +9,8 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from .database import Database
-from .system import clean_environment, free_port, give_to_server_user, postgresql_bin, server_user
+from .ports import reserve_port
+from .system import clean_environment, give_to_server_user, postgresql_bin, server_user
 
 DEFAULTS = {
     "max_connections": 200,
@@ -39,7 +40,7 @@ class Cluster:
         give_to_server_user(self.directory)
         self.data = self.directory / "data"
         self.host = str(self.directory)
-        self.port = free_port()
+        self.port = reserve_port()
         self.log = self.directory / "log"
         self._databases = 0
         self._run("initdb", "-D", self.data, "-U", self.user, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8",

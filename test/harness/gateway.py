@@ -13,7 +13,8 @@ import urllib.request
 from pathlib import Path
 
 from .deadline import DEADLINE
-from .system import ROOT, clean_environment, free_port
+from .ports import reserve_port
+from .system import ROOT, clean_environment
 
 BINARY = Path(os.environ.get("ODOO_BUS_GATEWAY", ROOT / "build" / "odoo-bus-gateway"))
 SANITIZER_REPORT = re.compile(r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|: runtime error: ")
@@ -27,7 +28,7 @@ class Gateway:
     """
 
     def __init__(self, *databases, port=None, environment=None, wrapper=(), descriptors=(), **options):
-        self.port = port or free_port()
+        self.port = port or reserve_port()
         self.databases = [getattr(database, "conninfo", database) for database in databases]
         self.options = {"listen": f"127.0.0.1:{self.port}", "auth": "open", "log_level": "debug"} | options
         self.environment = environment or {}

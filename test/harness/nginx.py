@@ -10,7 +10,8 @@ import time
 from pathlib import Path
 
 from .adapted import adapted
-from .system import ROOT, clean_environment, free_port
+from .ports import reserve_port
+from .system import ROOT, clean_environment
 
 MAIN = """\
 # Written by the tests: everything of a main nginx.conf that must not be the machine's own.
@@ -60,9 +61,9 @@ class Nginx:
     """
 
     def __init__(self, gateway_port, files=(), port=None, demo_port=9, blocked=(), changes=()):
-        self.port = port or free_port()
+        self.port = port or reserve_port()
         self.demo_port = demo_port
-        self.odoo_port = free_port()
+        self.odoo_port = reserve_port()
         self.gateway_port = gateway_port
         self.files = files
         self.blocked = blocked

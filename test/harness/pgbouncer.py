@@ -5,7 +5,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from .system import clean_environment, free_port, give_to_server_user, server_user
+from .ports import reserve_port
+from .system import clean_environment, give_to_server_user, server_user
 from .wait import until
 
 
@@ -16,7 +17,7 @@ class PgBouncer:
 
     def __init__(self, cluster, pool_mode, role, port=None, **settings):
         self.role = role
-        self.port = port or free_port()
+        self.port = port or reserve_port()
         self.directory = Path(tempfile.mkdtemp(prefix="odoo_bus_pgbouncer."))
         self.directory.chmod(0o755)
         give_to_server_user(self.directory)

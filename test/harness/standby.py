@@ -3,7 +3,8 @@ import tempfile
 from pathlib import Path
 
 from .cluster import Cluster
-from .system import free_port, give_to_server_user
+from .ports import reserve_port
+from .system import give_to_server_user
 
 
 class Standby(Cluster):
@@ -16,7 +17,7 @@ class Standby(Cluster):
         give_to_server_user(self.directory)
         self.data = self.directory / "data"
         self.host = str(self.directory)
-        self.port = free_port()
+        self.port = reserve_port()
         self.log = self.directory / "log"
         self._run("pg_basebackup", "-h", primary.host, "-p", primary.port, "-U", primary.user, "-D", self.data, "-R",
                   "-X", "stream", "--checkpoint=fast", "--no-sync")

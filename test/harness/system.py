@@ -1,8 +1,6 @@
 """Users, ports and paths: what differs between a developer's machine, CI and root."""
 import os
 import pwd
-import random
-import socket
 import subprocess
 from pathlib import Path
 
@@ -27,19 +25,6 @@ def clean_environment(**extra):
     """The environment without anything that would change what a server or client of PostgreSQL does."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PG", "ODOO_BUS_", "LC_", "LANG"))}
     return kept | {"LC_ALL": "C.UTF-8", "TZ": "UTC"} | extra
-
-
-def free_port():
-    """A free port of 127.0.0.1 below the range from which outgoing connections draw theirs, so that a server
-    that is stopped and started again finds its port still free."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
 
 
 def postgresql_bin():

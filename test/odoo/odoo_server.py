@@ -13,7 +13,8 @@ import threading
 import time
 from pathlib import Path
 
-from harness.system import ROOT, clean_environment, free_port, give_to_server_user, server_user
+from harness.ports import reserve_port
+from harness.system import ROOT, clean_environment, give_to_server_user, server_user
 
 MODULES = ["mail", "im_livechat", "website_livechat"]
 START_DEADLINE = 300  # the first start of a database compiles and loads everything
@@ -32,8 +33,8 @@ class OdooServer:
                                              re.M).group(0).partition(" = ")[2])
         self.version = f"{numbers[0]}.{numbers[1]}"
         self.cluster = cluster
-        self.port = free_port()
-        self.gevent_port = free_port()
+        self.port = reserve_port()
+        self.gevent_port = reserve_port()
         self.directory = Path(tempfile.mkdtemp(prefix="odoo_bus_odoo."))
         self.directory.chmod(0o755)
         self.data = self.directory / "data"

@@ -1,8 +1,14 @@
 """The stand-in as a whole: an asyncio server in a thread of its own, and what tests may order it to do."""
 import asyncio
-import random
 import socket
+import sys
 import threading
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))  # for a stand-in that runs alone
+
+from harness.deadline import DEADLINE
+from harness.ports import reserve_port
 
 from .application import Application
 from .builds import BUILDS
@@ -11,8 +17,6 @@ from .connection import Connection
 from .database import Database
 from .request_log import RequestLog
 from .sessions import Sessions
-
-DEADLINE = 30
 
 
 class Standin:
@@ -148,7 +152,7 @@ class Standin:
             self.free_workers = asyncio.Semaphore(self.workers)
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", self.port or free_port()))
+        listener.bind(("127.0.0.1", self.port or reserve_port()))
         self.port = listener.getsockname()[1]
         self._server = await self._loop.create_server(lambda: Connection(self, self._connections), sock=listener,
                                                       backlog=4096)
@@ -171,15 +175,3 @@ class Standin:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def free_port():
-    """Below the range of outgoing connections, so that it is still free after a pause."""
-    while True:
-        port = random.randrange(15000, 32000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-                return port
-            except OSError:
-                continue
