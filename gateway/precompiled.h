@@ -1,4 +1,5 @@
-// precompiled.h: what most files include, compiled once (CMake's option PRECOMPILE). No file includes it by itself.
+// precompiled.h: what most files include, compiled once (CMake's option PRECOMPILE). No file includes it by
+// itself.
 #pragma once
 
 #include <sys/socket.h>
@@ -29,7 +30,8 @@
 
 #include "base/format.h"
 
-// libfmt has it; without this, each file that formats into an iterator compiles it again, which takes seconds.
+// libfmt has it; without this, each file that formats into an iterator compiles it again, which takes
+// seconds.
 #if FMT_VERSION >= 90000 && FMT_VERSION < 100000
 extern template void fmt::detail::vformat_to<char>(buffer<char>&, basic_string_view<char>,
                                                    basic_format_args<buffer_context<char>>, locale_ref);

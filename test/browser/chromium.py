@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness.deadline import DEADLINE
 from harness.system import ROOT
 
 HERE = Path(__file__).resolve().parent
@@ -50,4 +51,4 @@ class Browser:
 
     def close(self):
         self.process.stdin.close()
-        assert self.process.wait(30) == 0
+        assert self.process.wait(DEADLINE) == 0

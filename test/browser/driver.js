@@ -3,7 +3,7 @@
 const readline = require("node:readline");
 const { chromium } = require("playwright-core");
 
-const DEADLINE = 30_000;
+const DEADLINE = 30_000 * Number(process.env.ODOO_BUS_TEST_SLOWNESS || 1);
 
 // What a promise of the page comes to, if it does.
 function inTime(promise, what) {

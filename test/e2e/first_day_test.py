@@ -7,6 +7,7 @@ import pytest
 
 from harness.adapted import adapted
 from harness.client import BusClient
+from harness.deadline import scaled
 from harness.doc_page import blocks
 from harness.gateway import BINARY, Gateway, run_gateway
 from harness.nginx import Nginx
@@ -70,7 +71,7 @@ async def test_from_nothing_to_a_page_that_is_served(odoo_database, tmp_path):
             with OdoosNginx(port) as nginx:
                 after = subprocess.run([BINARY, "doctor", "--json", "--config", file, "--gevent-port", "0", "--url",
                                         nginx.url()], env=clean_environment() | FEWER,
-                                       capture_output=True, text=True, timeout=120)
+                                       capture_output=True, text=True, timeout=scaled(120))
                 checks = json.loads(after.stdout)["checks"]
                 assert [check for check in checks if check["state"] != "ok"] == []
                 async with BusClient(nginx.websocket_url, ["orders"]) as client:

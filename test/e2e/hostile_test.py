@@ -7,7 +7,7 @@ import time
 import pytest
 
 from harness.client import BINARY, HANDSHAKE, TEXT, BusClient, RawClient, encode_frame
-from harness.deadline import DEADLINE
+from harness.deadline import DEADLINE, scaled
 from harness.wait import until
 from metrics_test import Metrics, metrics  # noqa: F401
 
@@ -39,7 +39,7 @@ def test_a_head_that_comes_byte_by_byte(make_gateway, database):
                 with contextlib.suppress(socket.timeout):
                     if client.socket.recv(100).startswith(b"HTTP/1.1 408 "):
                         return
-                assert time.monotonic() - begin < 25, "it is still listened to"
+                assert time.monotonic() - begin < scaled(25), "it is still listened to"
 
 
 async def test_who_never_finishes_its_handshake_holds_nobody_up(make_gateway, database):
@@ -101,7 +101,7 @@ async def test_a_flood_of_frames_that_libwebsockets_keeps_to_itself(make_gateway
         seen = b""
         with contextlib.suppress(ConnectionError):
             while b"too many bytes" not in seen:
-                assert time.monotonic() - begin < 90, "it may go on for ever"
+                assert time.monotonic() - begin < scaled(90), "it may go on for ever"
                 client.socket.settimeout(0.05)
                 with contextlib.suppress(socket.timeout):
                     received = client.socket.recv(65536)
@@ -214,7 +214,7 @@ def test_an_address_has_so_many_connections_whatever_they_are(make_gateway, data
         for transport in OPENED:
             def refused():
                 with connect(gateway) as one_more:
-                    one_more.socket.settimeout(1)
+                    one_more.socket.settimeout(scaled(1))
                     with contextlib.suppress(socket.timeout):
                         return opened(one_more, transport, "192.0.2.1").response()[0] == 429
             until(refused, lambda: f"one more {transport} is served")

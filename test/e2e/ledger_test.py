@@ -12,6 +12,7 @@ import pytest
 
 from harness.client import BusClient, RawClient
 from harness.cluster import Cluster
+from harness.deadline import scaled
 from harness.http_clients import TRANSPORTS
 
 LATE_SECONDS = float(os.environ.get("ODOO_BUS_TEST_LATE_SECONDS", "30"))
@@ -48,7 +49,7 @@ async def test_a_late_commit_is_delivered_once_and_at_once(database, gateway):
         for client in (one, other):
             await client.wait_payload("late")
             print(f"the late one came {client.received_at[-1] - begin:.3f} s after its commit")
-            assert client.received_at[-1] - begin < 5
+            assert client.received_at[-1] - begin < scaled(5)
             assert client.payloads == [*range(10_000), "late"]
     late.close()
 
@@ -106,7 +107,7 @@ async def test_a_row_without_a_doorbell_arrives_within_two_seconds(database, gat
             insert(connection, database, "silent")
         begin = time.time()
         await client.wait_payload("silent")
-        assert client.received_at[-1] - begin < 2 + 3  # for a slow machine
+        assert client.received_at[-1] - begin < 2 + scaled(3)
 
 
 async def test_kill_9_under_load_loses_nothing_and_repeats_nothing(database, make_gateway, tmp_path):
@@ -302,7 +303,7 @@ async def test_a_database_that_is_dropped_does_not_disturb_another(make_database
         begin = time.time()
         kept.sendone("a", payload=1)
         await client.wait_payload(1)
-        assert client.received_at[-1] - begin < 5
+        assert client.received_at[-1] - begin < scaled(5)
 
 
 async def test_a_poll_that_moves_gets_what_it_has_once_again_at_most(database, make_gateway):
@@ -406,14 +407,17 @@ async def test_gaps_that_may_not_die_cost_next_to_nothing(database, make_gateway
             await client.wait_payload("dense", timeout=120)
             grown = resident_bytes(gateway) - memory
             mark = len(cluster.log_text())
-            during = await typical_latency(connection, client, "during")
+            for attempt in range(3):  # what costs time costs it each time; what else the machine does, not
+                during = await typical_latency(connection, client, f"during {attempt}")
+                if bearable := during < 3 * before + 0.1:  # probing them all takes much longer
+                    break
             plans = cluster.log_text()[mark:]
             holder.commit()
             begin = time.time()
             await client.wait_payload("held")
             print(f"latency {before * 1000:.1f} ms before, {during * 1000:.1f} ms with 200,000 gaps; memory grew by "
                   f"{grown >> 20} MiB; the held one came {time.time() - begin:.2f} s after its commit")
-    assert during < 3 * before + 0.1  # probing them all takes much longer
+    assert bearable
     assert grown < 40 << 20
     assert "Index Scan using bus_bus_pkey" in plans
     assert "Seq Scan on bus_bus " not in plans

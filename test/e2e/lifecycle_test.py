@@ -8,6 +8,7 @@ import pytest
 
 from harness.client import BusClient, RawClient
 from harness.cluster import Cluster
+from harness.deadline import scaled
 
 pytestmark = pytest.mark.tsan
 
@@ -114,7 +115,7 @@ async def test_sigterm_closes_with_1001_and_exits_with_0(gateway, database):
         await client.subscribed()
         took = await asyncio.to_thread(gateway.terminate)
         assert (await client.wait_closed())[0] == 1001
-    assert took < 5
+    assert took < scaled(5)
 
 
 def test_sigterm_does_not_wait_for_clients_that_do_not_read(gateway, database):
@@ -247,6 +248,10 @@ def test_an_idle_gateway_is_idle(gateway):
         with open(f"/proc/{gateway.process.pid}/stat") as stat:
             fields = stat.read().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / 100
-    before = cpu_seconds()
-    time.sleep(2)
-    assert cpu_seconds() - before < 0.1
+
+    def cost_of_silence():
+        before = cpu_seconds()
+        time.sleep(2)
+        return cpu_seconds() - before
+    # A processor that others share does less in a second; who waits busily is never quiet.
+    assert any(cost_of_silence() < 0.1 for _ in range(3))

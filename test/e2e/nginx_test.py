@@ -7,6 +7,7 @@ import urllib.request
 import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
+from harness.deadline import DEADLINE
 from harness.http_clients import TRANSPORTS
 from harness.nginx import Nginx
 from harness.system import ROOT
@@ -77,7 +78,7 @@ def first_event(nginx, database):
     with RawClient(("127.0.0.1", nginx.port)) as raw:
         raw.request(path="/bus/events?channels=a&last=0", headers={"Host": "x"})
         database.sendone("a", payload="at once")
-        raw.socket.settimeout(2 if nginx.keeps else 30)
+        raw.socket.settimeout(2 if nginx.keeps else DEADLINE)
         try:
             while b'"at once"' not in raw.buffer:
                 raw._fill()
@@ -164,4 +165,4 @@ def test_curl_reads_a_stream(nginx, database):
             assert line
     finally:
         curl.terminate()
-        curl.wait(30)
+        curl.wait(DEADLINE)

@@ -146,13 +146,16 @@ async def test_in_session_mode_it_works(cluster, database, make_gateway):
         await asyncio.to_thread(gateway.wait_for_line, "hub database: listening")
         async with BusClient(gateway.url, ["a"]) as client:
             await client.subscribed()
-            begin = time.monotonic()
-            for n in range(12):
-                await asyncio.to_thread(database.sendone, "a", payload=n)
-                await client.wait_payload(n)
-            assert client.payloads == list(range(12))
-            # Without the doorbell each of them waits for the next look, a second after the one before.
-            assert time.monotonic() - begin < 8
+            for attempt in range(3):
+                begin = time.monotonic()
+                for n in range(12 * attempt, 12 * (attempt + 1)):
+                    await asyncio.to_thread(database.sendone, "a", payload=n)
+                    await client.wait_payload(n)
+                assert client.payloads == list(range(12 * (attempt + 1)))
+                # Without the doorbell each of them waits for the next look, a second after the one before.
+                if in_time := time.monotonic() - begin < 8:
+                    break
+            assert in_time
         gateway.finish()
 
 

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from harness.client import BINARY, PING, PONG, TEXT, BusClient, RawClient, encode_frame
+from harness.deadline import scaled
 from harness.wait import until
 
 from metrics_test import Metrics
@@ -447,7 +448,7 @@ async def test_keep_alive_closes_with_4002_and_the_client_resumes(make_gateway, 
 
 
 def test_silence_is_pinged_and_answered_pings_keep_the_connection(make_gateway, database):
-    gateway = make_gateway(database, ping_interval=0.2, pong_timeout=5).start()
+    gateway = make_gateway(database, ping_interval=0.2, pong_timeout=scaled(5)).start()
     with RawClient(("127.0.0.1", gateway.port)) as raw:
         raw.upgrade()
         for _ in range(4):

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from harness.client import BusClient
-from harness.deadline import DEADLINE
+from harness.deadline import DEADLINE, scaled
 from harness.gateway import BINARY
 
 DEPLOY = pathlib.Path(__file__).parents[2] / "deploy"
@@ -19,7 +19,7 @@ OFFLINE_SINCE = 250  # the version of systemd
 
 
 def run(*command):
-    return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+    return subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=scaled(120))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from harness.client import BusClient
 
 from odoo_auth_test import asked, client, send
-from odoo_session_test import HOUR, reached
+from odoo_session_test import HOUR, UsersWatched, reached
 from presence_test import make_presence_gateway, member, online, presence_database, wait_online_async  # noqa: F401
 from take_over_test import drained, take_over
 
@@ -86,12 +86,13 @@ async def test_a_user_who_changes_at_that_moment_is_checked_in_the_old_process_t
     for user in (anna, bert):
         database.execute("INSERT INTO res_users (login, partner_id, write_date) VALUES (%s, %s, now() - interval '1 day')",
                          (user.login, user.partner_id))
+    watched = UsersWatched(database)
     gateway = start(recheck_interval=1000, drain_seconds=3600)
     async with client(gateway, odoo.login(anna), ["a"], reconnect=False) as changed, \
             client(gateway, odoo.login(bert), ["a"], reconnect=False) as other:
         await asked(odoo, 2, status=200)
         await asyncio.to_thread(gateway.wait_for_line, '": reading')
-        await asyncio.sleep(2.5)  # the gateway has looked at the users at least once
+        await watched.once(odoo)
         anna.password = "another"
         database.execute("UPDATE res_users SET write_date = now() AT TIME ZONE 'UTC' WHERE login = 'anna'")
         former = await take_over(gateway)

@@ -18,6 +18,7 @@ import pytest
 
 from harness.client import BusClient, RawClient
 from harness.cluster import Cluster
+from harness.deadline import DEADLINE, scaled
 from harness.gateway import BINARY, AdoptedProcess, become_reaper
 from harness.service_manager import ServiceManager
 from harness.wait import until
@@ -59,14 +60,14 @@ async def take_over(gateway):
 
 def ask_unix(path, target):
     with socket.socket(socket.AF_UNIX) as local:
-        local.settimeout(30)
+        local.settimeout(DEADLINE)
         local.connect(str(path))
         local.sendall(f"GET {target} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
         return local.recv(100)
 
 
 async def drained(gateway, former):
-    code = await asyncio.to_thread(former.wait, 60)
+    code = await asyncio.to_thread(former.wait, 2 * DEADLINE)
     assert code == 0, gateway.tail()
 
 
@@ -157,10 +158,10 @@ async def test_streams_and_polls_end_properly(database, make_gateway):
     def poll():
         body = json.dumps({"jsonrpc": "2.0", "id": 7, "params": {"channels": ["a"], "last": 0}}).encode()
         request = urllib.request.Request(base + "/longpolling/poll", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             return json.load(answer)
 
-    stream = urllib.request.urlopen(base + "/bus/events?channel=a", timeout=30)
+    stream = urllib.request.urlopen(base + "/bus/events?channel=a", timeout=DEADLINE)
     assert stream.status == 200
     polling = asyncio.create_task(asyncio.to_thread(poll))
     await asyncio.to_thread(until, lambda: gateway.established() >= 2, lambda: "the poll has not come")
@@ -185,7 +186,7 @@ async def test_heads_that_are_half_read_are_served(database, make_gateway, tmp_p
         former = await take_over(gateway)
         for each in (scraper, half):
             each.sendall(b": a\r\n\r\n")
-            each.settimeout(30)
+            each.settimeout(DEADLINE)
             assert each.recv(100).startswith(b"HTTP/1.1 200")
     await drained(gateway, former)
 
@@ -303,7 +304,7 @@ def own_binary(tmp_path, monkeypatch):
     (None, r"cannot be started"),
 ])
 async def test_a_program_that_does_not_start(database, make_gateway, own_binary, script, complaint, tmp_path):
-    within = 1 if script and "sleep" in script else 60
+    within = 1 if script and "sleep" in script else scaled(60)
     gateway = make_gateway(database, take_over_timeout=within, state_dir=tmp_path / "state").start()
     async with BusClient(gateway.url, ["a"]) as client:
         await client.subscribed()
@@ -373,7 +374,7 @@ async def test_sigterm_while_a_real_process_takes_over_leaves_none(database, mak
         successor = AdoptedProcess(int(re.search(r"process (\d+) is", line)[1]))
         await asyncio.sleep(n * 0.02)  # another moment each time
         gateway.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(gateway.process.wait, 60) == 0
+        assert await asyncio.to_thread(gateway.process.wait, 2 * DEADLINE) == 0
         if any("process" in line and "has taken over" in line for line in gateway.lines):
             with contextlib.suppress(ProcessLookupError):
                 successor.send_signal(signal.SIGTERM)

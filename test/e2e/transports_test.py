@@ -8,6 +8,7 @@ import urllib.request
 import pytest
 
 from harness.client import BusClient, RawClient
+from harness.deadline import DEADLINE
 from harness.gateway import run_gateway
 from harness.http_clients import TRANSPORTS, EventsClient, PollClient
 
@@ -164,7 +165,7 @@ def get(gateway, path, method="GET", headers=None, body=None):
     request = urllib.request.Request(f"http://127.0.0.1:{gateway.port}{path}", method=method, headers=headers or {},
                                      data=body)
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             return answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.headers, error.read()

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from harness.cluster import Cluster
+from harness.deadline import scaled
 from harness.doorbell import eventually, preloaded_cluster, wait_for_worker
 from harness.standby import Standby
 
@@ -412,7 +413,7 @@ def test_shutdown_while_sessions_send(database, cluster, mode):
     eventually(lambda: len(returned) > 20)
     begin = time.monotonic()
     cluster.stop(mode)
-    assert time.monotonic() - begin < 30
+    assert time.monotonic() - begin < scaled(30)
     stop.set()
     for thread in threads:
         thread.join()

@@ -10,7 +10,7 @@ import time
 
 import websockets
 
-from .deadline import DEADLINE
+from .deadline import DEADLINE, scaled
 from .websocket import connect, refused_with
 
 
@@ -126,7 +126,7 @@ class BusClient:
         return self.closes[count - 1]
 
     async def until(self, condition, what, timeout=None):
-        deadline = time.monotonic() + (timeout or DEADLINE)
+        deadline = time.monotonic() + (scaled(timeout) if timeout else DEADLINE)
         while not condition():
             if self._task.done() and not self._task.cancelled() and self._task.exception():
                 raise self._task.exception()

@@ -9,6 +9,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from .database import Database
+from .deadline import scaled
 from .ports import reserve_port
 from .system import clean_environment, give_to_server_user, postgresql_bin, server_user
 
@@ -140,7 +141,7 @@ class Cluster:
 
     def _pg_ctl(self, *arguments):
         try:
-            self._run("pg_ctl", "-D", self.data, "-w", "-s", "-t", "60", *arguments)
+            self._run("pg_ctl", "-D", self.data, "-w", "-s", "-t", int(scaled(60)), *arguments)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.log_text()[-3000:]}") from None
 

@@ -6,6 +6,7 @@ import select
 import time
 
 from .cluster import Cluster
+from .deadline import DEADLINE, scaled
 
 HUB = "postgres"
 
@@ -27,9 +28,9 @@ class Listener:
     def __exit__(self, *_):
         self.connection.close()
 
-    def wait_for(self, *channel, timeout=20):
+    def wait_for(self, *channel):
         """Collects until this channel is heard."""
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + DEADLINE
         while list(channel) not in self.channels:
             self.collect(deadline)
         return self
@@ -69,7 +70,7 @@ def worker_pid(cluster):
 
 
 def eventually(condition, timeout=30):
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + scaled(timeout)
     while not (result := condition()):
         assert time.monotonic() < deadline, "it did not come true in time"
         time.sleep(0.02)

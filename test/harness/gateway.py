@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from .deadline import DEADLINE
+from .deadline import DEADLINE, scaled
 from .ports import reserve_port
 from .system import ROOT, clean_environment
 
@@ -85,7 +85,7 @@ class Gateway:
     def wait_for_line(self, pattern, since=0, timeout=None):
         """The first line of the log, from index `since` on, in which `pattern` is found."""
         expression = re.compile(pattern)
-        deadline = time.monotonic() + (timeout or DEADLINE)
+        deadline = time.monotonic() + (scaled(timeout) if timeout else DEADLINE)
         with self._changed:
             while True:
                 for line in self.lines[since:]:

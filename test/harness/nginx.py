@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from .adapted import adapted
+from .deadline import DEADLINE
 from .ports import reserve_port
 from .system import ROOT, clean_environment
 
@@ -106,7 +107,7 @@ class Nginx:
         mark = len(self.lines)
         (self.directory / "site.conf").write_text(self.site())
         self.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + DEADLINE
         while not any("start worker process" in line for line in self.lines[mark:]):
             assert time.monotonic() < deadline, "nginx did not reload"
             time.sleep(0.01)
@@ -133,13 +134,13 @@ class Nginx:
         started = threading.Event()
         threading.Thread(target=self._read, args=(started,), daemon=True).start()
         # nginx listens before it starts its workers; what connects from then on is served.
-        assert started.wait(30) and self.process.poll() is None, "nginx did not start:\n" + "\n".join(self.lines)
+        assert started.wait(DEADLINE) and self.process.poll() is None, "nginx did not start:\n" + "\n".join(self.lines)
         return self
 
     def stop(self):
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(DEADLINE)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _read(self, started):

@@ -5,6 +5,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from .deadline import DEADLINE
 from .ports import reserve_port
 from .system import clean_environment, give_to_server_user, server_user
 from .wait import until
@@ -39,7 +40,7 @@ class PgBouncer:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(DEADLINE)
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def conninfo(self, dbname):

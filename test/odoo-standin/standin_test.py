@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from harness.deadline import DEADLINE
 from standin import RemoteStandin, Standin, faults
 
 
@@ -24,7 +25,7 @@ def database(odoo):
 
 def post(odoo, path, parameters, **headers):
     """(status, JSON-RPC document or None)."""
-    connection = http.client.HTTPConnection("127.0.0.1", odoo.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", odoo.port, timeout=DEADLINE)
     body = json.dumps({"jsonrpc": "2.0", "method": "call", "params": parameters, "id": 1})
     connection.request("POST", path, body, {"Content-Type": "application/json"} | headers)
     answer = connection.getresponse()
@@ -135,7 +136,7 @@ def test_time_can_be_compressed():
     with Standin() as odoo:
         odoo.clock.speed = 100_000
         begin = odoo.clock.now()
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + DEADLINE
         while odoo.clock.now() < begin + 3600:
             assert time.monotonic() < deadline
         odoo.clock.speed = 1

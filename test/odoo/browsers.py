@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from harness.deadline import DEADLINE
 from harness.system import ROOT
 
 HERE = Path(__file__).resolve().parent
@@ -35,7 +36,7 @@ class Browsers:
 
     def close(self):
         self._process.stdin.close()
-        assert self._process.wait(60) == 0
+        assert self._process.wait(2 * DEADLINE) == 0
 
 
 class PageError(AssertionError):

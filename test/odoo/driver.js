@@ -3,7 +3,7 @@
 const readline = require("node:readline");
 const { chromium } = require("playwright-core");
 
-const DEADLINE = Number(process.env.ODOO_BUS_TEST_DEADLINE || 30) * 2000;
+const DEADLINE = Number(process.env.ODOO_BUS_TEST_DEADLINE || 30) * 2000 * Number(process.env.ODOO_BUS_TEST_SLOWNESS || 1);
 
 async function main() {
   const browser = await chromium.launch({

@@ -13,11 +13,12 @@ import threading
 import time
 from pathlib import Path
 
+from harness.deadline import DEADLINE, scaled
 from harness.ports import reserve_port
 from harness.system import ROOT, clean_environment, give_to_server_user, server_user
 
 MODULES = ["mail", "im_livechat", "website_livechat"]
-START_DEADLINE = 300  # the first start of a database compiles and loads everything
+START_DEADLINE = scaled(300)  # the first start of a database compiles and loads everything
 
 
 class OdooServer:
@@ -108,7 +109,7 @@ class OdooServer:
         deadline = time.monotonic() + START_DEADLINE
         while True:
             try:
-                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=scaled(60))
                 connection.request("GET", "/websocket/health", headers={"Host": self.host})
                 if connection.getresponse().status == 200:
                     return
@@ -122,10 +123,10 @@ class OdooServer:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             try:
-                self.process.wait(20)
+                self.process.wait(DEADLINE)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait(20)
+                self.process.wait(DEADLINE)
         # Its gevent process does not always go with it.
         if self.process is not None:
             try:

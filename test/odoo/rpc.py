@@ -3,6 +3,8 @@ import http.client
 import json
 from dataclasses import dataclass
 
+from harness.deadline import scaled
+
 
 @dataclass
 class Answer:
@@ -41,7 +43,7 @@ class Answer:
 
 
 def request(port, host, method, path, body=None, headers=()):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=scaled(120))
     connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
     for name, value in [("Host", host), *headers]:
         connection.putheader(name, value)

@@ -4,6 +4,7 @@ import json
 import time
 from dataclasses import dataclass
 
+from harness.deadline import scaled
 from standin import Standin
 
 import rpc
@@ -131,7 +132,7 @@ class RealSite(Site):
         return self.sql("SELECT coalesce(max(id), 0) FROM bus_bus")[0][0]
 
     def wait_status(self, person, status, timeout=60):
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + scaled(timeout)
         while (seen := self.status(person)) != status:
             assert time.monotonic() < deadline, f"{person.login or person.id} is {seen}, not {status}"
             time.sleep(0.1)

@@ -1,4 +1,5 @@
-// precompiled.h: what every unit test includes, compiled once (CMake's option PRECOMPILE). No file includes it by itself.
+// precompiled.h: what every unit test includes, compiled once (CMake's option PRECOMPILE). No file includes
+// it by itself.
 #pragma once
 
 #include <gmock/gmock.h>

@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from harness.deadline import DEADLINE
+
 
 class RemoteStandin:
     def __init__(self, **options):
@@ -29,7 +31,7 @@ class RemoteStandin:
 
     def __exit__(self, *_):
         self._process.stdin.close()
-        self._process.wait(30)
+        self._process.wait(DEADLINE)
         self._process.stdout.close()
 
     @property

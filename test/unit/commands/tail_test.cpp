@@ -22,6 +22,7 @@
 #include <libwebsockets.h>
 
 #include "base/clock.h"
+#include "deadline.h"
 #include "http/handshake.h"
 #include "http/request_head.h"
 
@@ -32,7 +33,7 @@ using testing::HasSubstr;
 using testing::MatchesRegex;
 
 // A failure is an exception instead of a test that never ends.
-constexpr int DEADLINE_MS = 20'000;
+const int DEADLINE_MS = static_cast<int>(scaled(std::chrono::seconds(20)).count());
 
 std::string read_some(int fd) {
     pollfd entry{fd, POLLIN, 0};
