@@ -35,6 +35,14 @@ std::string option(std::string_view name, std::string_view value, std::string_vi
                        roff(value), value.empty() ? "" : "\\fR", roff(help));
 }
 
+std::string options(const std::vector<CommandDefinition>& definitions) {
+    std::string page;
+    for (const CommandDefinition& definition : definitions)
+        if (!definition.help.empty())
+            page += option(definition.name, definition.value, definition.help);
+    return page;
+}
+
 std::string facts_of(const OptionDefinition& definition) {
     std::string values;
     for (const std::string& value : definition.default_values())
@@ -92,19 +100,16 @@ std::string manual_page() {
         page += option(definition.name, definition.value, facts_of(definition));
     }
     page += ".SS \"Only on the command line\"\n";
-    for (const CommandDefinition& definition : command_table())
-        page += option(definition.name, definition.value, definition.help);
+    page += options(command_table());
 
     page += ".SH DOCTOR\n";
     page +=
         roff("Takes the gateway's own options, best its --config, and those below. It prints one line for "
              "each thing that it has looked at: ok, warning or failed, what was found, and what to do.\n");
-    for (const CommandDefinition& definition : doctor::doctor_table())
-        page += option(definition.name, definition.value, definition.help);
+    page += options(doctor::doctor_table());
 
     page += ".SH TAIL\n";
-    if (const auto tail = parse_tail_options({"--help"}); const auto* text = std::get_if<OptionsText>(&tail))
-        page += verbatim(text->text);
+    page += options(tail_table()) + verbatim(TAIL_NOTES);
 
     page += ".SH SIGNALS\n";
     page += ".TP\n.B SIGHUP\nReads the configuration again.\n"

@@ -6,6 +6,7 @@
 #include <variant>
 #include <vector>
 
+#include "config/arguments.h"
 #include "config/options.h"
 
 namespace odoo_bus {
@@ -31,6 +32,9 @@ struct TailOptions {
 // Without a path it is /websocket.
 bool parse_url(const std::string& url, TailOptions& options, std::string& error);
 
-std::variant<TailOptions, OptionsText, OptionsError> parse_tail_options(std::vector<std::string> arguments);
+const std::vector<CommandDefinition>& tail_table();
+extern const char* const TAIL_NOTES; // what the help says below the options
+std::variant<TailOptions, OptionsText, OptionsError>
+parse_tail_options(const std::vector<std::string>& arguments);
 
 } // namespace odoo_bus

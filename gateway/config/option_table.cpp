@@ -293,9 +293,24 @@ const std::vector<CommandDefinition>& command_table() {
         {"check-config", "", "Check the configuration, say what is wrong with it, and exit."},
         {"print-config", "", "Print a configuration file with every option and its default, and exit."},
         {"version", "", "Print the version, and exit."},
-        {"help", "", "Print this help, and exit."},
+        {"help", "", "Print this help, and exit.", 'h'},
+        // For what is generated from the sources.
+        {"print-options-markdown", "", ""},
+        {"print-metrics-markdown", "", ""},
+        {"print-man", "", ""},
     };
     return table;
+}
+
+const std::vector<Syntax>& command_line_syntax() {
+    static const std::vector<Syntax> syntax = [] {
+        std::vector<Syntax> all = syntax_of(command_table());
+        for (const OptionDefinition& definition : option_table())
+            all.push_back({definition.name,
+                           definition.field.is_switch ? Syntax::Value::optional : Syntax::Value::required});
+        return all;
+    }();
+    return syntax;
 }
 
 } // namespace odoo_bus

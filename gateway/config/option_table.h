@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "config/arguments.h"
 #include "config/option_values.h"
 
 namespace odoo_bus {
@@ -21,14 +22,10 @@ struct OptionDefinition {
     std::vector<std::string> default_values() const { return field.get(Options{}); }
 };
 
-// Options that stand only on the command line, and are no part of what a configuration file says.
-struct CommandDefinition {
-    std::string name;
-    std::string value;
-    std::string help;
-};
-
 const std::vector<OptionDefinition>& option_table();
+// Options that stand only on the command line, and are no part of what a configuration file says.
 const std::vector<CommandDefinition>& command_table();
+// Of both tables.
+const std::vector<Syntax>& command_line_syntax();
 
 } // namespace odoo_bus

@@ -5,7 +5,6 @@
 #include <cstdlib>
 #include <map>
 
-#include <CLI/CLI.hpp>
 #include <spdlog/fmt/fmt.h>
 
 #include "config/config_file.h"
@@ -17,7 +16,17 @@ namespace odoo_bus {
 
 namespace {
 
-constexpr const char* SEE_HELP = "see odoo-bus-gateway --help";
+constexpr const char* HELP = "odoo-bus-gateway --help";
+
+// What some options print instead of running the gateway.
+constexpr std::pair<const char*, std::string (*)()> TEXTS[] = {
+    {"help", options_help},
+    {"version", [] { return std::string("odoo-bus-gateway " ODOO_BUS_VERSION "\n"); }},
+    {"print-config", sample_configuration},
+    {"print-options-markdown", options_markdown},
+    {"print-man", manual_page},
+    {"print-metrics-markdown", metrics::markdown},
+};
 
 // The values of one option in one source, and how to name the place: "" on the command line.
 struct Given {
@@ -26,61 +35,11 @@ struct Given {
 };
 using Source = std::map<std::string, Given>; // by the option's name
 
-struct CommandLine {
-    Source options;
-    std::map<std::string, std::vector<std::string>> commands; // config, check-config, ...
-};
-
-std::optional<OptionsError> read_command_line(std::vector<std::string> arguments, CommandLine& line) {
-    if (!arguments.empty() && arguments.front() == "run")
-        arguments.erase(arguments.begin());
-    CLI::App app;
-    app.set_help_flag();
-    app.allow_extras();
-    std::vector<std::string> unused;
-    const auto add = [&](const std::string& name, bool is_switch) {
-        if (is_switch)
-            app.add_flag(name == "help" ? "-h,--help" : "--" + name);
-        else
-            app.add_option("--" + name, unused)->allow_extra_args(false);
-    };
-    for (const OptionDefinition& definition : option_table())
-        add(definition.name, definition.field.is_switch);
-    for (const CommandDefinition& command : command_table())
-        add(command.name, command.value.empty());
-    add("print-options-markdown", true);
-    add("print-metrics-markdown", true);
-    add("print-man", true);
-    // CLI11 would take the next argument as the value.
-    for (const std::string& argument : arguments)
-        if (argument.starts_with("--") && argument.ends_with('='))
-            return OptionsError{fmt::format("{}: a value is missing; {}",
-                                            log::printable(argument.substr(0, argument.size() - 1)),
-                                            SEE_HELP)};
-    try {
-        std::reverse(arguments.begin(), arguments.end());
-        app.parse(arguments);
-    } catch (const CLI::ArgumentMismatch& mismatch) {
-        const std::string what = mismatch.what();
-        return OptionsError{what.substr(0, what.find(':')) + ": a value is missing; " + SEE_HELP};
-    } catch (const CLI::ParseError& error) {
-        return OptionsError{fmt::format("the command line is not understood ({}); {}",
-                                        log::printable(error.what()), SEE_HELP)};
-    }
-    if (const auto extras = app.remaining(); !extras.empty())
-        return OptionsError{fmt::format("{}: there is no such option or subcommand; {}",
-                                        log::printable(extras.front()), SEE_HELP)};
-    for (const CLI::Option* option : app.get_options()) {
-        if (option->count() == 0)
-            continue;
-        const std::string name = option->get_lnames().front();
-        const auto is_option = [&](const OptionDefinition& definition) { return definition.name == name; };
-        if (std::any_of(option_table().begin(), option_table().end(), is_option))
-            line.options[name] = {option->results(), ""};
-        else
-            line.commands[name] = option->results();
-    }
-    return std::nullopt;
+Source read_command_line(const Arguments& arguments) {
+    Source source;
+    for (const auto& [name, value] : arguments.options)
+        source[name].values.push_back(value);
+    return source;
 }
 
 Source read_environment(const Environment& environment) {
@@ -111,8 +70,8 @@ std::optional<OptionsError> read_file(const std::string& path, Source& source) {
         const auto definition = std::find_if(option_table().begin(), option_table().end(), is_named);
         const std::string place = fmt::format("{} line {}", path, line.line);
         if (definition == option_table().end())
-            return OptionsError{fmt::format("{}: there is no option \"{}\"; {}", place,
-                                            log::printable(line.name.substr(0, 64)), SEE_HELP)};
+            return OptionsError{fmt::format("{}: there is no option \"{}\"; see {}", place,
+                                            log::printable(line.name.substr(0, 64)), HELP)};
         Given& given = source[line.name];
         if (!given.values.empty() && !definition->field.is_repeatable)
             return OptionsError{
@@ -168,43 +127,40 @@ Environment process_environment() {
 }
 
 Parsed parse_options(const std::vector<std::string>& arguments, const Environment& environment) {
-    CommandLine line;
-    if (auto error = read_command_line(arguments, line))
-        return *error;
-    if (line.commands.count("help"))
-        return OptionsText{options_help()};
-    if (line.commands.count("version"))
-        return OptionsText{"odoo-bus-gateway " ODOO_BUS_VERSION "\n"};
-    if (line.commands.count("print-config"))
-        return OptionsText{sample_configuration()};
-    if (line.commands.count("print-options-markdown"))
-        return OptionsText{options_markdown()};
-    if (line.commands.count("print-man"))
-        return OptionsText{manual_page()};
-    if (line.commands.count("print-metrics-markdown"))
-        return OptionsText{metrics::markdown()};
+    std::string problem;
+    const auto given = split_arguments(arguments, command_line_syntax(), HELP, problem);
+    if (!given)
+        return OptionsError{problem};
+    for (size_t i = 0; i < given->words.size(); ++i)
+        if (i > 0 || given->words[i] != "run")
+            return OptionsError{fmt::format("{}: there is no such option or subcommand; see {}",
+                                            log::printable(given->words[i]), HELP)};
+    for (const auto& [name, print] : TEXTS)
+        if (given->has(name))
+            return OptionsText{print()};
 
-    Source variables = read_environment(environment);
+    const Source line = read_command_line(*given);
+    const Source variables = read_environment(environment);
     Source file;
     const char* config_variable = environment("ODOO_BUS_CONFIG");
     std::string config = config_variable ? config_variable : "";
-    if (line.commands.count("config")) {
-        if (line.commands["config"].size() > 1)
+    if (const auto named = line.find("config"); named != line.end()) {
+        if (named->second.values.size() > 1)
             return OptionsError{"--config: given more than once; give it once"};
-        config = line.commands["config"].front();
+        config = named->second.values.front();
     }
     if (!config.empty())
         if (auto error = read_file(config, file))
             return *error;
 
     Options options;
-    options.check_config = line.commands.count("check-config") != 0;
+    options.check_config = given->has("check-config");
     for (const OptionDefinition& definition : option_table()) {
-        for (const Source* source : {&line.options, &variables, &file}) {
-            const auto given = source->find(definition.name);
-            if (given == source->end())
+        for (const Source* source : std::initializer_list<const Source*>{&line, &variables, &file}) {
+            const auto found = source->find(definition.name);
+            if (found == source->end())
                 continue;
-            if (auto error = apply(definition, given->second, options))
+            if (auto error = apply(definition, found->second, options))
                 return *error;
             break;
         }

@@ -63,6 +63,16 @@ std::string facts(const OptionDefinition& definition) {
 
 } // namespace
 
+std::string definitions_text(const std::vector<CommandDefinition>& definitions) {
+    std::string text;
+    for (const auto& [name, value, help, letter] : definitions)
+        if (!help.empty())
+            text +=
+                fmt::format("  {}{}\n", letter ? fmt::format("-{}, ", letter) : "", usage_of(name, value)) +
+                wrapped(help, "        ");
+    return text;
+}
+
 std::string options_help() {
     std::string text = "odoo-bus-gateway: notifications from PostgreSQL's bus_bus to WebSocket clients\n\n"
                        "Usage:\n"
@@ -83,12 +93,7 @@ std::string options_help() {
                         text += "  " + usage_of(definition.name, definition.value) + "\n";
                         text += wrapped(definition.help + " " + facts(definition), "        ");
                     });
-    text += "\nOther:\n";
-    for (const CommandDefinition& command : command_table()) {
-        text += "  " + usage_of(command.name, command.value) + "\n";
-        text += wrapped(command.help, "        ");
-    }
-    return text;
+    return text + "\nOther:\n" + definitions_text(command_table());
 }
 
 std::string sample_configuration() {
@@ -144,7 +149,8 @@ std::string options_markdown() {
                     });
     text += "\n## Only on the command line\n\n| Option | |\n| --- | --- |\n";
     for (const CommandDefinition& command : command_table())
-        text += fmt::format("| `{}` | {} |\n", usage_of(command.name, command.value), command.help);
+        if (!command.help.empty())
+            text += fmt::format("| `{}` | {} |\n", usage_of(command.name, command.value), command.help);
     return text;
 }
 

@@ -2,6 +2,9 @@
 #pragma once
 
 #include <string>
+#include <vector>
+
+#include "config/arguments.h"
 
 namespace odoo_bus {
 
@@ -9,5 +12,8 @@ std::string options_help();         // --help
 std::string sample_configuration(); // --print-config; deploy/odoo-bus-gateway.conf
 std::string options_markdown();     // docs/gateway-options.md
 std::string manual_page();          // odoo-bus-gateway(1)
+
+// As in --help: each option, and below it its help.
+std::string definitions_text(const std::vector<CommandDefinition>& definitions);
 
 } // namespace odoo_bus

@@ -2,24 +2,15 @@
 #include "commands/doctor/doctor_options.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "base/log.h"
+#include "config/options_text.h"
 
 namespace odoo_bus::doctor {
 
 namespace {
-
-// Empty, or what is wrong.
-template <class Number>
-std::string read_number(std::string_view text, Number least, Number most, Number& number) {
-    const auto [end, wrong] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (wrong != std::errc() || end != text.data() + text.size() || number < least || number > most)
-        return fmt::format("\"{}\" is not a number from {} to {}", log::printable(text), least, most);
-    return {};
-}
 
 // As it is, in a header or within quotes.
 bool is_plain(std::string_view text, std::string_view but) {
@@ -91,54 +82,40 @@ const std::vector<CommandDefinition>& doctor_table() {
 }
 
 std::string doctor_help() {
-    std::string text =
-        "odoo-bus-gateway doctor: looks for what is wrong, and says how to mend it\n\n"
-        "Usage: odoo-bus-gateway doctor [--config FILE] [--url URL] [OPTION...]\n\n"
-        "It takes the gateway's own options (see odoo-bus-gateway --help), best its --config, and is best "
-        "run\nas the gateway's user. One line each: ok, warning or failed, what was looked at, what was "
-        "found, and\nwhat to do. Exit code 0: all is well; 1: there are warnings; 2: something failed.\n\n";
-    for (const CommandDefinition& option : doctor_table())
-        text += fmt::format("  --{}{}{}\n        {}\n", option.name, option.value.empty() ? "" : " ",
-                            option.value, option.help);
-    return text;
+    return "odoo-bus-gateway doctor: looks for what is wrong, and says how to mend it\n\n"
+           "Usage: odoo-bus-gateway doctor [--config FILE] [--url URL] [OPTION...]\n\n"
+           "It takes the gateway's own options (see odoo-bus-gateway --help), best its --config, and is best "
+           "run\nas the gateway's user. One line each: ok, warning or failed, what was looked at, what was "
+           "found, and\nwhat to do. Exit code 0: all is well; 1: there are warnings; 2: something "
+           "failed.\n\n" +
+           definitions_text(doctor_table());
 }
 
 std::variant<DoctorOptions, OptionsText, OptionsError>
 parse_doctor_options(const std::vector<std::string>& arguments, bool& json) {
     json = std::ranges::find(arguments, "--json") != arguments.end();
+    std::vector<Syntax> syntax = syntax_of(doctor_table());
+    const std::vector<Syntax>& of_gateway = command_line_syntax();
+    syntax.insert(syntax.end(), of_gateway.begin(), of_gateway.end());
+    std::string address, problem;
+    const auto given = split_arguments(arguments, syntax, "odoo-bus-gateway doctor --help", problem);
+    if (!given)
+        return OptionsError{problem};
     DoctorOptions options;
-    std::vector<std::string> rest;
-    std::string address;
-    for (size_t i = 0; i < arguments.size(); ++i) {
-        const std::string& argument = arguments[i];
-        const size_t equals = argument.find('=');
-        const auto definition = std::ranges::find_if(doctor_table(), [&](const CommandDefinition& each) {
-            return argument.substr(0, equals) == "--" + each.name;
-        });
-        if (argument == "--help" || argument == "-h")
+    std::vector<std::string> rest = given->words;
+    for (const auto& [name, value] : given->options) {
+        if (name == "help")
             return OptionsText{doctor_help()};
-        if (definition == doctor_table().end()) {
-            rest.push_back(argument);
-            // The value of one of the gateway's options may look like one of ours.
-            const auto own = std::ranges::find_if(option_table(), [&](const OptionDefinition& each) {
-                return argument == "--" + each.name && !each.field.is_switch;
-            });
-            if ((own != option_table().end() || argument == "--config") && i + 1 < arguments.size())
-                rest.push_back(arguments[++i]);
-            continue;
+        if (std::ranges::find(doctor_table(), name, &CommandDefinition::name) == doctor_table().end()) {
+            rest.push_back("--" + name);
+            const auto takes = std::ranges::find(of_gateway, name, &Syntax::name)->value;
+            if (takes == Syntax::Value::required)
+                rest.push_back(value);
+            else if (takes == Syntax::Value::optional)
+                rest.back() += "=" + value;
+        } else if (const std::string wrong = take(options, name, value, address); !wrong.empty()) {
+            return OptionsError{fmt::format("--{}: {}", name, wrong)};
         }
-        std::string value;
-        if (!definition->value.empty()) {
-            if (equals != argument.npos)
-                value = argument.substr(equals + 1);
-            else if (i + 1 < arguments.size())
-                value = arguments[++i];
-            if (value.empty())
-                return OptionsError{fmt::format(
-                    "--{}: a value is missing; see odoo-bus-gateway doctor --help", definition->name)};
-        }
-        if (const std::string wrong = take(options, definition->name, value, address); !wrong.empty())
-            return OptionsError{fmt::format("--{}: {}", definition->name, wrong)};
     }
     if (!address.empty()) {
         if (!options.proxy)

@@ -81,12 +81,13 @@ TEST(TailOptions, CommandLine) {
     EXPECT_FALSE(options.insecure);
     EXPECT_EQ(options.cookie, "session_id=x; a=b");
     EXPECT_THAT(parse({"ws://a"}).channels, IsEmpty());
+    EXPECT_EQ(parse({"-n", "5", "ws://a"}).count, 5u);
     EXPECT_THAT(parse({"ws://a", "--", "-x", "[\"db\",\"y\"]"}).channels,
                 ElementsAre("-x", "[\"db\",\"y\"]"));
 }
 
 TEST(TailOptions, Mistakes) {
-    EXPECT_THAT(error_of({}), HasSubstr("URL is required"));
+    EXPECT_THAT(error_of({}), HasSubstr("URL: none is given"));
     EXPECT_THAT(error_of({"ws://a", "--count", "0"}), HasSubstr("--count"));
     EXPECT_THAT(error_of({"ws://a", "--count", "x"}), HasSubstr("--count"));
     EXPECT_THAT(error_of({"ws://a", "--last", "-1"}), HasSubstr("--last"));
@@ -96,7 +97,7 @@ TEST(TailOptions, Mistakes) {
 }
 
 TEST(TailOptions, Help) {
-    const auto parsed = parse_tail_options({"--help"});
+    const auto parsed = parse_tail_options({"ws://a", "-h"});
     const std::string help = std::get<OptionsText>(parsed).text;
     for (const char* part :
          {"odoo-bus-gateway tail", "--count", "--json", "--cookie", "--last", "sent_at", "Exit code"})

@@ -69,7 +69,7 @@ std::string error_of(const Arguments& arguments, const Variables& variables = {}
 
 // The file's whole text; the tests' folder tells where the project is.
 std::string project_file(const std::string& name) {
-    const auto root = std::filesystem::path(__FILE__).parent_path().parent_path().parent_path();
+    const auto root = std::filesystem::path(__FILE__).parent_path() / "../../..";
     std::ifstream file(root / name, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), {}};
 }
