@@ -84,6 +84,8 @@ void reload(Gateway& gateway, Options& running, const std::vector<std::string>& 
     running = changes.options;
     log::configure(running.log_level, running.log_format);
     gateway.reconfigure(running);
+    for (const std::string& warning : running.warnings)
+        log::warning("{}", warning);
     for (const std::string& change : changes.changed)
         log::info("reloaded {}", change);
     for (const std::string& option : changes.needs_restart)
@@ -306,9 +308,13 @@ int main(int count, char** values) {
     }
     const Options options = std::get<Options>(std::move(parsed));
     if (options.check_config) {
+        for (const std::string& warning : options.warnings)
+            fprintf(stderr, "odoo-bus-gateway: %s\n", warning.c_str());
         puts("the configuration is valid");
         return 0;
     }
     log::configure(options.log_level, options.log_format);
+    for (const std::string& warning : options.warnings)
+        log::warning("{}", warning);
     return run(options, program);
 }

@@ -320,7 +320,7 @@ void WebSocket::tick(Monotonic now) {
     }
     if (now > expires_)
         return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
-    if (message_since_ && now - *message_since_ > service_.options().message_timeout)
+    if (message_since_ && now - *message_since_ > service_.options().message_timeout())
         return close(TRY_AGAIN_LATER, "a message takes too long");
     if (too_much(now))
         return close(TRY_AGAIN_LATER, "too many bytes");

@@ -75,29 +75,29 @@ std::string manual_page() {
         ".SH DESCRIPTION\n";
     page +=
         roff("Serves Odoo's /websocket, event streams and long polls from the table bus_bus of PostgreSQL "
-             "databases: each committed notification once, in an order in which no effect comes before its "
-             "cause, also to clients that come back.\n");
+             "databases: each committed notification once and in causal order, also to clients that come "
+             "back.\n");
     page += ".PP\n";
-    page +=
-        roff("Each option may also be an environment variable (--log-level: ODOO_BUS_LOG_LEVEL; several "
-             "values with \";\" between them) or a line of the configuration file (log-level = debug). The "
-             "command line goes before the environment, and the environment before the file.\n");
+    page += roff("Each option can also be set by an environment variable (--log-level: ODOO_BUS_LOG_LEVEL; "
+                 "several values are separated by \";\") or by a line of the configuration file (log-level = "
+                 "debug). The command line takes precedence over the environment, and the environment over "
+                 "the file.\n");
     page += ".SH COMMANDS\n";
     const auto command = [&page](std::string_view name, std::string_view what) {
         page += fmt::format(".TP\n.B {}\n{}\n", name, roff(what));
     };
     command("run", "Serve; the word may be left out.");
-    command("tail", "Print notifications as they come. See TAIL.");
-    command("status", "Tell how a running gateway is doing: it is asked at its --metrics-listen. Takes the "
-                      "gateway's own options, best its --config.");
-    command("doctor", "Look for what is wrong, and say how to mend it. See DOCTOR.");
+    command("tail", "Print notifications as they arrive. See TAIL.");
+    command("status",
+            "Print the state of a running gateway, which is asked at its --metrics-listen. Takes the "
+            "gateway's own options, best its --config.");
+    command("doctor", "Find what is wrong, and say how to fix it. See DOCTOR.");
 
     page += ".SH OPTIONS\n";
-    std::string section;
-    for (const OptionDefinition& definition : option_table()) {
-        if (definition.section != section)
-            page += fmt::format(".SS \"{}\"\n", roff(section = definition.section));
-        page += option(definition.name, definition.value, facts_of(definition));
+    for (const Section& section : option_sections(true)) {
+        page += fmt::format(".SS \"{}\"\n", roff(section.title));
+        for (const OptionDefinition* definition : section.options)
+            page += option(definition->name, definition->value, facts_of(*definition));
     }
     page += ".SS \"Only on the command line\"\n";
     page += options(command_table());
@@ -105,7 +105,7 @@ std::string manual_page() {
     page += ".SH DOCTOR\n";
     page +=
         roff("Takes the gateway's own options, best its --config, and those below. It prints one line for "
-             "each thing that it has looked at: ok, warning or failed, what was found, and what to do.\n");
+             "each check: ok, warning or failed, what was found, and what to do.\n");
     page += options(doctor::doctor_table());
 
     page += ".SH TAIL\n";
@@ -115,10 +115,10 @@ std::string manual_page() {
     page += ".TP\n.B SIGHUP\nReads the configuration again.\n"
             ".TP\n.BR SIGTERM \", \" SIGINT\nCloses every connection, and exits within 5 seconds.\n";
     page += ".SH EXIT STATUS\n";
-    page += ".TP\n.B 0\nIt was asked to stop; status has printed; doctor has found nothing wrong.\n"
-            ".TP\n.B 1\nIt cannot start; tail was refused; nobody tells the status; doctor has warnings.\n"
-            ".TP\n.B 2\nThe configuration or the command line is wrong; doctor has found something that "
-            "failed.\n";
+    page +=
+        ".TP\n.B 0\nStopped on request; status was printed; all checks of doctor are ok.\n"
+        ".TP\n.B 1\nThe gateway cannot start; tail was refused; status got no answer; doctor has warnings.\n"
+        ".TP\n.B 2\nThe configuration or the command line is wrong; a check of doctor has failed.\n";
     return page;
 }
 

@@ -20,7 +20,8 @@ constexpr const char* HELP = "odoo-bus-gateway --help";
 
 // What some options print instead of running the gateway.
 constexpr std::pair<const char*, std::string (*)()> TEXTS[] = {
-    {"help", options_help},
+    {"help", [] { return options_help(); }},
+    {"help-all", [] { return options_help(true); }},
     {"version", [] { return std::string("odoo-bus-gateway " ODOO_BUS_VERSION "\n"); }},
     {"print-config", sample_configuration},
     {"print-options-markdown", options_markdown},
@@ -44,19 +45,24 @@ Source read_command_line(const Arguments& arguments) {
 
 Source read_environment(const Environment& environment) {
     Source source;
-    for (const OptionDefinition& definition : option_table()) {
-        const char* variable = environment(definition.environment_name().c_str());
+    const auto read = [&](const std::string& option, bool is_repeatable) {
+        const std::string name = environment_name(option);
+        const char* variable = environment(name.c_str());
         if (!variable || *variable == '\0')
-            continue;
-        Given& given = source[definition.name];
-        given.place = "environment variable " + definition.environment_name();
+            return;
+        Given& given = source[option];
+        given.place = "environment variable " + name;
         std::string_view left = variable;
-        while (definition.field.is_repeatable && left.find(';') != left.npos) {
+        while (is_repeatable && left.find(';') != left.npos) {
             given.values.emplace_back(left.substr(0, left.find(';')));
             left.remove_prefix(left.find(';') + 1);
         }
         given.values.emplace_back(left);
-    }
+    };
+    for (const OptionDefinition& definition : option_table())
+        read(definition.name, definition.field.is_repeatable);
+    for (const RetiredOption& retired : retired_table())
+        read(retired.name, false);
     return source;
 }
 
@@ -69,11 +75,12 @@ std::optional<OptionsError> read_file(const std::string& path, Source& source) {
         const auto is_named = [&](const OptionDefinition& candidate) { return candidate.name == line.name; };
         const auto definition = std::find_if(option_table().begin(), option_table().end(), is_named);
         const std::string place = fmt::format("{} line {}", path, line.line);
-        if (definition == option_table().end())
+        const bool is_retired = std::ranges::count(retired_table(), line.name, &RetiredOption::name) != 0;
+        if (definition == option_table().end() && !is_retired)
             return OptionsError{fmt::format("{}: there is no option \"{}\"; see {}", place,
                                             log::printable(line.name.substr(0, 64)), HELP)};
         Given& given = source[line.name];
-        if (!given.values.empty() && !definition->field.is_repeatable)
+        if (!given.values.empty() && !is_retired && !definition->field.is_repeatable)
             return OptionsError{
                 fmt::format("--{}: given again ({}); keep one of the lines", line.name, place)};
         given.values.push_back(line.value);
@@ -82,9 +89,13 @@ std::optional<OptionsError> read_file(const std::string& path, Source& source) {
     return std::nullopt;
 }
 
+std::string in_brackets(const std::string& place) {
+    return place.empty() ? "" : fmt::format(" ({})", place);
+}
+
 std::optional<OptionsError> apply(const OptionDefinition& definition, const Given& given, Options& options) {
     const Field& field = definition.field;
-    const std::string place = given.place.empty() ? "" : fmt::format(" ({})", given.place);
+    const std::string place = in_brackets(given.place);
     if (given.values.size() > 1 && !field.is_repeatable)
         return OptionsError{fmt::format("--{}: given more than once; give it once", definition.name)};
     const std::string wrong = field.set(options, given.values);
@@ -106,7 +117,7 @@ std::optional<OptionsError> judge(const Options& options) {
                                      [](const Listener& listener) { return !listener.is_local(); });
     if (options.auth == Auth::open && !options.allow_open && remote != options.listen.end())
         return OptionsError{fmt::format(
-            "--listen: with --auth open everyone who reaches {} could read every channel; listen at "
+            "--listen: with --auth open every client that reaches {} could read every channel; listen on "
             "127.0.0.1, or add --allow-open",
             remote->text())};
     if (options.auth == Auth::token && options.token_keys.empty())
@@ -114,9 +125,8 @@ std::optional<OptionsError> judge(const Options& options) {
     if (options.auth == Auth::sql && options.sql_function.empty())
         return OptionsError{"--auth-sql-function: none is given; --auth sql needs the name of a function"};
     if (!options.presence.empty() && options.auth != Auth::token && options.auth != Auth::sql)
-        return OptionsError{
-            "--presence: only --auth token and --auth sql know who somebody is; leave it out, "
-            "or change --auth"};
+        return OptionsError{"--presence: members are known only with --auth token and --auth sql; leave it "
+                            "out, or change --auth"};
     return std::nullopt;
 }
 
@@ -153,10 +163,11 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
         if (auto error = read_file(config, file))
             return *error;
 
+    const std::initializer_list<const Source*> sources = {&line, &variables, &file};
     Options options;
     options.check_config = given->has("check-config");
     for (const OptionDefinition& definition : option_table()) {
-        for (const Source* source : std::initializer_list<const Source*>{&line, &variables, &file}) {
+        for (const Source* source : sources) {
             const auto found = source->find(definition.name);
             if (found == source->end())
                 continue;
@@ -165,6 +176,12 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
             break;
         }
     }
+    for (const RetiredOption& retired : retired_table())
+        for (const Source* source : sources)
+            if (const auto found = source->find(retired.name); found != source->end())
+                options.warnings.push_back(
+                    fmt::format("--{} is no longer an option, its value is {}; remove it{}", retired.name,
+                                retired.derived, in_brackets(found->second.place)));
     if (auto error = judge(options))
         return *error;
     return options;
@@ -180,6 +197,7 @@ std::variant<Reload, OptionsError> reload_options(const Options& running,
     if (!wanted)
         return OptionsError{"the command line asks for a text instead of options; give options"};
     Reload reload{running, {}, {}};
+    reload.options.warnings = wanted->warnings;
     for (const OptionDefinition& definition : option_table()) {
         const auto before = definition.field.get(running);
         const auto after = definition.field.get(*wanted);

@@ -39,7 +39,6 @@ struct Options {
     OdooUrl odoo_url{"127.0.0.1", 8069};
     unsigned odoo_concurrency = 8;
     Milliseconds odoo_timeout{10'000};
-    Milliseconds odoo_wait{20'000};
     Milliseconds grant_ttl{60'000};
     std::string worker_version = "auto"; // or "off", or the version
     std::string odoo_data_dir;           // empty: session files are not watched
@@ -89,7 +88,6 @@ struct Options {
     uint64_t max_handshakes = 0;               // a second
     uint64_t max_memory = uint64_t{2} << 30;
     uint64_t max_receive_rate = 64 << 10; // bytes a second
-    Milliseconds message_timeout{30'000};
     uint64_t max_head_bytes = 16 << 10;
     Milliseconds head_timeout{10'000};
     uint64_t max_connections = 50'000;
@@ -98,6 +96,12 @@ struct Options {
     uint64_t max_channels = 1'000; // that one connection may name
 
     bool check_config = false;
+    std::vector<std::string> warnings; // one sentence for each retired option that is set
+
+    // For how long a request to Odoo may wait before it is sent.
+    Milliseconds odoo_wait() const { return 2 * odoo_timeout; }
+    // Within which a client's message must be complete.
+    Milliseconds message_timeout() const { return 3 * head_timeout; }
 };
 
 // Bad configuration: one sentence with the option's name and where it stands. Exit code 2.

@@ -1,10 +1,9 @@
-// What users read about the options: --help, the sample configuration file, the manual's page.
+// What users read about the options: --help, the sample configuration file, the page of the manual.
 #include "config/options_text.h"
-#include "config/option_table.h"
-
-#include <iterator>
 
 #include <spdlog/fmt/fmt.h>
+
+#include "config/option_table.h"
 
 namespace odoo_bus {
 
@@ -42,17 +41,6 @@ std::string usage_of(std::string_view name, std::string_view value) {
     return fmt::format("--{}{}{}", name, value.empty() ? "" : " ", value);
 }
 
-// Calls `heading` with each section's name before its first option, and `option` with each option.
-template <class Heading, class Option>
-void for_each_option(Heading heading, Option option) {
-    std::string_view section;
-    for (const OptionDefinition& definition : option_table()) {
-        if (definition.section != section)
-            heading(section = definition.section);
-        option(definition);
-    }
-}
-
 std::string facts(const OptionDefinition& definition) {
     const std::string value = joined(definition.default_values());
     std::string text = value.empty() ? "" : "Default " + value + ". ";
@@ -73,84 +61,91 @@ std::string definitions_text(const std::vector<CommandDefinition>& definitions) 
     return text;
 }
 
-std::string options_help() {
-    std::string text = "odoo-bus-gateway: notifications from PostgreSQL's bus_bus to WebSocket clients\n\n"
-                       "Usage:\n"
-                       "  odoo-bus-gateway [run] [OPTION...]    serve; `run` may be left out\n"
-                       "  odoo-bus-gateway tail URL CHANNEL...  print notifications as they come\n"
-                       "                                        (see odoo-bus-gateway tail --help)\n"
-                       "  odoo-bus-gateway status [OPTION...]   tell how a running gateway is doing; it\n"
-                       "                                        asks at its --metrics-listen\n"
-                       "  odoo-bus-gateway doctor [OPTION...]   say what is wrong, and what to do\n"
-                       "                                        (see odoo-bus-gateway doctor --help)\n\n" +
-                       wrapped("Each option may also be an environment variable (--log-level: "
-                               "ODOO_BUS_LOG_LEVEL; several values with \";\" between them) or a line of the "
-                               "configuration file (log-level = debug). The command line goes before the "
-                               "environment, and the environment before the file. SIGHUP reads them again.",
-                               "");
-    for_each_option([&](std::string_view section) { text += fmt::format("\n{}:\n", section); },
-                    [&](const OptionDefinition& definition) {
-                        text += "  " + usage_of(definition.name, definition.value) + "\n";
-                        text += wrapped(definition.help + " " + facts(definition), "        ");
-                    });
+std::string options_help(bool all) {
+    std::string text =
+        "odoo-bus-gateway: notifications from PostgreSQL's bus_bus to WebSocket clients\n\n"
+        "Usage:\n"
+        "  odoo-bus-gateway [run] [OPTION...]    serve; `run` may be left out\n"
+        "  odoo-bus-gateway tail URL CHANNEL...  print notifications as they arrive\n"
+        "                                        (see odoo-bus-gateway tail --help)\n"
+        "  odoo-bus-gateway status [OPTION...]   print the state of a running gateway\n"
+        "                                        (asked at its --metrics-listen)\n"
+        "  odoo-bus-gateway doctor [OPTION...]   find what is wrong and how to fix it\n"
+        "                                        (see odoo-bus-gateway doctor --help)\n\n" +
+        wrapped("Each option can also be set by an environment variable (--log-level: ODOO_BUS_LOG_LEVEL; "
+                "several values are separated by \";\") or by a line of the configuration file (log-level = "
+                "debug). The command line takes precedence over the environment, and the environment over "
+                "the file. SIGHUP reads them again.",
+                "");
+    for (const Section& section : option_sections(all)) {
+        text += fmt::format("\n{}:\n", section.title);
+        for (const OptionDefinition* definition : section.options)
+            text += "  " + usage_of(definition->name, definition->value) + "\n" +
+                    wrapped(definition->help + " " + facts(*definition), "        ");
+    }
     return text + "\nOther:\n" + definitions_text(command_table());
 }
 
 std::string sample_configuration() {
     std::string text =
-        "# Configuration of odoo-bus-gateway, for its option --config. Every option stands here with "
-        "its\n# default, as a comment. This file is printed by odoo-bus-gateway --print-config.\n"
+        "# Configuration of odoo-bus-gateway, for its option --config. Every option is listed with its\n"
+        "# default, as a comment. This file is printed by odoo-bus-gateway --print-config.\n"
         "#\n"
-        "# A value reaches to the end of its line and is taken as it stands, without quotes. The "
-        "command\n# line and the environment go before this file. SIGHUP reads it again.\n";
-    for_each_option([&](std::string_view section) { text += fmt::format("\n# ----- {} -----\n", section); },
-                    [&](const OptionDefinition& definition) {
-                        text += "\n" + wrapped(definition.help, "# ");
-                        if (!definition.field.range.empty())
-                            text += "# Values: " + definition.field.range + "\n";
-                        if (!definition.reloads)
-                            text += "# Needs a restart.\n";
-                        std::vector<std::string> values = definition.default_values();
-                        if (values.empty())
-                            values.emplace_back();
-                        for (const std::string& value : values)
-                            text +=
-                                fmt::format("#{} ={}{}\n", definition.name, value.empty() ? "" : " ", value);
-                    });
+        "# A value extends to the end of its line and is taken literally, without quotes. The command\n"
+        "# line and the environment take precedence over this file. SIGHUP reads it again.\n"
+        "# odoo-bus-gateway-minimal.conf has the few lines that an ordinary Odoo needs.\n";
+    for (const Section& section : option_sections(true)) {
+        text += fmt::format("\n# ----- {} -----\n", section.title);
+        for (const OptionDefinition* definition : section.options) {
+            text += "\n" + wrapped(definition->help, "# ");
+            if (!definition->field.range.empty())
+                text += "# Values: " + definition->field.range + "\n";
+            if (!definition->reloads)
+                text += "# Needs a restart.\n";
+            std::vector<std::string> values = definition->default_values();
+            if (values.empty())
+                values.emplace_back();
+            for (const std::string& value : values)
+                text += fmt::format("#{} ={}{}\n", definition->name, value.empty() ? "" : " ", value);
+        }
+    }
     return text;
 }
 
 std::string options_markdown() {
     std::string text =
         "<!-- Printed by odoo-bus-gateway --print-options-markdown: change gateway/config/option_table.cpp "
-        "instead. "
-        "-->\n"
+        "instead. -->\n"
         "# Options of odoo-bus-gateway\n\n"
-        "Each option stands on the command line, in an environment variable, or in the file that `--config` "
-        "names (the\nsame name without dashes, `name = value`); the command line goes before the "
-        "environment, the "
-        "environment before the\nfile. A repeatable option's environment variable holds several values with "
-        "`;` "
-        "between them; an empty variable\ncounts as not set. SIGHUP reads all of them again, and changes "
-        "what "
-        "does not need a restart.\n";
-    for_each_option([&](std::string_view section) { text += fmt::format("\n## {}\n", section); },
-                    [&](const OptionDefinition& definition) {
-                        const std::string value = joined(definition.default_values());
-                        text += fmt::format("\n### `{}`\n\n{}\n\n",
-                                            usage_of(definition.name, definition.value), definition.help);
-                        text += fmt::format(
-                            "| Default | Values | Environment | Change |\n| --- | --- | --- | --- |\n"
-                            "| {} | {} | `{}` | {} |\n",
-                            value.empty() ? "none" : "`" + value + "`",
-                            definition.field.range.empty() ? "see above" : definition.field.range,
-                            definition.environment_name(),
-                            definition.reloads ? "by SIGHUP" : "needs a restart");
-                    });
+        "Each option can be set on the command line, by an environment variable, or in the file that "
+        "`--config` names (the\nsame name without dashes, `name = value`). The command line takes "
+        "precedence over the environment, the environment over\nthe file. In the environment variable of "
+        "an option that may be repeated, values are separated by `;`; an empty variable\ncounts as not set. "
+        "SIGHUP reads all of them again, and changes what does not need a restart.\n\n"
+        "The defaults of the advanced options are right for nearly every site. `odoo-bus-gateway --help` "
+        "leaves them out, and\n`--help-all` has them.\n";
+    for (const Section& section : option_sections(true)) {
+        text += fmt::format("\n## {}\n", section.title);
+        for (const OptionDefinition* definition : section.options) {
+            const std::string value = joined(definition->default_values());
+            text += fmt::format("\n### `{}`\n\n{}\n\n", usage_of(definition->name, definition->value),
+                                definition->help);
+            text += fmt::format("| Default | Values | Environment | Change |\n| --- | --- | --- | --- |\n"
+                                "| {} | {} | `{}` | {} |\n",
+                                value.empty() ? "none" : "`" + value + "`",
+                                definition->field.range.empty() ? "see above" : definition->field.range,
+                                environment_name(definition->name),
+                                definition->reloads ? "by SIGHUP" : "needs a restart");
+        }
+    }
     text += "\n## Only on the command line\n\n| Option | |\n| --- | --- |\n";
     for (const CommandDefinition& command : command_table())
         if (!command.help.empty())
             text += fmt::format("| `{}` | {} |\n", usage_of(command.name, command.value), command.help);
+    text += "\n## Former options\n\nThey are accepted with a warning, and have no effect.\n\n"
+            "| Option | Its value is now |\n| --- | --- |\n";
+    for (const RetiredOption& retired : retired_table())
+        text += fmt::format("| `--{}` | {} |\n", retired.name, retired.derived);
     return text;
 }
 

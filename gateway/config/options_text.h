@@ -8,10 +8,10 @@
 
 namespace odoo_bus {
 
-std::string options_help();         // --help
-std::string sample_configuration(); // --print-config; deploy/odoo-bus-gateway.conf
-std::string options_markdown();     // docs/gateway-options.md
-std::string manual_page();          // odoo-bus-gateway(1)
+std::string options_help(bool all = false); // --help, --help-all
+std::string sample_configuration();         // --print-config; deploy/odoo-bus-gateway.conf
+std::string options_markdown();             // docs/gateway-options.md
+std::string manual_page();                  // odoo-bus-gateway(1)
 
 // As in --help: each option, and below it its help.
 std::string definitions_text(const std::vector<CommandDefinition>& definitions);

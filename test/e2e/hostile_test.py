@@ -72,7 +72,7 @@ async def test_who_never_reads_is_closed_and_resumes(make_gateway, database, met
 
 
 async def test_a_message_that_never_ends(make_gateway, database):
-    gateway = make_gateway(database, message_timeout=1).start()
+    gateway = make_gateway(database, head_timeout=0.4).start()
     with connect(gateway) as client:
         client.upgrade()
         client.send_frame(TEXT, b"{", fin=False)

@@ -19,7 +19,7 @@ RATE = round(0.3 * SESSIONS / INTERVAL)  # 10 a second are 0.3 of 10,000 in 300 
 
 async def test_an_idle_hour_costs_odoo_no_more_than_the_recheck_rate(odoo, database, sender, make_gateway):  # noqa: F811
     people = sessions(odoo, SESSIONS)
-    gateway = make_gateway(database, auth="odoo", odoo_url=odoo.url, odoo_concurrency=8, odoo_wait=600,
+    gateway = make_gateway(database, auth="odoo", odoo_url=odoo.url, odoo_concurrency=8, odoo_timeout=300,
                            max_connections_per_address=0, max_handshakes_per_address=0,
                            recheck_interval=INTERVAL, recheck_rate=RATE, log_level="info").start()
     async with Crowd(gateway, people) as crowd:

@@ -80,7 +80,7 @@ async def test_two_thousand_sessions_connect_and_come_back(odoo, database, sende
                                                              kept):
     count = 2000
     people = sessions(odoo, count)
-    gateway = make_gateway(database, auth="odoo", odoo_url=odoo.url, odoo_concurrency=LIMIT, odoo_wait=120,
+    gateway = make_gateway(database, auth="odoo", odoo_url=odoo.url, odoo_concurrency=LIMIT, odoo_timeout=60,
                            state_dir=str(tmp_path) if kept else None, log_level="info").start()
     async with Crowd(gateway, people) as crowd:
         # Kept for those who connect later: the last 50 seconds are replayed to a new client.

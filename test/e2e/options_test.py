@@ -28,6 +28,8 @@ def test_help_names_every_option():
     assert done.stderr == ""
     for option in OPTIONS:
         assert f"--{option}" in done.stdout
+    assert "--pong-timeout SECONDS" not in done.stdout
+    assert "--pong-timeout SECONDS" in run_gateway("--help-all").stdout
 
 
 @pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "192.0.2.1"])
@@ -45,7 +47,13 @@ def test_open_mode_can_be_allowed(database, make_gateway):
 
 def test_a_right_configuration():
     done = run_gateway(*DATABASE, "--check-config")
-    assert (done.returncode, done.stderr) == (0, "") or done.returncode == 0
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_option_of_an_earlier_version_is_accepted_with_a_warning():
+    done = run_gateway(*DATABASE, "--odoo-wait", "5", "--check-config")
+    assert done.returncode == 0
+    assert "--odoo-wait is no longer an option" in done.stderr
 
 
 @pytest.mark.parametrize("wrong, named", [
@@ -103,7 +111,7 @@ def test_the_printed_configuration_is_valid(tmp_path):
 
 def test_the_manual_page_names_every_option_and_is_well_formed(tmp_path):
     page = run_gateway("--print-man").stdout
-    known = run_gateway("--help").stdout + run_gateway("doctor", "--help").stdout
+    known = run_gateway("--help-all").stdout + run_gateway("doctor", "--help").stdout
     for option in re.findall(r"^ +--([a-z-]+)", known, re.MULTILINE):
         assert "\\fB--{}\\fR".format(option).replace("-", "\\-") in page, option
     file = tmp_path / "odoo-bus-gateway.1"

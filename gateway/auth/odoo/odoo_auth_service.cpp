@@ -22,7 +22,7 @@ constexpr int64_t AGAIN_US = 2'000'000; // between two tries of a later subscrib
 constexpr size_t MAX_HOSTS = 10'000;
 
 OdooQueue::Bounds queue_bounds(const Options& options) {
-    return {.concurrency = options.odoo_concurrency, .wait_us = us(options.odoo_wait)};
+    return {.concurrency = options.odoo_concurrency, .wait_us = us(options.odoo_wait())};
 }
 
 std::string cache_file(const Options& options) {

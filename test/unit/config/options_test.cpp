@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -161,7 +162,6 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"odoo-url", "http://odoo:8069"},
                                                         {"odoo-concurrency", "3"},
                                                         {"odoo-timeout", "4.5"},
-                                                        {"odoo-wait", "7"},
                                                         {"grant-ttl", "9"},
                                                         {"max-unverified", "120"},
                                                         {"worker-version", "19.0-2"},
@@ -180,7 +180,6 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"max-handshakes", "16"},
                                                         {"max-memory", "16MiB"},
                                                         {"max-receive-rate", "17KiB"},
-                                                        {"message-timeout", "18"},
                                                         {"drain-seconds", "19"},
                                                         {"take-over-timeout", "20.5"},
                                                         {"threads", "7"},
@@ -232,7 +231,7 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
         Arguments with_argument = base;
         with_argument.push_back("--" + definition.name + "=" + value);
         expect(parse(with_argument));
-        expect(parse(base, {{definition.environment_name(), value}}));
+        expect(parse(base, {{environment_name(definition.name), value}}));
         const File file(definition.name + " = " + value + "\n");
         expect(parse(base, {{"ODOO_BUS_CONFIG", file.path()}}));
     }
@@ -339,11 +338,14 @@ TEST(Options, TextsAreAskedFor) {
     EXPECT_EQ(text_of({"--version"}), "odoo-bus-gateway " ODOO_BUS_VERSION "\n");
     EXPECT_EQ(text_of({"--print-config", "--threads=nonsense"}), sample_configuration());
     EXPECT_EQ(text_of({"run", "--help"}), text_of({"-h"}));
-    const std::string help = text_of({"--help"});
+    const std::string help = text_of({"--help"}), all = text_of({"--help-all"});
     EXPECT_THAT(help, HasSubstr("odoo-bus-gateway tail URL CHANNEL..."));
-    for (const OptionDefinition& definition : option_table())
-        EXPECT_THAT(help, HasSubstr("\n  --" + definition.name)) << definition.name;
-    std::istringstream lines(help);
+    for (const OptionDefinition& definition : option_table()) {
+        const std::string usage = "\n  --" + definition.name + (definition.value.empty() ? "\n" : " ");
+        EXPECT_THAT(all, HasSubstr(usage));
+        EXPECT_EQ(help.find(usage) == help.npos, definition.advanced) << definition.name;
+    }
+    std::istringstream lines(all);
     for (std::string line; std::getline(lines, line);)
         EXPECT_LE(line.size(), 79u) << line;
 }
@@ -410,6 +412,28 @@ TEST(Options, ReloadChangesWhatMayChange) {
 
     file.write("log-level = nonsense\n");
     EXPECT_TRUE(std::holds_alternative<OptionsError>(reload_options(running, arguments, environment)));
+}
+
+TEST(Options, FormerOptionsAreAcceptedWithAWarning) {
+    const File file("odoo-timeout = 4\nodoo-wait = nonsense\n");
+    const Arguments arguments = {DATABASE, "--config", file.path(), "--message-timeout=1"};
+    const Variables variables = {{"ODOO_BUS_MESSAGE_TIMEOUT", "2"}};
+    const Options options = parse(arguments, variables);
+    EXPECT_EQ(options.odoo_wait(), Milliseconds(8'000));
+    EXPECT_EQ(options.message_timeout(), 3 * options.head_timeout);
+    EXPECT_THAT(
+        options.warnings,
+        ElementsAre(
+            "--odoo-wait is no longer an option, its value is twice --odoo-timeout; remove it (" +
+                file.path() + " line 2)",
+            "--message-timeout is no longer an option, its value is three times --head-timeout; remove it",
+            "--message-timeout is no longer an option, its value is three times --head-timeout; remove "
+            "it (environment variable ODOO_BUS_MESSAGE_TIMEOUT)"));
+    file.write("");
+    const auto reloaded = reload_options(options, {DATABASE, "--config", file.path()}, environment_of({}));
+    EXPECT_THAT(std::get<Reload>(reloaded).options.warnings, IsEmpty());
+    for (const RetiredOption& retired : retired_table())
+        EXPECT_EQ(std::ranges::count(option_table(), retired.name, &OptionDefinition::name), 0);
 }
 
 TEST(Options, ReloadGivesUpNoPassword) {
