@@ -2,23 +2,18 @@
 #include "commands/status.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <map>
 #include <optional>
 #include <variant>
 
 #include <spdlog/fmt/fmt.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "commands/server_connection.h"
 #include "config/options.h"
-#include "http/listening_socket.h"
 
 namespace odoo_bus {
 
@@ -26,8 +21,6 @@ namespace {
 
 constexpr int BAD_CONFIGURATION = 2;
 constexpr int NOT_RUNNING = 1;
-constexpr size_t MAX_ANSWER = 16 << 20;
-constexpr timeval PATIENCE = {.tv_sec = 5, .tv_usec = 0};
 
 // The samples of one name: the text between the braces, and the value.
 using Samples = std::vector<std::pair<std::string, double>>;
@@ -134,42 +127,6 @@ std::string latency(const Metrics& metrics, const std::string& name) {
                         : "nothing yet";
 }
 
-int connect_to(const Listener& where) {
-    sockaddr_storage storage;
-    const socklen_t length = to_socket_address(where, storage);
-    const int socket = ::socket(storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &PATIENCE, sizeof PATIENCE);
-    setsockopt(socket, SOL_SOCKET, SO_SNDTIMEO, &PATIENCE, sizeof PATIENCE);
-    if (connect(socket, reinterpret_cast<const sockaddr*>(&storage), length) == 0)
-        return socket;
-    const int problem = errno;
-    close(socket);
-    errno = problem;
-    return -1;
-}
-
-// The body of the answer; nothing, with errno, when there is none.
-std::optional<std::string> get(const Listener& where, std::string_view path) {
-    const int socket = connect_to(where);
-    if (socket < 0)
-        return std::nullopt;
-    const std::string request =
-        fmt::format("GET {} HTTP/1.1\r\nHost: status\r\nConnection: close\r\n\r\n", path);
-    std::string answer;
-    ssize_t length = send(socket, request.data(), request.size(), MSG_NOSIGNAL);
-    char buffer[65536];
-    while (length > 0 && answer.size() < MAX_ANSWER)
-        if ((length = recv(socket, buffer, sizeof buffer, 0)) > 0)
-            answer.append(buffer, static_cast<size_t>(length));
-    const int problem = errno;
-    close(socket);
-    errno = length < 0 ? problem : EPROTO;
-    const size_t end = answer.find("\r\n\r\n");
-    if (length < 0 || end == answer.npos)
-        return std::nullopt;
-    return answer.substr(end + 4);
-}
-
 } // namespace
 
 std::string status_text(std::string_view metrics_text, std::string_view ready, double now_seconds) {
@@ -244,13 +201,16 @@ int run_status(const std::vector<std::string>& arguments) {
         return BAD_CONFIGURATION;
     }
     const Listener& where = options.metrics_listen.front();
-    const auto metrics = get(where, "/metrics"), ready = get(where, "/ready");
-    if (!metrics || !ready) {
-        fprintf(stderr, "odoo-bus-gateway: nobody tells the status at %s: %s; is the gateway running?\n",
-                where.text().c_str(), strerror(errno));
+    const Endpoint gateway = Endpoint::of(where);
+    std::string problem_there;
+    const auto metrics = get(gateway, "/metrics", problem_there);
+    const auto ready = metrics ? get(gateway, "/ready", problem_there) : std::nullopt;
+    if (!ready) {
+        fprintf(stderr, "odoo-bus-gateway: no response at %s: %s; is the gateway running?\n",
+                where.text().c_str(), problem_there.c_str());
         return NOT_RUNNING;
     }
-    fputs(status_text(*metrics, *ready, static_cast<double>(now_us()) / 1e6).c_str(), stdout);
+    fputs(status_text(metrics->body(), ready->body(), static_cast<double>(now_us()) / 1e6).c_str(), stdout);
     return 0;
 }
 

@@ -1,24 +1,26 @@
-// The subcommand `tail`: a subscriber for the command line, on libwebsockets' own loop.
+// The subcommand `tail`: a subscriber for the command line.
 #include "commands/tail.h"
-
-#include <unistd.h>
 
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <memory>
+#include <optional>
 #include <string_view>
 
-#include <libwebsockets.h>
+#include <poll.h>
 #include <spdlog/fmt/chrono.h>
 #include <spdlog/fmt/fmt.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "base/backoff.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "commands/tail_options.h"
+#include "commands/websocket_client.h"
 #include "http/cookie_jar.h"
 #include "protocol/received_frame.h"
 
@@ -26,18 +28,36 @@ namespace odoo_bus {
 
 namespace {
 
-constexpr size_t MAX_FRAME_BYTES = 256 << 20;
-constexpr lws_usec_t CLOSING_US = 1'000'000; // how long a proper end may take
-constexpr const char* AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
+// Servers ping sooner: a silent one is sent a ping, and is given up when it is silent for longer still.
+constexpr std::chrono::seconds SILENCE{60}, SILENCE_AFTER_PING{15};
+constexpr std::chrono::seconds CLOSING{1}; // for how long the server's close frame is waited for
+constexpr int NORMAL = 1000, SESSION_EXPIRED = 4001;
 
-lws_context* running = nullptr; // for the signal handler
-volatile std::sig_atomic_t interrupted = 0;
+// SIGINT and SIGTERM, as a descriptor that is readable from the first of them on.
+class Interrupts {
+public:
+    Interrupts() {
+        sigset_t signals;
+        sigemptyset(&signals);
+        sigaddset(&signals, SIGINT);
+        sigaddset(&signals, SIGTERM);
+        sigprocmask(SIG_BLOCK, &signals, nullptr);
+        descriptor_ = signalfd(-1, &signals, SFD_CLOEXEC);
+    }
+    ~Interrupts() { close(descriptor_); }
+    Interrupts(const Interrupts&) = delete;
+    Interrupts& operator=(const Interrupts&) = delete;
 
-void interrupt(int) {
-    interrupted = 1;
-    if (running)
-        lws_cancel_service(running);
-}
+    int descriptor() const { return descriptor_; }
+    // True when there is one within this time.
+    bool come_within(uint64_t milliseconds) const {
+        pollfd watched = {.fd = descriptor_, .events = POLLIN, .revents = 0};
+        return poll(&watched, 1, static_cast<int>(milliseconds)) > 0;
+    }
+
+private:
+    int descriptor_;
+};
 
 std::string subscribe_event(const std::vector<std::string>& channels, Id last) {
     const Json names(json_array());
@@ -79,172 +99,119 @@ public:
     explicit Tail(TailOptions options)
         : options_(std::move(options)), cookies_(options_.cookie), last_(options_.last) {}
 
+    // Returns the exit code.
     int run();
 
-    int handle(lws* wsi, lws_callback_reasons reason, void* in, size_t length);
-
 private:
-    struct Timer {
-        lws_sorted_usec_list_t entry{}; // first, so that the callback finds its timer
-        Tail* tail;
-    };
-
-    void connect();
-    void lost(std::string_view why);
-    void finish(int exit_code);
-    void receive(std::string_view part, bool is_last);
-    void print(std::string_view frame);
-    int append_cookies(lws* wsi, void* in, size_t length) const;
-    void keep_cookies(lws* wsi);
-    int write(lws* wsi);
-    void closed_by_server(std::string_view body);
-    void connection_failed(lws* wsi, std::string_view why);
+    // Of one connection: an exit code, or nothing and why the connection was lost.
+    std::optional<int> follow(std::string& why);
+    std::optional<int> refused(const WebSocketClient::Opened& opened, std::string& why) const;
+    std::optional<int> closed(std::string_view body, std::string& why) const;
+    std::optional<int> print(std::string_view frame);
+    int finish(WebSocketClient& socket, int exit_code) const;
 
     const TailOptions options_;
+    const Interrupts interrupts_;
     CookieJar cookies_; // servers name themselves by one, and renew sessions by another
-    lws_context* context_ = nullptr;
-    lws* wsi_ = nullptr;
-    Timer retry_{{}, this};
-    Timer end_{{}, this};
-    bool retrying_ = false;
-    bool subscribed_ = false;
-    bool finished_ = false; // the connection is to be closed
-    bool ended_ = false;    // the loop is to end
-    int exit_code_ = 0;
-    uint64_t wait_ms_ = 0;
-    std::string frame_;
-    std::string close_reason_;
     Id last_;
     uint64_t printed_ = 0;
+    uint64_t wait_ms_ = 0; // before the next connection
 };
 
-int handle_event(lws* wsi, lws_callback_reasons reason, void*, void* in, size_t length) {
-    lws_context* context = lws_get_context(wsi);
-    auto* tail = context ? static_cast<Tail*>(lws_context_user(context)) : nullptr;
-    return tail ? tail->handle(wsi, reason, in, length) : 0;
+int Tail::run() {
+    for (;;) {
+        std::string why;
+        if (const auto exit_code = follow(why))
+            return *exit_code;
+        wait_ms_ = next_backoff(wait_ms_);
+        const uint64_t wait_ms = with_jitter(wait_ms_);
+        log::warning("not connected to {} ({}), trying again in {:.1f} s", options_.url, why,
+                     static_cast<double>(wait_ms) / 1000);
+        if (interrupts_.come_within(wait_ms))
+            return 0;
+    }
 }
 
-int Tail::run() {
-    lws_set_log_level(LLL_ERR | LLL_WARN,
-                      [](int, const char* line) { log::debug("libwebsockets: {}", line); });
-    const lws_protocols protocols[] = {{"tail", handle_event, 0, 64 << 10, 0, nullptr, 0},
-                                       {nullptr, nullptr, 0, 0, 0, nullptr, 0}};
-    lws_context_creation_info info{};
-    info.port = CONTEXT_PORT_NO_LISTEN;
-    info.protocols = protocols;
-    info.user = this;
-    info.options = LWS_SERVER_OPTION_JUST_USE_RAW_ORIGIN;
-    info.pt_serv_buf_size = 64 << 10;      // a request with many cookies must fit
-    info.max_http_header_data2 = 16 << 10; // and an answer
-    if (options_.tls) {
-        info.options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
-        if (access(AUTHORITIES, R_OK) == 0)
-            info.client_ssl_ca_filepath = AUTHORITIES;
+std::optional<int> Tail::follow(std::string& why) {
+    const std::string cookies = cookies_.header();
+    const auto opened = WebSocketClient::open(
+        options_.endpoint, cookies.empty() ? "" : fmt::format("Cookie: {}\r\n", cookies),
+        {.verifies_certificate = !options_.insecure, .interrupt = interrupts_.descriptor()});
+    for (const std::string& cookie : opened.set_cookies)
+        cookies_.set(cookie);
+    if (interrupts_.come_within(0))
+        return 0;
+    if (!opened.socket)
+        return refused(opened, why);
+    log::info("connected to {}", options_.url);
+    WebSocketClient& socket = *opened.socket;
+    socket.send_text(subscribe_event(options_.channels, last_));
+    for (bool has_pinged = false;;) {
+        const auto patience = has_pinged ? SILENCE_AFTER_PING : SILENCE;
+        const auto frame = socket.next(MonotonicClock::now() + patience);
+        switch (frame.kind) {
+        case WebSocketClient::Kind::text:
+            if (const auto exit_code = print(frame.payload))
+                return finish(socket, *exit_code);
+            break;
+        case WebSocketClient::Kind::too_large:
+            log::error("{} sends a message of more than 256 MiB; is this an Odoo bus?", options_.url);
+            return finish(socket, 1);
+        case WebSocketClient::Kind::interrupted:
+            return finish(socket, 0);
+        case WebSocketClient::Kind::close:
+            return closed(frame.payload, why);
+        case WebSocketClient::Kind::end:
+            why = "without a close frame";
+            return std::nullopt;
+        case WebSocketClient::Kind::silence:
+            if (has_pinged || !socket.send_ping()) {
+                why = "silent";
+                return std::nullopt;
+            }
+            break;
+        default:
+            break;
+        }
+        has_pinged = frame.kind == WebSocketClient::Kind::silence;
     }
-    context_ = lws_create_context(&info);
-    if (!context_) {
-        log::error("libwebsockets could not be set up; is there memory left?");
+}
+
+std::optional<int> Tail::refused(const WebSocketClient::Opened& opened, std::string& why) const {
+    const int status = opened.status;
+    why = status >= 400 ? fmt::format("HTTP status {}", status) : opened.problem;
+    if (status >= 400 && status < 500 && status != 408 && status != 429) {
+        log::error("{} refuses with HTTP status {}; is it the address of a WebSocket, and the cookie valid?",
+                   options_.url, status);
         return 1;
     }
-    running = context_;
-    connect();
-    while (!ended_ && lws_service(context_, 0) >= 0)
-        if (interrupted && !finished_)
-            finish(0);
-    running = nullptr;
-    lws_context_destroy(context_);
-    return exit_code_;
+    if (why.find("certificate") != why.npos)
+        why += "; --insecure accepts any certificate";
+    return std::nullopt;
 }
 
-void Tail::connect() {
-    retrying_ = false;
-    subscribed_ = false;
-    frame_.clear();
-    close_reason_ = "without a close frame";
-    static const lws_retry_bo_t policy = [] {
-        lws_retry_bo_t idle{};
-        idle.secs_since_valid_ping = 60; // servers ping sooner
-        idle.secs_since_valid_hangup = 75;
-        return idle;
-    }();
-    const std::string origin = (options_.tls ? "https://" : "http://") + options_.host;
-    lws_client_connect_info info{};
-    info.context = context_;
-    info.address = options_.address.c_str();
-    info.port = options_.port;
-    info.path = options_.target.c_str();
-    info.host = options_.host.c_str();
-    info.origin = origin.c_str();
-    info.ietf_version_or_minus_one = -1;
-    info.local_protocol_name = "tail";
-    info.retry_and_idle_policy = &policy;
-    info.pwsi = &wsi_;
-    if (options_.tls)
-        info.ssl_connection = LCCSCF_USE_SSL;
-    if (options_.tls && options_.insecure)
-        info.ssl_connection |= LCCSCF_ALLOW_SELFSIGNED | LCCSCF_SKIP_SERVER_CERT_HOSTNAME_CHECK |
-                               LCCSCF_ALLOW_EXPIRED | LCCSCF_ALLOW_INSECURE;
-    if (!lws_client_connect_via_info(&info))
-        lost("there is no such host or socket");
+std::optional<int> Tail::closed(std::string_view body, std::string& why) const {
+    const auto byte = [body](size_t i) { return static_cast<unsigned char>(body[i]); };
+    const int code = body.size() < 2 ? 1005 : byte(0) << 8 | byte(1);
+    why = fmt::format("closed with {}{}{}", code, body.size() > 2 ? " " : "",
+                      log::printable(body.substr(std::min<size_t>(body.size(), 2))));
+    // Shipped pages do not come back after 1000, and not before a new login after 4001.
+    if (code != NORMAL && code != SESSION_EXPIRED)
+        return std::nullopt;
+    log::error("{} {}; {}", options_.url, why,
+               code == NORMAL ? "the server wants no reconnection" : "give the cookie of a valid session");
+    return 1;
 }
 
-// Tries again later, unless this is the end. libwebsockets may report one loss in two ways.
-void Tail::lost(std::string_view why) {
-    wsi_ = nullptr;
-    if (finished_) {
-        ended_ = true;
-        return;
-    }
-    if (retrying_)
-        return;
-    retrying_ = true;
-    wait_ms_ = next_backoff(wait_ms_);
-    const uint64_t wait_ms = with_jitter(wait_ms_);
-    log::warning("not connected to {} ({}), trying again in {:.1f} s", options_.url, why,
-                 static_cast<double>(wait_ms) / 1000);
-    lws_sul_schedule(
-        context_, 0, &retry_.entry,
-        [](lws_sorted_usec_list_t* entry) { reinterpret_cast<Timer*>(entry)->tail->connect(); },
-        static_cast<lws_usec_t>(wait_ms) * 1000);
-}
-
-void Tail::finish(int exit_code) {
-    exit_code_ = exit_code;
-    finished_ = true;
-    if (!wsi_ || !subscribed_) {
-        ended_ = true;
-        return;
-    }
-    lws_callback_on_writable(wsi_); // to send a close frame
-    lws_sul_schedule(
-        context_, 0, &end_.entry,
-        [](lws_sorted_usec_list_t* entry) { reinterpret_cast<Timer*>(entry)->tail->ended_ = true; },
-        CLOSING_US);
-}
-
-void Tail::receive(std::string_view part, bool is_last) {
-    if (frame_.size() + part.size() > MAX_FRAME_BYTES) {
-        log::error("{} sends a frame of more than 256 MiB; is this an Odoo bus?", options_.url);
-        return finish(1);
-    }
-    frame_ += part;
-    if (!is_last)
-        return;
-    print(frame_);
-    frame_.clear();
-}
-
-void Tail::print(std::string_view frame) {
+std::optional<int> Tail::print(std::string_view frame) {
     const int64_t received_us = now_us();
     const auto elements = read_frame(frame);
     if (!elements) {
         log::warning("a frame is not a JSON array: {}", frame.substr(0, 200));
-        return;
+        return std::nullopt;
     }
     wait_ms_ = 0; // this server works
     for (const ReceivedElement& element : *elements) {
-        if (finished_)
-            return;
         if (!element.id) {
             log::info("the server says {}", element.text.substr(0, 200));
             continue;
@@ -253,107 +220,25 @@ void Tail::print(std::string_view frame) {
         if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
             if (errno != EPIPE) // as when `head` has enough
                 log::error("standard output cannot be written ({}); is the disk full?", std::strerror(errno));
-            return finish(1);
+            return 1;
         }
         last_ = *element.id;
         if (++printed_ == options_.count)
-            return finish(0);
+            return 0;
     }
+    return std::nullopt;
 }
 
-int Tail::append_cookies(lws* wsi, void* in, size_t length) const {
-    const std::string cookies = cookies_.header();
-    if (cookies.empty())
-        return 0;
-    auto** at = static_cast<unsigned char**>(in);
-    return lws_add_http_header_by_name(wsi, reinterpret_cast<const unsigned char*>("cookie:"),
-                                       reinterpret_cast<const unsigned char*>(cookies.data()),
-                                       static_cast<int>(cookies.size()), at, *at + length);
-}
-
-void Tail::keep_cookies(lws* wsi) {
-    for (int i = 0; const int length = lws_hdr_fragment_length(wsi, WSI_TOKEN_HTTP_SET_COOKIE, i); ++i) {
-        std::string cookie(static_cast<size_t>(length) + 1, '\0');
-        if (lws_hdr_copy_fragment(wsi, cookie.data(), length + 1, WSI_TOKEN_HTTP_SET_COOKIE, i) == length)
-            cookies_.set(cookie.c_str());
+// Closes, and returns the exit code.
+int Tail::finish(WebSocketClient& socket, int exit_code) const {
+    const Monotonic deadline = MonotonicClock::now() + CLOSING;
+    bool is_open = socket.send_close(NORMAL);
+    while (is_open) {
+        const auto kind = socket.next(deadline).kind;
+        is_open = kind == WebSocketClient::Kind::text || kind == WebSocketClient::Kind::ping ||
+                  kind == WebSocketClient::Kind::other;
     }
-}
-
-int Tail::write(lws* wsi) {
-    if (finished_) {
-        lws_close_reason(wsi, LWS_CLOSE_STATUS_NORMAL, nullptr, 0);
-        return -1;
-    }
-    if (subscribed_)
-        return 0;
-    subscribed_ = true;
-    const std::string event = subscribe_event(options_.channels, last_);
-    std::string buffer(LWS_PRE, '\0');
-    buffer += event;
-    auto* payload = reinterpret_cast<unsigned char*>(buffer.data()) + LWS_PRE;
-    return lws_write(wsi, payload, event.size(), LWS_WRITE_TEXT) < 0 ? -1 : 0;
-}
-
-void Tail::closed_by_server(std::string_view body) {
-    const auto byte = [body](size_t i) { return static_cast<unsigned char>(body[i]); };
-    const int code = body.size() < 2 ? 1005 : byte(0) << 8 | byte(1);
-    const std::string text = body.size() > 2 ? " " + log::printable(body.substr(2)) : "";
-    // libwebsockets 4.1 turns codes that are newer than RFC 6455 into 1002.
-    close_reason_ =
-        fmt::format("closed with {}{}", code == 1002 ? "1002, or 1012 to 1014" : std::to_string(code), text);
-    // Shipped pages do not come back after 1000, and not before a new login after 4001.
-    if (!finished_ && (code == 1000 || code == 4001)) {
-        log::error("{} {}; {}", options_.url, close_reason_,
-                   code == 4001 ? "give the cookie of a session that is valid" : "it wants no other attempt");
-        exit_code_ = 1;
-        finished_ = true;
-    }
-}
-
-void Tail::connection_failed(lws* wsi, std::string_view why) {
-    const auto status = lws_http_client_http_response(wsi);
-    if (status >= 400 && status < 500 && status != 408 && status != 429) {
-        log::error("{} refuses with HTTP status {}; is it a WebSocket's address, and the cookie right?",
-                   options_.url, status);
-        exit_code_ = 1;
-        finished_ = true;
-    }
-    if (status >= 400)
-        return lost(fmt::format("HTTP status {}", status));
-    const bool is_tls = why.find("SSL") != why.npos || why.find("tls") != why.npos;
-    lost(is_tls ? fmt::format("{}; a certificate that is not trusted needs --insecure", why)
-                : std::string(why));
-}
-
-int Tail::handle(lws* wsi, lws_callback_reasons reason, void* in, size_t length) {
-    const std::string_view bytes(static_cast<const char*>(in), in ? length : 0);
-    switch (reason) {
-    case LWS_CALLBACK_CLIENT_APPEND_HANDSHAKE_HEADER:
-        return append_cookies(wsi, in, length);
-    case LWS_CALLBACK_CLIENT_FILTER_PRE_ESTABLISH:
-        keep_cookies(wsi);
-        return 0;
-    case LWS_CALLBACK_CLIENT_ESTABLISHED:
-        log::info("connected to {}", options_.url);
-        lws_callback_on_writable(wsi);
-        return 0;
-    case LWS_CALLBACK_CLIENT_WRITEABLE:
-        return write(wsi);
-    case LWS_CALLBACK_CLIENT_RECEIVE:
-        receive(bytes, lws_is_final_fragment(wsi) && lws_remaining_packet_payload(wsi) == 0);
-        return 0;
-    case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        closed_by_server(bytes);
-        return 0;
-    case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        connection_failed(wsi, bytes.empty() ? "no reason given" : bytes);
-        return 0;
-    case LWS_CALLBACK_CLIENT_CLOSED:
-        lost(close_reason_);
-        return 0;
-    default:
-        return lws_callback_http_dummy(wsi, reason, nullptr, in, length);
-    }
+    return exit_code;
 }
 
 } // namespace
@@ -368,12 +253,7 @@ int run_tail(const std::vector<std::string>& arguments) {
         std::fprintf(stderr, "odoo-bus-gateway tail: %s\n", error->message.c_str());
         return 2;
     }
-    struct sigaction action {};
-    action.sa_handler = interrupt;
-    sigaction(SIGINT, &action, nullptr);
-    sigaction(SIGTERM, &action, nullptr);
-    action.sa_handler = SIG_IGN;
-    sigaction(SIGPIPE, &action, nullptr);
+    std::signal(SIGPIPE, SIG_IGN);
     return Tail(std::move(std::get<TailOptions>(parsed))).run();
 }
 

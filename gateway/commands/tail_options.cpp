@@ -2,7 +2,6 @@
 #include "commands/tail_options.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -22,53 +21,6 @@ bool has_control_character(std::string_view text) {
 }
 
 } // namespace
-
-bool parse_url(const std::string& url, TailOptions& options, std::string& error) {
-    error =
-        fmt::format("URL: \"{}\" is not a WebSocket's address; give ws://host:port/websocket, wss://host, or "
-                    "ws+unix:/path/of/socket",
-                    log::printable(url));
-    std::string_view left = url;
-    const auto take = [&left](std::string_view prefix) {
-        const bool begins = left.starts_with(prefix);
-        left.remove_prefix(begins ? prefix.size() : 0);
-        return begins;
-    };
-    options.url = url;
-    options.target = "/websocket";
-    if (has_control_character(url) || url.find_first_of(" #") != url.npos)
-        return false;
-    if (take("ws+unix:")) {
-        if (left.starts_with("//"))
-            left.remove_prefix(2);
-        options.address = "+" + std::string(left);
-        options.host = "localhost";
-        return left.size() > 1 && left[0] == '/';
-    }
-    options.tls = take("wss://");
-    if (!options.tls && !take("ws://"))
-        return false;
-    const size_t slash = left.find_first_of("/?");
-    if (slash != left.npos && left.substr(slash) != "/")
-        options.target = (left[slash] == '?' ? "/websocket" : "") + std::string(left.substr(slash));
-    left = left.substr(0, slash);
-    options.host = left;
-    options.port = options.tls ? 443 : 80;
-    const size_t bracket = left.rfind(']');
-    const size_t colon = left.find(':', bracket == left.npos ? 0 : bracket);
-    if (colon != left.npos) {
-        const std::string_view port = left.substr(colon + 1);
-        const auto [end, failure] = std::from_chars(port.data(), port.data() + port.size(), options.port);
-        if (failure != std::errc() || end != port.data() + port.size() || options.port < 1 ||
-            options.port > 65535)
-            return false;
-        left = left.substr(0, colon);
-    }
-    if (left.starts_with('[') && left.ends_with(']'))
-        left = left.substr(1, left.size() - 2);
-    options.address = left;
-    return !left.empty() && left.find('@') == left.npos;
-}
 
 const std::vector<CommandDefinition>& tail_table() {
     static const std::vector<CommandDefinition> table = {
@@ -137,8 +89,13 @@ parse_tail_options(const std::vector<std::string>& arguments) {
         if (!is_utf8(channel))
             return OptionsError{fmt::format("CHANNEL: \"{}\" is not UTF-8; set the terminal to UTF-8",
                                             log::printable(channel))};
-    if (!parse_url(words.front(), options, wrong))
-        return OptionsError{wrong};
+    options.url = words.front();
+    const auto endpoint = options.url.starts_with("ws") ? Endpoint::of_url(options.url) : std::nullopt;
+    if (!endpoint)
+        return OptionsError{fmt::format("URL: \"{}\" is not the address of a WebSocket; give "
+                                        "ws://host:port/websocket, wss://host, or ws+unix:/path/of/socket",
+                                        log::printable(options.url))};
+    options.endpoint = *endpoint;
     return options;
 }
 

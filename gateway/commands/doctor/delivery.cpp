@@ -5,47 +5,50 @@
 
 #include "base/clock.h"
 #include "commands/doctor/pg_session.h"
-#include "commands/doctor/web_socket.h"
+#include "commands/websocket_client.h"
 
 namespace odoo_bus::doctor {
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::chrono::seconds ARRIVES_WITHIN{10};
 
-double milliseconds(Clock::time_point from, Clock::time_point to) {
+double milliseconds(Monotonic from, Monotonic to) {
     return std::chrono::duration<double, std::milli>(to - from).count();
 }
 
 struct Receiver {
     const char* name;
-    std::unique_ptr<WebSocket> socket;
+    std::unique_ptr<WebSocketClient> socket;
 };
 
-bool arrives(WebSocket& socket, const std::string& mark, std::chrono::seconds within) {
-    const auto deadline = Clock::now() + within;
+bool is_last(WebSocketClient::Kind kind) {
+    return kind != WebSocketClient::Kind::text && kind != WebSocketClient::Kind::ping &&
+           kind != WebSocketClient::Kind::other;
+}
+
+bool arrives(WebSocketClient& socket, const std::string& mark, std::chrono::seconds within) {
+    const auto deadline = MonotonicClock::now() + within;
     for (;;) {
         const auto frame = socket.next(deadline);
-        if (frame.kind == WebSocket::Kind::text && frame.payload.find(mark) != frame.payload.npos)
+        if (frame.kind == WebSocketClient::Kind::text && frame.payload.find(mark) != frame.payload.npos)
             return true;
-        if (frame.kind == WebSocket::Kind::end || frame.kind == WebSocket::Kind::silence)
+        if (is_last(frame.kind))
             return false;
     }
 }
 
 // Empty when the subscription is in force; else why not.
-std::string refusal_of(WebSocket& socket) {
-    const auto deadline = Clock::now() + ARRIVES_WITHIN;
+std::string refusal_of(WebSocketClient& socket) {
+    const auto deadline = MonotonicClock::now() + ARRIVES_WITHIN;
     for (;;) {
         const auto frame = socket.next(deadline);
-        if (frame.kind == WebSocket::Kind::end)
-            return "the gateway ends the connection";
-        if (frame.kind == WebSocket::Kind::silence)
+        if (frame.kind == WebSocketClient::Kind::silence)
             return "no answer within 10 s";
+        if (is_last(frame.kind))
+            return "the gateway ends the connection";
         // What was sent before may come before it.
-        if (frame.kind != WebSocket::Kind::text ||
+        if (frame.kind != WebSocketClient::Kind::text ||
             !frame.payload.starts_with(R"([{"type":"bus/subscribed","internal":true)"))
             continue;
         const bool is_granted = frame.payload.find(R"("refused":[)") == frame.payload.npos &&
@@ -69,16 +72,19 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
     if (!options.cookie.empty())
         identity += fmt::format("Cookie: {}\r\n", options.cookie);
     const PgSession session(database);
-    std::vector<Receiver> receivers;
-    std::string problem;
-    receivers.push_back(
-        {"directly", WebSocket::open(Place::of(options.gateway.listen.front()), problem, identity)});
+    std::vector<std::pair<const char*, Endpoint>> ways;
+    ways.emplace_back("directly", Endpoint::of(options.gateway.listen.front()));
     if (through_proxy)
-        receivers.push_back({"through the proxy", WebSocket::open(*options.proxy, problem, identity)});
-    for (const Receiver& receiver : receivers) {
-        if (!receiver.socket)
-            return report.failed(name, fmt::format("no WebSocket opens {}: {}", receiver.name, problem),
+        ways.emplace_back("through the proxy", *options.proxy);
+    std::vector<Receiver> receivers;
+    for (const auto& [way, endpoint] : ways) {
+        auto opened = WebSocketClient::open(endpoint, identity);
+        if (!opened.socket)
+            return report.failed(name, fmt::format("no WebSocket opens {}: {}", way, opened.problem),
                                  "read the gateway's log");
+        receivers.push_back({way, std::move(opened.socket)});
+    }
+    for (const Receiver& receiver : receivers) {
         receiver.socket->send_text(
             fmt::format(R"({{"event_name":"subscribe","data":{{"channels":["{}"],"last":0,"confirm":1}}}})",
                         options.channel));
@@ -94,9 +100,9 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
     const std::string mark = fmt::format("doctor-{}", now_us());
     const std::string sql =
         fmt::format("SELECT bus_sendone('{}', 'odoo_bus_doctor', '\"{}\"')", options.channel, mark);
-    const auto begin = Clock::now();
+    const auto begin = MonotonicClock::now();
     const PgResult sent = session.write(sql.c_str());
-    const auto committed = Clock::now();
+    const auto committed = MonotonicClock::now();
     if (!sent.ok())
         return report.failed(name, "the notification cannot be sent: " + sent.error(),
                              "CREATE EXTENSION odoo_bus, and let this role insert into bus_bus, or leave "
@@ -108,7 +114,7 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
                                  fmt::format("{}, and within 10 s not received {}", legs, receiver.name),
                                  "read the gateway's log: does it follow this database?");
         legs += fmt::format(", received {} {:.1f} ms after that", receiver.name,
-                            milliseconds(committed, Clock::now()));
+                            milliseconds(committed, MonotonicClock::now()));
     }
     report.ok(name, legs);
 }

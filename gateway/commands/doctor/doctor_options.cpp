@@ -31,9 +31,11 @@ std::string take(DoctorOptions& options, std::string_view name, const std::strin
     } else if (name == "wait") {
         options.wait = true;
     } else if (name == "url") {
-        options.proxy = Place::of_url(value, problem);
-        if (!options.proxy)
-            problem = fmt::format("\"{}\" {}", log::printable(value), problem);
+        options.proxy = Endpoint::of_url(value.substr(0, value.find('#')));
+        if (options.proxy)
+            options.proxy->target = "/websocket";
+        else
+            problem = fmt::format("\"{}\" is not a URL like https://odoo.example.com", log::printable(value));
     } else if (name == "address") {
         address = value;
     } else if (name == "channel") {

@@ -7,14 +7,14 @@
 #include <variant>
 #include <vector>
 
-#include "commands/doctor/peer.h"
+#include "commands/endpoint.h"
 #include "config/option_table.h"
 
 namespace odoo_bus::doctor {
 
 struct DoctorOptions {
     Options gateway;
-    std::optional<Place> proxy; // --url, and --address
+    std::optional<Endpoint> proxy; // --url, and --address
     bool json = false;
     bool send = false;
     std::string channel = "odoo_bus_doctor"; // what --send sends on

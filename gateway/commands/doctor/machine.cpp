@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/descriptor_limit.h"
+#include "commands/server_connection.h"
 
 namespace odoo_bus::doctor {
 
@@ -32,9 +33,7 @@ void examine_descriptors(const DoctorOptions& options, Report& report) {
     std::string whose = "a process started here";
     if (!options.gateway.metrics_listen.empty()) {
         std::string problem;
-        const Place place = Place::of(options.gateway.metrics_listen.front());
-        const auto answer =
-            ask(place, "GET /metrics HTTP/1.1\r\nHost: doctor\r\nConnection: close\r\n\r\n", problem);
+        const auto answer = get(Endpoint::of(options.gateway.metrics_listen.front()), "/metrics", problem);
         constexpr std::string_view NAME = "\nprocess_max_fds ";
         const size_t found = answer ? answer->body().find(NAME) : std::string::npos;
         if (found != std::string::npos) {

@@ -8,6 +8,7 @@
 #include "auth/odoo/odoo_answer.h"
 #include "auth/odoo/odoo_request.h"
 #include "auth/odoo/worker_version.h"
+#include "commands/server_connection.h"
 #include "http/requester.h"
 #include "postgres/conninfo.h"
 
@@ -17,16 +18,16 @@ namespace {
 
 constexpr size_t ROTATING_ID_BYTES = 84; // since 19.0; 40 before
 
-Place place_of(const OdooUrl& url) {
-    Place place;
-    place.address = url.host;
-    place.port = url.port;
-    place.host = url.text().substr(std::string_view("http://").size());
-    return place;
+Endpoint endpoint_of(const OdooUrl& url) {
+    Endpoint endpoint;
+    endpoint.address = url.host;
+    endpoint.port = url.port;
+    endpoint.host = url.text().substr(std::string_view("http://").size());
+    return endpoint;
 }
 
 // Nobody, as a browser that opens --url would be shown by the proxy.
-Requester nobody(const DoctorOptions& options, const Place& odoo) {
+Requester nobody(const DoctorOptions& options, const Endpoint& odoo) {
     Requester requester;
     requester.host = requester.sent_host = options.proxy ? options.proxy->host : odoo.host;
     if (options.proxy) {
@@ -38,9 +39,9 @@ Requester nobody(const DoctorOptions& options, const Place& odoo) {
     return requester;
 }
 
-bool examine_health(const Place& odoo, const Requester& who, Report& report) {
+bool examine_health(const Endpoint& odoo, const Requester& who, Report& report) {
     std::string problem;
-    const auto answer = ask(odoo, get_request("/websocket/health", who), problem);
+    const auto answer = exchange(odoo, get_request("/websocket/health", who), problem);
     // Without a database it answers 404, which is told next.
     if (answer && answer->status() < 500) {
         report.ok("odoo.reachable", fmt::format("Odoo answers at {}", odoo.origin()));
@@ -54,7 +55,7 @@ bool examine_health(const Place& odoo, const Requester& who, Report& report) {
 }
 
 // True when Odoo chooses one of ours.
-bool examine_choice(const Place& odoo, const Requester& who, const std::vector<std::string>& databases,
+bool examine_choice(const Endpoint& odoo, const Requester& who, const std::vector<std::string>& databases,
                     Report& report) {
     const char* const name = "odoo.database";
     const auto fail = [&](std::string found) {
@@ -64,8 +65,8 @@ bool examine_choice(const Place& odoo, const Requester& who, const std::vector<s
         return false;
     };
     std::string problem;
-    const auto answer =
-        ask(odoo, post_request("/websocket/peek_notifications", who, "", peek_body({}, 0, true)), problem);
+    const auto answer = exchange(
+        odoo, post_request("/websocket/peek_notifications", who, "", peek_body({}, 0, true)), problem);
     if (!answer)
         return fail("Odoo does not say which database is meant: " + problem);
     const PeekAnswer peek = read_peek(*answer);
@@ -95,7 +96,7 @@ bool examine_choice(const Place& odoo, const Requester& who, const std::vector<s
 }
 
 // Odoo tells nobody, but its module website names itself in robots.txt as it believes that it was asked for.
-void examine_proxy_mode(const Place& odoo, Requester who, Report& report) {
+void examine_proxy_mode(const Endpoint& odoo, Requester who, Report& report) {
     const char* const name = "odoo.proxy-mode";
     constexpr std::string_view SITEMAP = "Sitemap: ", PATH = "sitemap.xml";
     who.sent_host = odoo.host;
@@ -103,7 +104,7 @@ void examine_proxy_mode(const Place& odoo, Requester who, Report& report) {
     who.forwarded_proto = "https"; // which no Odoo speaks itself
     who.forwarded_for = "127.0.0.1";
     std::string problem;
-    const auto answer = ask(odoo, get_request("/robots.txt", who), problem);
+    const auto answer = exchange(odoo, get_request("/robots.txt", who), problem);
     const std::string text = answer && answer->status() == 200 ? answer->body() : "";
     const size_t begin = text.find(SITEMAP);
     const size_t end = begin == text.npos ? begin : text.find(PATH, begin);
@@ -128,13 +129,13 @@ void examine_proxy_mode(const Place& odoo, Requester who, Report& report) {
                     : "Odoo does not show whether proxy_mode is on: only with its module website it does");
 }
 
-void examine_worker_version(const Place& odoo, const Requester& who, const std::string& setting,
+void examine_worker_version(const Endpoint& odoo, const Requester& who, const std::string& setting,
                             Report& report) {
     const char* const name = "odoo.worker-version";
     if (setting == "off")
         return report.ok(name, "not looked at (--worker-version off)");
     std::string problem;
-    const auto page = ask(odoo, get_request("/web/login", who), problem);
+    const auto page = exchange(odoo, get_request("/web/login", who), problem);
     const auto version = page ? WorkerVersion::find(page->body()) : std::nullopt;
     if (setting != "auto" && version && *version != setting)
         return report.failed(name,
@@ -149,11 +150,10 @@ void examine_worker_version(const Place& odoo, const Requester& who, const std::
 void examine_gevent(const DoctorOptions& options, Report& report) {
     if (options.gevent_port == 0)
         return;
-    Place gevent = place_of(options.gateway.odoo_url);
+    Endpoint gevent = endpoint_of(options.gateway.odoo_url);
     gevent.port = options.gevent_port;
     std::string problem;
-    const auto answer =
-        ask(gevent, "GET /websocket/health HTTP/1.1\r\nHost: doctor\r\nConnection: close\r\n\r\n", problem);
+    const auto answer = get(gevent, "/websocket/health", problem);
     // Without a database Odoo answers 404; whoever answers there at all is not meant to.
     if (!answer)
         return report.ok("odoo.gevent", fmt::format("nobody serves a bus at port {}", gevent.port));
@@ -166,7 +166,7 @@ void examine_gevent(const DoctorOptions& options, Report& report) {
 } // namespace
 
 void examine_odoo(const DoctorOptions& options, const std::vector<std::string>& databases, Report& report) {
-    const Place odoo = place_of(options.gateway.odoo_url);
+    const Endpoint odoo = endpoint_of(options.gateway.odoo_url);
     const Requester who = nobody(options, odoo);
     if (examine_health(odoo, who, report) && examine_choice(odoo, who, databases, report)) {
         examine_worker_version(odoo, who, options.gateway.worker_version, report);

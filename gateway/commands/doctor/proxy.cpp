@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
-#include "commands/doctor/web_socket.h"
+#include "commands/websocket_client.h"
 
 namespace odoo_bus::doctor {
 
@@ -13,6 +13,8 @@ namespace {
 
 // Of --wait: how much later than the gateway says its ping may come.
 constexpr std::chrono::milliseconds PING_MARGIN{5'000};
+
+constexpr std::string_view KEY = "b2Rvby1idXMtZG9jdG9yIQ=="; // of a handshake that is not completed
 
 std::string text_of(const Json& object, const char* key) {
     const char* const text = json_string_value(json_object_get(object.get(), key));
@@ -24,7 +26,7 @@ bool is_true(const Json& object, const char* key) {
 }
 
 // What has arrived at the gateway of a handshake that went through the proxy (proxy_echo.h).
-void examine_arrival(const Place& proxy, const Json& arrived, Report& report) {
+void examine_arrival(const Endpoint& proxy, const Json& arrived, Report& report) {
     if (!is_true(arrived, "trusted")) {
         report.failed("proxy.trusted",
                       "the gateway does not believe its proxy: every client has the proxy's address and host",
@@ -57,9 +59,10 @@ void examine_arrival(const Place& proxy, const Json& arrived, Report& report) {
 }
 
 // False when nothing is to be said of the headers.
-bool examine_headers(const Place& proxy, Report& report) {
+bool examine_headers(const Endpoint& proxy, Report& report) {
     std::string problem;
-    const auto answer = ask(proxy, handshake_request(proxy, "Odoo-Bus-Doctor: arrived\r\n"), problem);
+    const auto answer =
+        exchange(proxy, handshake_request(proxy, KEY, "Odoo-Bus-Doctor: arrived\r\n"), problem);
     if (!answer) {
         if (problem.find("certificate") != problem.npos)
             report.failed("proxy.certificate", fmt::format("{}: {}", proxy.origin(), problem),
@@ -97,49 +100,46 @@ bool examine_headers(const Place& proxy, Report& report) {
 }
 
 // An event stream begins with a line that must not wait in the proxy.
-void examine_buffering(const Place& proxy, Report& report) {
+void examine_buffering(const Endpoint& proxy, Report& report) {
     const char* const name = "proxy.buffering";
     std::string problem;
-    const auto peer = Peer::connect(proxy, problem);
-    if (!peer)
+    const auto connection = ServerConnection::open(proxy, problem);
+    if (!connection)
         return;
-    peer->send(fmt::format("GET /bus/events?channels=odoo_bus_doctor HTTP/1.1\r\nHost: {}\r\n"
-                           "Accept: text/event-stream\r\n\r\n",
-                           proxy.host));
+    connection->send(fmt::format("GET /bus/events?channels=odoo_bus_doctor HTTP/1.1\r\nHost: {}\r\n"
+                                 "Accept: text/event-stream\r\n\r\n",
+                                 proxy.host));
     std::string received;
-    const auto deadline = std::chrono::steady_clock::now() + PATIENCE;
+    const Monotonic deadline = MonotonicClock::now() + RESPONSE_TIMEOUT;
     for (;;) {
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-            deadline - std::chrono::steady_clock::now());
         const size_t end = received.find("\r\n\r\n");
         if (received.find("retry:") != received.npos)
             return report.ok(name, "an event stream comes through at once");
         if (end != received.npos && received.find("text/event-stream") == received.npos)
             return report.ok(name, "event streams do not lead to the gateway: only WebSockets are served");
-        const auto outcome = peer->receive(received, std::max(left, std::chrono::milliseconds(0)));
-        if (outcome == Peer::Outcome::bytes)
+        const auto outcome = connection->receive(received, deadline);
+        if (outcome == ServerConnection::Outcome::bytes)
             continue;
-        if (outcome == Peer::Outcome::end)
+        if (outcome == ServerConnection::Outcome::end)
             return report.ok(name, "event streams are not served");
-        return report.failed(name, "the begin of an event stream is kept back by the proxy",
+        return report.failed(name, "the beginning of an event stream is held back by the proxy",
                              "set proxy_buffering off; in the location of /bus/events");
     }
 }
 
-void examine_patience(const Place& proxy, Milliseconds interval, Report& report) {
-    std::string problem;
-    const auto socket = WebSocket::open(proxy, problem);
-    if (!socket)
-        return report.failed("proxy.websocket", problem, "see the gateway's log, and the proxy's");
-    const auto deadline = std::chrono::steady_clock::now() + interval + PING_MARGIN;
+void examine_patience(const Endpoint& proxy, Milliseconds interval, Report& report) {
+    const auto opened = WebSocketClient::open(proxy);
+    if (!opened.socket)
+        return report.failed("proxy.websocket", opened.problem, "see the gateway's log, and the proxy's");
+    const Monotonic deadline = MonotonicClock::now() + interval + PING_MARGIN;
     for (;;) {
-        const auto frame = socket->next(deadline);
-        if (frame.kind == WebSocket::Kind::ping)
+        const auto kind = opened.socket->next(deadline).kind;
+        if (kind == WebSocketClient::Kind::ping)
             return report.ok("proxy.patience", "a silent WebSocket stays open until the gateway's ping");
-        if (frame.kind == WebSocket::Kind::end || frame.kind == WebSocket::Kind::silence)
+        if (kind != WebSocketClient::Kind::text && kind != WebSocketClient::Kind::other)
             return report.failed(
                 "proxy.patience",
-                frame.kind == WebSocket::Kind::end
+                kind != WebSocketClient::Kind::silence
                     ? "the proxy ends a silent WebSocket before the gateway's ping (--ping-interval)"
                     : "the gateway's ping does not come through the proxy",
                 fmt::format("set proxy_read_timeout to more than {} s, the sum of --ping-interval and "
@@ -152,10 +152,8 @@ void examine_patience(const Place& proxy, Milliseconds interval, Report& report)
 
 bool examine_gateway(const DoctorOptions& options, bool is_known, Report& report) {
     const char* const name = "gateway.reachable";
-    const Place place = Place::of(options.gateway.listen.front());
     std::string problem;
-    const auto answer =
-        ask(place, fmt::format("GET /websocket/health HTTP/1.1\r\nHost: {}\r\n\r\n", place.host), problem);
+    const auto answer = get(Endpoint::of(options.gateway.listen.front()), "/websocket/health", problem);
     if (!answer) {
         report.failed(name,
                       fmt::format("the gateway does not answer at {}: {}",
@@ -177,12 +175,11 @@ bool examine_gateway(const DoctorOptions& options, bool is_known, Report& report
 }
 
 bool examine_proxy(const DoctorOptions& options, Report& report) {
-    const Place& proxy = *options.proxy;
+    const Endpoint& proxy = *options.proxy;
     if (!examine_headers(proxy, report))
         return false;
-    std::string problem;
-    if (!WebSocket::open(proxy, problem)) {
-        report.failed("proxy.upgrade", "no WebSocket opens through the proxy: " + problem,
+    if (const auto opened = WebSocketClient::open(proxy); !opened.socket) {
+        report.failed("proxy.upgrade", "no WebSocket opens through the proxy: " + opened.problem,
                       "see the proxy's log, and the gateway's");
         return false;
     }

@@ -11,13 +11,6 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-TailOptions url(const std::string& text) {
-    TailOptions options;
-    std::string error;
-    EXPECT_TRUE(parse_url(text, options, error)) << error;
-    return options;
-}
-
 TailOptions parse(const std::vector<std::string>& arguments) {
     const auto parsed = parse_tail_options(arguments);
     const auto* error = std::get_if<OptionsError>(&parsed);
@@ -31,44 +24,12 @@ std::string error_of(const std::vector<std::string>& arguments) {
     return error ? error->message : "no error";
 }
 
-TEST(TailOptions, Urls) {
-    const TailOptions full = url("ws://example.com:8073/bus/websocket?version=19.0-2");
-    EXPECT_EQ(full.address, "example.com");
-    EXPECT_EQ(full.port, 8073);
-    EXPECT_EQ(full.host, "example.com:8073");
-    EXPECT_EQ(full.target, "/bus/websocket?version=19.0-2");
-    EXPECT_FALSE(full.tls);
-
-    const TailOptions bare = url("wss://example.com");
-    EXPECT_EQ(bare.port, 443);
-    EXPECT_EQ(bare.host, "example.com");
-    EXPECT_EQ(bare.target, "/websocket");
-    EXPECT_TRUE(bare.tls);
-    EXPECT_EQ(url("ws://a/").target, "/websocket");
-    EXPECT_EQ(url("ws://a?x=1").target, "/websocket?x=1");
-    EXPECT_EQ(url("ws://a").port, 80);
-
-    const TailOptions v6 = url("ws://[::1]:8073/websocket");
-    EXPECT_EQ(v6.address, "::1");
-    EXPECT_EQ(v6.host, "[::1]:8073");
-    EXPECT_EQ(v6.port, 8073);
-    EXPECT_EQ(url("ws://[::1]").address, "::1");
-
-    const TailOptions socket = url("ws+unix:/run/bus.sock");
-    EXPECT_EQ(socket.address, "+/run/bus.sock");
-    EXPECT_EQ(socket.target, "/websocket");
-    EXPECT_EQ(url("ws+unix:///run/bus.sock").address, "+/run/bus.sock");
-}
-
-TEST(TailOptions, BadUrls) {
-    for (const char* bad :
-         {"", "x", "http://a", "ws:/a", "ws://", "ws:///x", "ws://a:", "ws://a:0", "ws://a:65536",
-          "ws://a:80x", "ws://a b", "ws://a/\n", "ws://u@a", "ws://a/#x", "ws+unix:", "ws+unix:x"}) {
-        TailOptions options;
-        std::string error;
-        EXPECT_FALSE(parse_url(bad, options, error)) << bad;
-        EXPECT_THAT(error, HasSubstr("is not a WebSocket's address")) << bad;
-    }
+TEST(TailOptions, Url) {
+    const TailOptions options = parse({"wss://example.com:8073/bus"});
+    EXPECT_EQ(options.url, "wss://example.com:8073/bus");
+    EXPECT_EQ(options.endpoint.host, "example.com:8073");
+    for (const char* wrong : {"x", "http://a", "ws://a:0"})
+        EXPECT_THAT(error_of({wrong}), HasSubstr("is not the address of a WebSocket")) << wrong;
 }
 
 TEST(TailOptions, CommandLine) {
