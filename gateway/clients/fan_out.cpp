@@ -14,23 +14,24 @@ namespace odoo_bus {
 namespace {
 
 const metrics::Counter frames("odoo_bus_frames_total",
-                              "Frames of notifications that were handed to connections.");
-const metrics::Counter deliveries("odoo_bus_deliveries_total",
-                                  "Notifications that were handed to connections, one for each of them.");
-const metrics::Gauge subscriptions("odoo_bus_subscriptions", "Channels of all connections.");
+                              "Frames with notifications that were queued for connections.");
+const metrics::Counter
+    deliveries("odoo_bus_deliveries_total",
+               "Notifications that were queued for connections, counted once for each connection.");
+const metrics::Gauge subscriptions("odoo_bus_subscriptions", "Subscriptions: channels of all connections.");
 const metrics::Gauge
     known_channels("odoo_bus_channels",
-                   "Channels that have a subscriber or a notification in the history, on all threads.");
+                   "Channels with a subscriber or a notification in the history, summed over the threads.");
 const metrics::Histogram read_to_socket("odoo_bus_read_to_socket_seconds",
-                                        "From the read that returned a notification to the write of its "
-                                        "frame; for a frame of several, of its oldest. "
-                                        "Without what clients catch up on.",
+                                        "Time from the read that returned a notification to the write of "
+                                        "its frame; the oldest notification of a frame counts. Resumes "
+                                        "are left out.",
                                         metrics::LATENCY_US);
-const metrics::Histogram
-    written_to_socket("odoo_bus_written_to_socket_seconds",
-                      "The same from the begin of the transaction that wrote the row, as its create_date "
-                      "says by the clock of the database server.",
-                      metrics::LATENCY_US);
+const metrics::Histogram written_to_socket(
+    "odoo_bus_written_to_socket_seconds",
+    "Time from the beginning of the transaction that wrote the row (its create_date, by the "
+    "clock of the database server) to the write of its frame.",
+    metrics::LATENCY_US);
 
 } // namespace
 

@@ -20,14 +20,13 @@ namespace odoo_bus {
 
 namespace {
 
-const metrics::Gauge behind("odoo_bus_backlogged_connections",
-                            "Connections that do not take frames as fast as they come.");
+const metrics::Gauge behind("odoo_bus_backlogged_connections", "Connections with a backlog.");
 const metrics::Gauge
     behind_bytes("odoo_bus_backlog_bytes",
-                 "Bytes of the frames that backlogged connections have still to be sent; no copies.");
+                 "Bytes of the frames in backlogs; a shared frame is counted for each connection.");
 
 const metrics::Counter shed_connections("odoo_bus_shed_connections_total",
-                                        "Connections that were closed because of --max-memory.");
+                                        "Connections closed because of --max-memory.");
 
 constexpr int TRY_AGAIN_LATER = 1013;
 constexpr std::chrono::milliseconds DRAIN_STEP{50};

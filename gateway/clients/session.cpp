@@ -20,28 +20,26 @@ using namespace std::chrono_literals;
 namespace {
 
 const metrics::Gauge connections[] = {
-    {"odoo_bus_connections", "Clients that are connected, by transport.", {{"transport", "websocket"}}},
+    {"odoo_bus_connections", "Connected clients, by transport.", {{"transport", "websocket"}}},
     {"odoo_bus_connections", "", {{"transport", "events"}}},
     {"odoo_bus_connections", "", {{"transport", "poll"}}}};
 const metrics::Counter connected[] = {
     {"odoo_bus_connected_total", "Clients that have connected, by transport.", {{"transport", "websocket"}}},
     {"odoo_bus_connected_total", "", {{"transport", "events"}}},
     {"odoo_bus_connected_total", "", {{"transport", "poll"}}}};
-const metrics::Counter messages("odoo_bus_client_messages_total", "Messages that clients have sent.");
+const metrics::Counter messages("odoo_bus_client_messages_total", "Messages received from clients.");
 const metrics::Counter ignored("odoo_bus_ignored_events_total",
-                               "Messages of clients that are no event, or none that the gateway knows.");
-const metrics::Counter
-    refused_subscribes("odoo_bus_refused_subscribes_total",
-                       "Subscribes that were refused, by the authorizer or for their form.");
+                               "Messages from clients that are not an event, or an unknown one.");
+const metrics::Counter refused_subscribes("odoo_bus_refused_subscribes_total",
+                                          "Subscriptions refused, by the authorizer or as malformed.");
 const metrics::Counter
     replays("odoo_bus_replays_total",
-            "Clients that went on from the table, because the history did not reach back.");
-const metrics::Counter resumes("odoo_bus_resumes_total",
-                               "Clients that went on after their last in the history.");
+            "Clients that resumed from the table, because the history did not reach back far enough.");
+const metrics::Counter resumes("odoo_bus_resumes_total", "Clients that resumed from the history.");
 const metrics::Counter outdated("odoo_bus_outdated_total",
-                                "Clients that were told to have missed something.");
+                                "Clients that were told that they have missed notifications.");
 const metrics::Family slow_closes("odoo_bus_slow_closes_total",
-                                  "Connections that were closed for being behind, by why.",
+                                  "Connections closed because of their backlog, by reason.",
                                   metrics::Type::counter, {"reason"});
 
 constexpr int TRY_AGAIN_LATER = 1013;

@@ -21,15 +21,16 @@ static_assert(FRAME_HEADROOM >= LWS_PRE);
 
 namespace {
 
-const metrics::Counter sent_bytes("odoo_bus_sent_bytes_total", "Bytes of frames, without their headers.");
-const metrics::Counter received_bytes("odoo_bus_received_bytes_total", "Bytes of clients' messages.");
-const metrics::Counter pings("odoo_bus_pings_total", "Pings that were sent.");
+const metrics::Counter sent_bytes("odoo_bus_sent_bytes_total", "Bytes of the payloads of frames sent.");
+const metrics::Counter received_bytes("odoo_bus_received_bytes_total",
+                                      "Bytes of messages received from clients.");
+const metrics::Counter pings("odoo_bus_pings_total", "Pings sent.");
 const metrics::Counter unanswered("odoo_bus_unanswered_pings_total",
-                                  "Connections dropped for want of a pong.");
+                                  "Connections dropped because no pong was received.");
 const metrics::Family
     closes("odoo_bus_closes_total",
-           "Connections that have ended, by the code of the close frame that this gateway sent, or "
-           "that the client sent first; 1006 without any.",
+           "Closed connections, by the code of the close frame that the gateway sent, or that the "
+           "client sent first; 1006: there was none.",
            metrics::Type::counter, {"code"});
 
 // Codes that a client makes up are one.

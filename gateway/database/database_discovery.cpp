@@ -12,13 +12,12 @@ namespace {
 
 const metrics::Family
     aside("odoo_bus_databases_set_aside",
-          "Databases that match --database-match and cannot be read: they are none of Odoo's, or "
-          "not open to this role.",
+          "Databases that match --database-match and cannot be read: they are not Odoo's, or not "
+          "open to this role.",
           metrics::Type::gauge);
-const metrics::Family
-    left_out_databases("odoo_bus_databases_left_out",
-                       "Databases that match --database-match and are more than --max-databases.",
-                       metrics::Type::gauge);
+const metrics::Family left_out_databases("odoo_bus_databases_left_out",
+                                         "Databases that match --database-match and exceed --max-databases.",
+                                         metrics::Type::gauge);
 
 // A new database of Odoo has its tables some seconds after it was created.
 constexpr int64_t FIRST_PACE_US = 2'000'000;

@@ -11,25 +11,26 @@ using metrics::Type;
 const std::vector<std::string> DATABASE = {"database"};
 
 const Family up("odoo_bus_database_up", "1 while the database is being read, else 0.", Type::gauge, DATABASE);
-const Family doorbells("odoo_bus_doorbells_total", "Times that something was said to be new.", Type::counter,
-                       DATABASE);
+const Family doorbells("odoo_bus_doorbells_total", "Doorbells: times that new notifications were announced.",
+                       Type::counter, DATABASE);
 const Family reads("odoo_bus_reads_total", "Reads of the table.", Type::counter, DATABASE);
-const Family notifications("odoo_bus_notifications_total", "Notifications that were read and dispatched.",
+const Family notifications("odoo_bus_notifications_total", "Notifications read and dispatched.",
                            Type::counter, DATABASE);
-const Family gaps("odoo_bus_ledger_gaps", "Ids that may still come, because their transactions may be open.",
-                  Type::gauge, DATABASE);
+const Family gaps("odoo_bus_ledger_gaps",
+                  "Gaps: ids that may still appear, because their transactions may be open.", Type::gauge,
+                  DATABASE);
 const Family open_seconds("odoo_bus_ledger_gaps_open_seconds",
-                          "For how long there has been any such id; it falls to 0 whenever there is none.",
+                          "Time for which there have been gaps without interruption; 0 if there is none.",
                           Type::gauge, DATABASE);
-const Family dead("odoo_bus_ledger_dead_gaps_total", "Ids that were decided never to come.", Type::counter,
+const Family dead("odoo_bus_ledger_dead_gaps_total", "Gaps whose ids will never appear.", Type::counter,
                   DATABASE);
 const Family filled("odoo_bus_ledger_filled_gaps_total",
-                    "Notifications that came after a higher id had come.", Type::counter, DATABASE);
-const Family ledger_bytes("odoo_bus_ledger_bytes", "Memory of the gaps.", Type::gauge, DATABASE);
+                    "Gaps that were filled: notifications that appeared after a higher id.", Type::counter,
+                    DATABASE);
+const Family ledger_bytes("odoo_bus_ledger_bytes", "Memory used by the gaps.", Type::gauge, DATABASE);
 const Family positions("odoo_bus_history_notifications",
-                       "Notifications that are kept for clients that come back.", Type::gauge, DATABASE);
-const Family history_bytes("odoo_bus_history_bytes", "Memory of the notifications that are kept.",
-                           Type::gauge, DATABASE);
+                       "Notifications in the history, from which clients resume.", Type::gauge, DATABASE);
+const Family history_bytes("odoo_bus_history_bytes", "Memory used by the history.", Type::gauge, DATABASE);
 
 } // namespace
 

@@ -15,11 +15,11 @@ namespace odoo_bus {
 
 namespace {
 
-const metrics::Family up("odoo_bus_hub_up", "1 while the hub database is listened to, else 0.",
+const metrics::Family up("odoo_bus_hub_up", "1 while the gateway listens in the hub database, else 0.",
                          metrics::Type::gauge);
 
 const metrics::Counter passed_on("odoo_bus_hub_passed_on_total",
-                                 "Notifications of Odoo databases that were passed on to the hub database.");
+                                 "Notifications of Odoo databases that were relayed to the hub database.");
 
 constexpr const char* IS_PRELOADED = "SELECT current_setting('odoo_bus.queue_size', true) IS NOT NULL";
 // "imbu", and 1.

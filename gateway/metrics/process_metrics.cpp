@@ -18,17 +18,18 @@ namespace odoo_bus {
 
 namespace {
 
-const metrics::Family cpu("process_cpu_seconds_total", "Processor time of user and system.",
-                          metrics::Type::counter);
-const metrics::Family resident("process_resident_memory_bytes", "Memory that is resident.",
+const metrics::Family cpu("process_cpu_seconds_total", "User and system CPU time.", metrics::Type::counter);
+const metrics::Family resident("process_resident_memory_bytes", "Resident memory size.",
                                metrics::Type::gauge);
-const metrics::Family virtual_memory("process_virtual_memory_bytes", "Memory that is mapped.",
+const metrics::Family virtual_memory("process_virtual_memory_bytes", "Virtual memory size.",
                                      metrics::Type::gauge);
-const metrics::Family open_fds("process_open_fds", "File descriptors that are open.", metrics::Type::gauge);
-const metrics::Family max_fds("process_max_fds", "How many may be open.", metrics::Type::gauge);
+const metrics::Family open_fds("process_open_fds", "Number of open file descriptors.", metrics::Type::gauge);
+const metrics::Family max_fds("process_max_fds", "Maximum number of open file descriptors.",
+                              metrics::Type::gauge);
 const metrics::Family start_time("process_start_time_seconds",
-                                 "When the process started, in seconds since 1970.", metrics::Type::gauge);
-const metrics::Family build("odoo_bus_build_info", "1; the labels tell what was built with what.",
+                                 "Start time of the process, in seconds since 1970.", metrics::Type::gauge);
+const metrics::Family build("odoo_bus_build_info",
+                            "Always 1; the labels are the versions of the gateway and of its libraries.",
                             metrics::Type::gauge, {"version", "libwebsockets", "libpq"});
 
 const int64_t started_us = now_us();

@@ -21,17 +21,16 @@ using metrics::Type;
 
 const std::vector<std::string> DATABASE = {"database"};
 
-const Family up("odoo_bus_presence_up", "1 while who is present is being written, else 0.", Type::gauge,
-                DATABASE);
+const Family up("odoo_bus_presence_up", "1 while presence is being written, else 0.", Type::gauge, DATABASE);
 const Family rows("odoo_bus_presence_rows",
-                  "Members on channels at this gateway, with those in their grace time.", Type::gauge,
+                  "Presence rows of this gateway, including members in their grace time.", Type::gauge,
                   DATABASE);
-const Family waiting("odoo_bus_presence_waiting", "Of these, those that are still to be written.",
-                     Type::gauge, DATABASE);
-const Family joins("odoo_bus_presence_joins_total", "Rows that were written.", Type::counter, DATABASE);
-const Family leaves("odoo_bus_presence_leaves_total", "Rows that were removed after the grace time.",
+const Family waiting("odoo_bus_presence_waiting", "Presence rows that are not written yet.", Type::gauge,
+                     DATABASE);
+const Family joins("odoo_bus_presence_joins_total", "Presence rows written.", Type::counter, DATABASE);
+const Family leaves("odoo_bus_presence_leaves_total", "Presence rows removed after the grace time.",
                     Type::counter, DATABASE);
-const Family expired("odoo_bus_presence_expired_total", "Rows of dead gateways that were removed.",
+const Family expired("odoo_bus_presence_expired_total", "Presence rows of dead gateways that were removed.",
                      Type::counter, DATABASE);
 const Family without_place("odoo_bus_presence_without_place_total",
                            "Members on channels that are not written, because of --presence-max-rows or "

@@ -32,9 +32,9 @@ constexpr Milliseconds RELAYED_WITHIN{60'000};
 constexpr int MAX_ACCEPTS = 64;
 
 const metrics::Family answers("odoo_bus_http_answers_total",
-                              "Requests that the front answered itself, by status.", metrics::Type::counter,
-                              {"status"});
-const metrics::Counter accepted("odoo_bus_accepted_total", "Connections that were accepted.");
+                              "Requests that the HTTP server answered itself, by status.",
+                              metrics::Type::counter, {"status"});
+const metrics::Counter accepted("odoo_bus_accepted_total", "Accepted connections.");
 
 // Bytes that the kernel keeps for a client whose window is full: it would take megabytes, for each that does
 // not read, while --max-queue-bytes counts nothing. What is on its way to clients that do read is not bounded

@@ -14,7 +14,7 @@ namespace odoo_bus {
 namespace {
 
 const metrics::Family reached_metric("odoo_bus_memory_ceiling_reached",
-                                     "1 while nobody new is admitted because of --max-memory, else 0.",
+                                     "1 while new connections are refused because of --max-memory, else 0.",
                                      metrics::Type::gauge);
 
 // What was freed is given back to the system at most this often: it takes a moment.

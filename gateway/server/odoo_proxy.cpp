@@ -13,7 +13,7 @@ namespace odoo_bus {
 namespace {
 
 const metrics::Counter relayed("odoo_bus_relayed_requests_total",
-                               "Requests below /websocket/ and /bus/ that were passed on to Odoo.");
+                               "Requests below /websocket/ and /bus/ that were proxied to Odoo.");
 
 constexpr uint64_t TIMEOUT_MS = 60'000;
 constexpr size_t MAX_RUNNING = 64;

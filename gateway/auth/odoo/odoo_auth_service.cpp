@@ -14,9 +14,8 @@ namespace odoo_bus {
 
 namespace {
 
-const metrics::Counter
-    cache_hits("odoo_bus_grant_cache_hits_total",
-               "First subscribes that were answered from what Odoo granted a short while ago.");
+const metrics::Counter cache_hits("odoo_bus_grant_cache_hits_total",
+                                  "First subscriptions that were answered from the cache of grants.");
 
 constexpr int64_t AGAIN_US = 2'000'000; // between two tries of a later subscribe
 constexpr size_t MAX_HOSTS = 10'000;

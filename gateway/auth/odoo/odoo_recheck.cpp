@@ -12,17 +12,17 @@ namespace odoo_bus {
 
 namespace {
 
-const metrics::Family requests("odoo_bus_odoo_requests_total", "Requests to Odoo, by how they ended.",
+const metrics::Family requests("odoo_bus_odoo_requests_total", "Requests to Odoo, by result.",
                                metrics::Type::counter, {"result"});
-const metrics::Counter rechecks("odoo_bus_rechecks_total", "Grants that Odoo was asked about again.");
-const metrics::Counter
-    taken_back("odoo_bus_grants_taken_back_total",
-               "Sessions whose connections were closed because Odoo says that they have ended.");
+const metrics::Counter rechecks("odoo_bus_rechecks_total", "Re-checks of grants by Odoo.");
+const metrics::Counter taken_back("odoo_bus_grants_taken_back_total",
+                                  "Sessions whose connections were closed because they have ended in Odoo.");
 const metrics::Counter rotated("odoo_bus_sessions_renewed_total",
-                               "Sessions whose id Odoo changed in an answer to the gateway.");
-const metrics::Family unchecked("odoo_bus_longest_unchecked_seconds",
-                                "How old the oldest grant is on which something was delivered since.",
-                                metrics::Type::gauge);
+                               "Sessions whose id Odoo changed in a response to the gateway.");
+const metrics::Family
+    unchecked("odoo_bus_longest_unchecked_seconds",
+              "Age of the oldest grant by which something was delivered since its last check.",
+              metrics::Type::gauge);
 
 constexpr const char* HEALTH = "/websocket/health";
 constexpr const char* LOGIN = "/web/login";

@@ -10,7 +10,7 @@ namespace odoo_bus {
 namespace {
 
 const metrics::Counter outdated("odoo_bus_outdated_pages_total",
-                                "Pages that were told to be loaded anew, because Odoo has another version.");
+                                "Pages that were told to reload, because Odoo has another version.");
 
 constexpr int64_t INTERVAL_US = 5'000'000; // between two questions
 constexpr size_t MAX_WAITING = 10'000;
