@@ -1,4 +1,4 @@
-// odoo-bus-gateway: from the command line to a running gateway, and what signals do to it.
+// odoo-bus-gateway: parses the command line, runs the gateway, and handles signals.
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -34,7 +34,7 @@ constexpr int CANNOT_START = 1;
 constexpr std::chrono::milliseconds DRAIN_STEP{50};
 constexpr std::chrono::milliseconds SUCCESSOR_ENDS_WITHIN{3'000}, LOOK_AGAIN{10};
 
-// Every thread inherits the mask, so that only wait_for_signal() is told.
+// Every thread inherits the mask, so that only wait_for_signal() receives signals.
 sigset_t block_signals() {
     sigset_t signals;
     sigemptyset(&signals);
@@ -45,7 +45,7 @@ sigset_t block_signals() {
     return signals;
 }
 
-// 0 when none came within this time; without one, it waits.
+// Returns 0 if there was none within this time. Without a time, it waits for one.
 int wait_for_signal(const sigset_t& signals, std::optional<std::chrono::milliseconds> within) {
     for (;;) {
         int signal;
@@ -63,7 +63,7 @@ int wait_for_signal(const sigset_t& signals, std::optional<std::chrono::millisec
     }
 }
 
-// Sockets that the service manager has opened; one that is named "metrics" is for --metrics-listen.
+// Takes the sockets that the service manager has opened; one named "metrics" is for --metrics-listen.
 std::string adopt(const ServiceManager& manager, GivenSockets& sockets) {
     for (const auto& [descriptor, name] : manager.sockets()) {
         ListeningSocket socket;
@@ -93,7 +93,7 @@ void reload(Gateway& gateway, Options& running, const std::vector<std::string>& 
     log::info("the configuration was reloaded");
 }
 
-// What the former process listens at.
+// Takes the sockets on which the former process listens.
 std::string succeed(const Offer& offer, GivenSockets& sockets) {
     for (const auto& [descriptor, for_metrics, is_given, asked] : offer.sockets) {
         ListeningSocket socket;
@@ -106,7 +106,7 @@ std::string succeed(const Offer& offer, GivenSockets& sockets) {
     return {};
 }
 
-// The gateway's main thread: signals, and the changes of phase that they bring about.
+// The gateway's main thread: signals, and the changes of phase that they cause.
 class MainThread {
 public:
     MainThread(Options options, std::vector<std::string> program, const ServiceManager& manager,
@@ -162,7 +162,7 @@ std::optional<int> MainThread::on_time() {
     if (phase_ == Gateway::Phase::draining) {
         if (!gateway_.is_drained())
             return std::nullopt;
-        log::info("no client is left here");
+        log::info("no client is left");
         return stop();
     }
     if (gateway_.is_alive())
@@ -187,12 +187,13 @@ std::optional<int> MainThread::on_signal(int signal) {
             manager_.tell("STOPPING=1");
         return stop();
     default:
-        return std::nullopt; // SIGUSR1: on_phase() has looked; SIGCHLD: the link tells more
+        return std::nullopt; // SIGUSR1: on_phase() has handled it; SIGCHLD: the link to the process tells
+                             // more
     }
 }
 
 int MainThread::stop() {
-    // It must not take over from nobody. Has it done so already, it is to stop as well.
+    // It must not take over when this process is gone. If it has already done so, it is to stop, too.
     const bool is_starting = phase_ == Gateway::Phase::handing_over;
     if (is_starting)
         kill(-successor_, SIGTERM);
@@ -208,15 +209,15 @@ void MainThread::start_successor() {
         return log::warning("SIGUSR2: no new process is started: {}", problem);
     const Successor successor = odoo_bus::start_successor(program_, gateway_.offer());
     if (!successor.problem.empty())
-        return log::error("SIGUSR2: {}; this process goes on as before", successor.problem);
-    log::info("SIGUSR2: process {} is started, and takes over when it is ready", successor.process);
+        return log::error("SIGUSR2: {}; this process continues as before", successor.problem);
+    log::info("SIGUSR2: process {} was started, and takes over as soon as it is ready", successor.process);
     manager_.tell_reloading();
     successor_ = successor.process;
     phase_ = Gateway::Phase::handing_over;
     gateway_.hand_over(successor.socket);
 }
 
-// It has nobody to talk to, and ends; if it does not, it is ended. Returns how.
+// Without its link to this process it exits; if it does not, it is killed. Returns how it ended.
 std::string MainThread::end_successor() {
     int status = 0;
     for (auto left = SUCCESSOR_ENDS_WITHIN; waitpid(successor_, &status, WNOHANG) == 0; left -= LOOK_AGAIN) {
@@ -230,9 +231,8 @@ std::string MainThread::end_successor() {
 
 void MainThread::successor_failed() {
     const std::string end = end_successor();
-    log::error(
-        "no take-over: {} (process {}, {}); what it has logged says more. This process goes on as before",
-        gateway_.problem(), successor_, end);
+    log::error("no take-over: {} (process {}, {}); its log says more. This process continues as before",
+               gateway_.problem(), successor_, end);
     manager_.tell_ready();
 }
 
@@ -250,9 +250,9 @@ std::optional<int> MainThread::on_phase() {
         }
         return std::nullopt;
     case Gateway::Phase::draining:
-        // Before that, systemd does not listen to the new process.
+        // Until then, systemd ignores messages of the new process.
         manager_.tell("MAINPID=" + std::to_string(successor_) + "\nREADY=1");
-        log::info("process {} has taken over; clients that are left here are sent there within {} seconds "
+        log::info("process {} has taken over; the remaining clients are moved there within {} seconds "
                   "(--drain-seconds)",
                   successor_, std::chrono::duration<double>(options_.drain_seconds).count());
         return std::nullopt;

@@ -12,7 +12,7 @@ namespace odoo_bus {
 
 namespace {
 
-// Text for roff: nothing in it is a request, and a hyphen stays one when it is copied.
+// Escapes text for roff: no line is a request, and hyphens stay hyphens when they are copied.
 std::string roff(std::string_view text) {
     std::string out;
     bool begins_line = true;

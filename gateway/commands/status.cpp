@@ -1,4 +1,4 @@
-// odoo-bus-gateway status: asks a running gateway for its metrics, and sums them up.
+// odoo-bus-gateway status: summarizes the metrics of a running gateway.
 #include "commands/status.h"
 
 #include <algorithm>
@@ -52,7 +52,7 @@ public:
                 return value;
         return 0;
     }
-    // Of a histogram without labels: the upper bound of the bucket in which that part is reached, in seconds.
+    // Of a histogram without labels: the upper bound of the bucket that contains the quantile, in seconds.
     std::optional<double> quantile(const std::string& name, double part) const {
         const Samples& buckets = all(name + "_bucket");
         if (buckets.empty() || buckets.back().second == 0)
@@ -63,7 +63,7 @@ public:
         return std::nullopt;
     }
 
-    // What stands in the quotes of a single label.
+    // The value of a single label, without quotes.
     static std::string value_of(const std::string& labels) {
         const size_t begin = labels.find('"'), end = labels.rfind('"');
         return begin == end ? labels : labels.substr(begin + 1, end - begin - 1);
@@ -111,7 +111,7 @@ std::string duration(double seconds) {
                              : fmt::format("{:.1f} days", seconds / 86'400);
 }
 
-// "1000: 12, 1013: 3", those that are 0 left out.
+// "1000: 12, 1013: 3", without zeroes.
 std::string each(const Samples& samples) {
     std::string text;
     for (const auto& [labels, value] : samples)
@@ -123,7 +123,7 @@ std::string each(const Samples& samples) {
 
 std::string latency(const Metrics& metrics, const std::string& name) {
     const auto half = metrics.quantile(name, 0.5), most = metrics.quantile(name, 0.99);
-    return half && most ? fmt::format("half within {}, 99 % within {}", duration(*half), duration(*most))
+    return half && most ? fmt::format("median {}, 99 % within {}", duration(*half), duration(*most))
                         : "nothing yet";
 }
 
@@ -138,7 +138,7 @@ std::string status_text(std::string_view metrics_text, std::string_view ready, d
     };
     line("ready", log::printable(ready));
     line("process",
-         fmt::format("up {}, {} resident, {} of processor time, {} of {} descriptors",
+         fmt::format("up {}, {} resident, {} of CPU time, {} of {} descriptors",
                      duration(now_seconds - metrics.sum("process_start_time_seconds")),
                      bytes(metrics.sum("process_resident_memory_bytes")),
                      duration(metrics.sum("process_cpu_seconds_total")),
@@ -180,7 +180,7 @@ std::string status_text(std::string_view metrics_text, std::string_view ready, d
 }
 
 int run_status(const std::vector<std::string>& arguments) {
-    // Which databases are served matters here only to those who forgot to say it.
+    // parse_options() requires a --database, which status does not need.
     std::vector<std::string> with_database = arguments;
     with_database.insert(with_database.end(), {"--database", "dbname=any"});
     const Parsed parsed = parse_options(with_database);

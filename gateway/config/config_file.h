@@ -1,7 +1,7 @@
 // The configuration file: lines of `name = value`, empty lines, and comments that begin with "#".
 //
-// A value reaches to the end of its line and is taken as it stands: no quotes, no escapes, and "#" is part of
-// it, since passwords hold all of these.
+// A value extends to the end of its line and is taken literally: no quotes, no escapes, and "#" is part of
+// it, since passwords may contain all of these.
 #pragma once
 
 #include <string>
@@ -16,7 +16,7 @@ struct ConfigLine {
     unsigned line; // counted from 1
 };
 
-// False and a sentence in `error` when the file cannot be read or a line is none of these.
+// False, and a sentence in `error`, if the file cannot be read or has any other line.
 bool read_config_file(const std::string& path, std::vector<ConfigLine>& lines, std::string& error);
 
 } // namespace odoo_bus

@@ -9,8 +9,8 @@ namespace {
 
 constexpr size_t MAX_LENGTH = 1000;
 
-// Names of databases may be chosen by people who do not know the pattern: no name may take long to be
-// compared, so there is no back-tracking.
+// A role that may create databases chooses their names: no name may take long to match, so back-tracking is
+// turned off.
 #ifdef __GLIBCXX__
 constexpr auto SYNTAX = std::regex::ECMAScript | std::regex_constants::__polynomial;
 #else
@@ -24,11 +24,11 @@ std::optional<DatabasePattern> DatabasePattern::parse(const std::string& text, s
         wrong = fmt::format("is longer than {} characters", MAX_LENGTH);
         return std::nullopt;
     }
-    // In Odoo's dbfilter they stand for the host of the request that is being served.
+    // In Odoo's dbfilter they stand for the host of a request.
     if (text.find("%h") != text.npos || text.find("%d") != text.npos) {
         wrong =
-            "holds %h or %d, which stand for a request's host: here the databases of all hosts are meant; "
-            "write .* instead, or .+";
+            "holds %h or %d, which stand for a request's host: one pattern serves all hosts; write .* or .+ "
+            "instead";
         return std::nullopt;
     }
     try {

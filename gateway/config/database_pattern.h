@@ -8,11 +8,11 @@
 
 namespace odoo_bus {
 
-// A regular expression that is compared with a database's name from its beginning, as Python's re.match does:
+// A regular expression that is matched from the beginning of a database's name, like Python's re.match:
 // "shop" matches shop and shop_test, "shop$" only shop.
 class DatabasePattern {
 public:
-    // Nothing, and why ("is not ..."), when it is none.
+    // Nothing, and why in `wrong` ("is not ..."), if it is invalid.
     static std::optional<DatabasePattern> parse(const std::string& text, std::string& wrong);
 
     bool matches(const std::string& database) const;

@@ -11,8 +11,9 @@ namespace odoo_bus {
 std::optional<OdooUrl> OdooUrl::parse(std::string_view text, std::string& error) {
     constexpr std::string_view HTTP = "http://";
     if (text.starts_with("https://")) {
-        error = "https is not spoken; give Odoo's own port, like http://127.0.0.1:8069, or let a local proxy "
-                "speak TLS";
+        error =
+            "https is not supported; give Odoo's own port, like http://127.0.0.1:8069, or let a local proxy "
+            "do TLS";
         return std::nullopt;
     }
     error = "is not a URL like http://127.0.0.1:8069, without a path";

@@ -12,7 +12,7 @@ struct OdooUrl {
     std::string host; // a name, an IPv4 address, or an IPv6 address without brackets
     uint16_t port = 80;
 
-    // "http://127.0.0.1:8069". Nothing, and why in `error`, when it is something else.
+    // "http://127.0.0.1:8069". Nothing, and why in `error`, for anything else.
     static std::optional<OdooUrl> parse(std::string_view text, std::string& error);
     std::string text() const;
     bool operator==(const OdooUrl&) const = default;

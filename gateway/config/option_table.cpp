@@ -1,4 +1,4 @@
-// Every option, described once. Defaults stand in options.h.
+// Every option, described once. The defaults are in options.h.
 #include "config/option_table.h"
 
 #include <cctype>

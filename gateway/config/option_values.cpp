@@ -1,4 +1,4 @@
-// How the values of options are written and read.
+// Values of options as text.
 #include "config/option_values.h"
 
 #include <arpa/inet.h>
@@ -39,7 +39,7 @@ std::optional<Number> parse_number(std::string_view text) {
 }
 
 #ifndef __cpp_lib_to_chars
-// The standard library of GCC 10 reads integers alone.
+// The standard library of GCC 10 parses only integers.
 template <>
 std::optional<double> parse_number<double>(std::string_view text) {
     if (text.find_first_not_of("0123456789.eE-") != text.npos)
@@ -152,7 +152,7 @@ Field count(Number Options::*member, Number least, Number most) {
         const auto number = parse_number<Number>(text);
         return number && *number >= least && *number <= most ? number : std::nullopt;
     };
-    return single(member, range, "is not such a number; give " + range, parse,
+    return single(member, range, "is not a number in the range; give " + range, parse,
                   [](Number value) { return std::to_string(value); });
 }
 
@@ -196,7 +196,7 @@ Field rate_field(double Options::*member, double least, double most) {
         const auto number = parse_number<double>(text);
         return number && *number >= least && *number <= most ? number : std::nullopt;
     };
-    return single(member, range, "is not such a number; give " + range, parse, text_of_seconds);
+    return single(member, range, "is not a number in the range; give " + range, parse, text_of_seconds);
 }
 
 Field threads_field(unsigned Options::*member, unsigned most) {
@@ -325,12 +325,12 @@ Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none) 
             const auto listener = parse_listener(text);
             if (!listener)
                 return fmt::format(
-                    "\"{}\" is not a place to listen at; give a numeric address and a port like "
+                    "\"{}\" is not an address to listen on; give a numeric address and a port like "
                     "127.0.0.1:8073 or [::1]:8073, or unix:/path of at most {} bytes",
                     log::printable(text), sizeof(sockaddr_un{}.sun_path) - 1);
             if (std::find(listeners.begin(), listeners.end(), *listener) != listeners.end() &&
                 (listener->is_unix() || listener->port != 0))
-                return fmt::format("\"{}\" is given twice; give each place once", listener->text());
+                return fmt::format("\"{}\" is given twice; give each address once", listener->text());
             listeners.push_back(*listener);
         }
         options.*member = std::move(listeners);
@@ -354,7 +354,7 @@ Field networks_field(std::vector<Network> Options::*member) {
             const auto network = Network::parse(text);
             if (!network && !(text == "none" && values.size() == 1))
                 return fmt::format("\"{}\" is not a network; give an address like 192.0.2.1, a network like "
-                                   "192.0.2.0/24 whose bits behind the prefix are zero, or none",
+                                   "192.0.2.0/24 whose host bits are zero, or none",
                                    log::printable(text));
             if (network)
                 networks.push_back(*network);

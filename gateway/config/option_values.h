@@ -1,6 +1,6 @@
-// How the values of options are written and read: durations, sizes, numbers, listeners, choices.
+// Values of options as text: durations, sizes, numbers, listeners, choices.
 //
-// A Field is one member of Options as texts: what set() takes is what get() gives.
+// A Field converts one member of Options: set() accepts what get() returns.
 #pragma once
 
 #include <functional>
@@ -15,12 +15,12 @@ namespace odoo_bus {
 
 struct Field {
     std::string range; // "0.1 to 60"; empty when the help says it
-    // Empty, or what is wrong with the value: "is not ...; give ...".
+    // Returns an empty string, or what is wrong with the value: "is not ...; give ...".
     std::function<std::string(Options&, const std::vector<std::string>&)> set;
     std::function<std::vector<std::string>(const Options&)> get;
-    bool is_switch = false; // takes no value on the command line
+    bool is_switch = false; // needs no value on the command line
     bool is_repeatable = false;
-    bool is_secret = false; // may hold a password: never shown
+    bool is_secret = false; // may contain a password: never printed
 };
 
 Field seconds_field(Milliseconds Options::*member, double least, double most);

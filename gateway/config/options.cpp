@@ -1,4 +1,4 @@
-// The configuration: command line over environment over file.
+// Reads the configuration from its three sources.
 #include "config/options.h"
 
 #include <algorithm>
@@ -29,7 +29,7 @@ constexpr std::pair<const char*, std::string (*)()> TEXTS[] = {
     {"print-metrics-markdown", metrics::markdown},
 };
 
-// The values of one option in one source, and how to name the place: "" on the command line.
+// The values of one option in one source. `place` names the source in messages; "": the command line.
 struct Given {
     std::vector<std::string> values;
     std::string place;
@@ -101,18 +101,18 @@ std::optional<OptionsError> apply(const OptionDefinition& definition, const Give
     const std::string wrong = field.set(options, given.values);
     if (wrong.empty())
         return std::nullopt;
-    // The value of a repeatable option is quoted by its field, if at all.
+    // The field quotes the value of a repeatable option, if at all.
     const bool is_quoted = !field.is_secret && !field.is_repeatable;
     const std::string value = is_quoted ? fmt::format("\"{}\" ", log::printable(given.values.front())) : "";
     return OptionsError{fmt::format("--{}: {}{}{}", definition.name, value, wrong, place)};
 }
 
-// What no option can judge alone.
+// Checks that concern several options.
 std::optional<OptionsError> judge(const Options& options) {
     if (options.databases.empty())
         return OptionsError{"--database: none is given; give at least one, like --database dbname=mydb"};
     if (!options.database_match.empty() && options.databases.size() > 1)
-        return OptionsError{"--database-match: it looks for databases on one server; give --database once"};
+        return OptionsError{"--database-match: databases are found on one server; give --database once"};
     const auto remote = std::find_if(options.listen.begin(), options.listen.end(),
                                      [](const Listener& listener) { return !listener.is_local(); });
     if (options.auth == Auth::open && !options.allow_open && remote != options.listen.end())
@@ -195,7 +195,7 @@ std::variant<Reload, OptionsError> reload_options(const Options& running,
         return *error;
     const auto* wanted = std::get_if<Options>(&parsed);
     if (!wanted)
-        return OptionsError{"the command line asks for a text instead of options; give options"};
+        return OptionsError{"the command line asks for a text instead of a run"};
     Reload reload{running, {}, {}};
     reload.options.warnings = wanted->warnings;
     for (const OptionDefinition& definition : option_table()) {

@@ -1,8 +1,8 @@
-// The configuration: command line over environment over file, every option described once (in options.cpp).
+// The configuration: the command line takes precedence over the environment, and that over the file.
 //
-// Default values stand here, in the members. Everything else about an option (its name, what it takes, help,
-// range, whether a reload changes it) stands in one table, from which come the parser, --help, the sample
-// configuration file and the manual's page.
+// The defaults are here, in the members. All else about an option (its name, what it takes, help, range,
+// whether a reload changes it) is in option_table.cpp, from which the parser, --help, the sample
+// configuration file and the page of the manual are generated.
 #pragma once
 
 #include <chrono>
@@ -32,7 +32,7 @@ struct Options {
     std::string database_match;         // a regular expression; empty: the databases that are named
     unsigned max_databases = 100;
     std::string hub_database;         // empty: `postgres` of the first server; "none": no hub
-    Switch relay = Switch::automatic; // what is heard in an Odoo database, to the hub
+    Switch relay = Switch::automatic; // of the notifications of an Odoo database to the hub
     Standby standby = Standby::wait;
     Auth auth = Auth::open;
     bool allow_open = false;
@@ -40,10 +40,10 @@ struct Options {
     unsigned odoo_concurrency = 8;
     Milliseconds odoo_timeout{10'000};
     Milliseconds grant_ttl{60'000};
-    std::string worker_version = "auto"; // or "off", or the version
+    std::string worker_version = "auto"; // "auto", "off" or a version
     std::string odoo_data_dir;           // empty: session files are not watched
     Milliseconds recheck_interval{300'000};
-    double recheck_rate = 10; // a second
+    double recheck_rate = 10; // per second
     Milliseconds max_unverified{900'000};
     std::vector<Network> trusted_proxies{*Network::parse("127.0.0.0/8"), *Network::parse("::1")};
     std::vector<std::string> allowed_origins; // as browsers send them
@@ -61,10 +61,10 @@ struct Options {
     bool presence_notifications = false;
     Milliseconds presence_heartbeat{10'000};
     Milliseconds presence_grace{10'000};
-    unsigned presence_rate = 1'000; // rows a second
+    unsigned presence_rate = 1'000; // rows per second
     uint64_t presence_max_rows = 100'000;
     uint64_t presence_max_members = 1'000; // of one channel
-    std::string state_dir;                 // empty: nothing is kept across a restart
+    std::string state_dir;                 // empty: the order is not kept across a restart
     std::vector<Listener> metrics_listen;
     Milliseconds drain_seconds{30'000};
     Milliseconds take_over_timeout{60'000};
@@ -84,16 +84,16 @@ struct Options {
     Milliseconds heartbeat{15'000};
     Milliseconds poll_hold{50'000};
     uint64_t max_connections_per_address = 1'000;
-    uint64_t max_handshakes_per_address = 200; // a second
-    uint64_t max_handshakes = 0;               // a second
+    uint64_t max_handshakes_per_address = 200; // per second
+    uint64_t max_handshakes = 0;               // per second
     uint64_t max_memory = uint64_t{2} << 30;
-    uint64_t max_receive_rate = 64 << 10; // bytes a second
+    uint64_t max_receive_rate = 64 << 10; // bytes per second
     uint64_t max_head_bytes = 16 << 10;
     Milliseconds head_timeout{10'000};
     uint64_t max_connections = 50'000;
     uint64_t max_queue_bytes = 1 << 20;
     Milliseconds max_queue_seconds{30'000};
-    uint64_t max_channels = 1'000; // that one connection may name
+    uint64_t max_channels = 1'000; // of a subscription
 
     bool check_config = false;
     std::vector<std::string> warnings; // one sentence for each retired option that is set
@@ -104,12 +104,12 @@ struct Options {
     Milliseconds message_timeout() const { return 3 * head_timeout; }
 };
 
-// Bad configuration: one sentence with the option's name and where it stands. Exit code 2.
+// A configuration error: one sentence with the option's name and its place. Exit code 2.
 struct OptionsError {
     std::string message;
 };
 
-// Something to print on standard output, and then exit 0: --help, --version, --print-config.
+// A text for standard output instead of a run: --help, --version, --print-config. Exit code 0.
 struct OptionsText {
     std::string text;
 };
@@ -127,10 +127,10 @@ Parsed parse_options(const std::vector<std::string>& arguments,
 struct Reload {
     Options options;                        // the running ones, with what may change changed
     std::vector<std::string> changed;       // "--log-level: debug (was info)"
-    std::vector<std::string> needs_restart; // names of options that differ and keep their running value
+    std::vector<std::string> needs_restart; // options that differ and keep their running value
 };
 
-// Parses everything again, for SIGHUP. A configuration that is not valid changes nothing.
+// Parses all sources again, for SIGHUP. An invalid configuration changes nothing.
 std::variant<Reload, OptionsError> reload_options(const Options& running,
                                                   const std::vector<std::string>& arguments,
                                                   const Environment& environment = process_environment());

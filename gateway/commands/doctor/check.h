@@ -1,4 +1,4 @@
-// What doctor looked at, one thing at a time.
+// One check of doctor.
 #pragma once
 
 #include <string>
@@ -8,10 +8,10 @@ namespace odoo_bus::doctor {
 enum class State { ok, warning, failed };
 
 struct Check {
-    std::string name; // "postgresql.sequence": the group, and what was looked at
+    std::string name; // "postgresql.sequence": the group and the subject
     State state;
-    std::string found; // what there is
-    std::string cure;  // what to do; empty when all is well
+    std::string found; // the state of affairs
+    std::string cure;  // what to do; empty if it is ok
 };
 
 } // namespace odoo_bus::doctor

@@ -1,4 +1,4 @@
-// One notification, from SQL to a client, and how long each leg takes.
+// Sends one notification from SQL to clients, and measures each leg of its way.
 #include "commands/doctor/groups.h"
 
 #include <spdlog/fmt/fmt.h>
@@ -38,7 +38,7 @@ bool arrives(WebSocketClient& socket, const std::string& mark, std::chrono::seco
     }
 }
 
-// Empty when the subscription is in force; else why not.
+// Empty when the subscription is confirmed, else why not.
 std::string refusal_of(WebSocketClient& socket) {
     const auto deadline = MonotonicClock::now() + ARRIVES_WITHIN;
     for (;;) {
@@ -47,7 +47,7 @@ std::string refusal_of(WebSocketClient& socket) {
             return "no answer within 10 s";
         if (is_last(frame.kind))
             return "the gateway ends the connection";
-        // What was sent before may come before it.
+        // Older notifications may come first.
         if (frame.kind != WebSocketClient::Kind::text ||
             !frame.payload.starts_with(R"([{"type":"bus/subscribed","internal":true)"))
             continue;
@@ -64,8 +64,8 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
     const char* const name = "delivery";
     const bool needs_name = options.gateway.auth == Auth::token || options.gateway.auth == Auth::sql;
     if (needs_name && options.token.empty() && options.cookie.empty())
-        return report.warning(name, "not tried: --auth token and sql grant nothing to doctor itself",
-                              "say as whom, with --token or --cookie, and --channel, which that is granted");
+        return report.warning(name, "not checked: --auth token and sql grant doctor itself nothing",
+                              "give --token or --cookie, and a --channel that it grants");
     std::string identity;
     if (!options.token.empty())
         identity += fmt::format("Authorization: Bearer {}\r\n", options.token);
@@ -93,10 +93,10 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
             return report.failed(
                 name,
                 fmt::format("the channel {} is not granted {}: {}", options.channel, receiver.name, refusal),
-                "give a --channel, and --token or --cookie, that go together; the gateway's "
-                "log says why");
+                "give a --channel that the --token or --cookie grants; the gateway's log says why");
     }
-    // The client's last is 0: it is given what was sent in the last 50 seconds, so none is sent too early.
+    // With last 0 the receivers are also sent what is up to 50 seconds old: nothing is sent too early for
+    // them.
     const std::string mark = fmt::format("doctor-{}", now_us());
     const std::string sql =
         fmt::format("SELECT bus_sendone('{}', 'odoo_bus_doctor', '\"{}\"')", options.channel, mark);
@@ -111,8 +111,8 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
     for (const Receiver& receiver : receivers) {
         if (!arrives(*receiver.socket, mark, ARRIVES_WITHIN))
             return report.failed(name,
-                                 fmt::format("{}, and within 10 s not received {}", legs, receiver.name),
-                                 "read the gateway's log: does it follow this database?");
+                                 fmt::format("{}, and not received {} within 10 s", legs, receiver.name),
+                                 "read the gateway's log: is this database served?");
         legs += fmt::format(", received {} {:.1f} ms after that", receiver.name,
                             milliseconds(committed, MonotonicClock::now()));
     }

@@ -17,7 +17,7 @@ void examine(const DoctorOptions& options, Report& report) {
     if (options.gateway.auth == Auth::odoo)
         examine_odoo(options, databases, report);
     const bool serves = examine_gateway(options, databases.empty(), report);
-    // What a gateway that does not answer makes of its proxy says nothing of the proxy.
+    // Behind a gateway that does not respond, the proxy cannot be judged.
     const bool passes = serves && options.proxy && examine_proxy(options, report);
     if (options.send && serves && !databases.empty())
         examine_delivery(options, databases.front(), passes, report);
@@ -34,7 +34,7 @@ int run_doctor(const std::vector<std::string>& arguments) {
         return 0;
     }
     if (const auto* problem = std::get_if<OptionsError>(&parsed))
-        report.failed("configuration", problem->message, "correct it; doctor looks at the rest then");
+        report.failed("configuration", problem->message, "correct it; then doctor checks the rest");
     else
         examine(std::get<DoctorOptions>(parsed), report);
     const std::string text = json ? report.json() + "\n" : report.text();

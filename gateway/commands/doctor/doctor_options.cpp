@@ -12,7 +12,7 @@ namespace odoo_bus::doctor {
 
 namespace {
 
-// As it is, in a header or within quotes.
+// True when the text can stand in a header, or within quotes, as it is.
 bool is_plain(std::string_view text, std::string_view but) {
     return !text.empty() && std::ranges::none_of(text, [&](char c) {
         const auto byte = static_cast<unsigned char>(c);
@@ -46,7 +46,7 @@ std::string take(DoctorOptions& options, std::string_view name, const std::strin
     } else if (name == "cookie" || name == "token") {
         (name == "cookie" ? options.cookie : options.token) = value;
         if (!is_plain(value, ""))
-            problem = "it holds a control character, which no header can carry"; // never what is secret
+            problem = "it holds a control character, which no header can carry"; // never print a secret
     } else if (name == "gevent-port") {
         problem = read_number<uint16_t>(value, 0, 65535, options.gevent_port);
     } else if (name == "long-transaction") {
@@ -61,34 +61,36 @@ std::string take(DoctorOptions& options, std::string_view name, const std::strin
 
 const std::vector<CommandDefinition>& doctor_table() {
     static const std::vector<CommandDefinition> table = {
-        {"url", "URL", "What browsers open, like https://odoo.example.com: look at the proxy, too."},
-        {"address", "ADDR", "Connect to this address in place of the one that the URL's host has."},
+        {"url", "URL",
+         "URL that browsers open, like https://odoo.example.com: also check the reverse proxy."},
+        {"address", "ADDR", "Address to connect to instead of the address of the URL's host."},
         {"send", "",
-         "Send one notification with bus_sendone(), and tell how long each leg of its way took. Nothing "
-         "else that doctor does changes anything."},
+         "Send one notification with bus_sendone(), and print how long each leg of its way took. All other "
+         "checks change nothing."},
         {"channel", "NAME",
-         "The channel of --send. Default odoo_bus_doctor, which --auth odoo and open grant to everybody."},
+         "Channel of --send. Default odoo_bus_doctor, which --auth odoo and open grant to every client."},
         {"token", "TOKEN",
-         "Listen for what --send sends with the header \"Authorization: Bearer TOKEN\": with --auth token, "
-         "one that grants the channel."},
-        {"cookie", "COOKIES", "Listen with these cookies, like \"sid=...\": with --auth sql."},
+         "With --auth token: token with which the notification of --send is received; it must grant the "
+         "channel."},
+        {"cookie", "COOKIES",
+         "With --auth sql: cookies with which the notification of --send is received, like \"sid=...\"."},
         {"wait", "",
-         "Keep a WebSocket silent until the gateway pings it (--ping-interval), to see whether the proxy "
-         "bears it."},
+         "Wait for a ping on a silent WebSocket (--ping-interval), to see whether the proxy keeps it open."},
         {"gevent-port", "PORT",
-         "Where Odoo's own bus server was, on the host of --odoo-url; 0: do not look. Default 8072."},
-        {"long-transaction", "SECONDS", "Warn of transactions that last longer than this. Default 300."},
+         "Port of Odoo's own bus server (gevent), on the host of --odoo-url; 0: do not check. Default 8072."},
+        {"long-transaction", "SECONDS",
+         "Warn of a transaction that is open for longer than this. Default 300."},
         {"json", "", "Print one JSON object."},
     };
     return table;
 }
 
 std::string doctor_help() {
-    return "odoo-bus-gateway doctor: looks for what is wrong, and says how to mend it\n\n"
+    return "odoo-bus-gateway doctor: finds what is wrong, and says how to fix it\n\n"
            "Usage: odoo-bus-gateway doctor [--config FILE] [--url URL] [OPTION...]\n\n"
-           "It takes the gateway's own options (see odoo-bus-gateway --help), best its --config, and is best "
-           "run\nas the gateway's user. One line each: ok, warning or failed, what was looked at, what was "
-           "found, and\nwhat to do. Exit code 0: all is well; 1: there are warnings; 2: something "
+           "It takes the gateway's own options (see odoo-bus-gateway --help), best its --config, and should "
+           "run\nas the gateway's user. It prints a line for each check: ok, warning or failed, the check, "
+           "what was\nfound, and what to do. Exit code 0: all are ok; 1: there are warnings; 2: a check "
            "failed.\n\n" +
            definitions_text(doctor_table());
 }

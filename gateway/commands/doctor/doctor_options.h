@@ -1,4 +1,4 @@
-// The command line of doctor: what it takes beside the gateway's own options.
+// The command line of doctor: its options besides those of the gateway.
 #pragma once
 
 #include <chrono>
@@ -18,17 +18,17 @@ struct DoctorOptions {
     bool json = false;
     bool send = false;
     std::string channel = "odoo_bus_doctor"; // what --send sends on
-    // As whom the channel is listened to; empty: nobody.
+    // Credentials of the receivers; empty: none.
     std::string cookie, token;
     bool wait = false;
-    uint16_t gevent_port = 8072; // 0: nobody looks for it
+    uint16_t gevent_port = 8072; // 0: not checked
     std::chrono::seconds long_transaction{300};
 };
 
 const std::vector<CommandDefinition>& doctor_table();
 std::string doctor_help();
 
-// `json` is set as soon as it is known, so that a mistake can be told in JSON, too.
+// `json` is set in any case, so that an error can be reported in JSON, too.
 std::variant<DoctorOptions, OptionsText, OptionsError>
 parse_doctor_options(const std::vector<std::string>& arguments, bool& json);
 

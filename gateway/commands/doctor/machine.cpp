@@ -1,4 +1,4 @@
-// The machine: files that may be open, memory, the state directory.
+// The machine: the limit of open files, memory, the state directory.
 #include "commands/doctor/groups.h"
 
 #include <algorithm>
@@ -19,12 +19,12 @@ namespace odoo_bus::doctor {
 
 namespace {
 
-// For the order of one database's notifications, and as much again while it is written anew.
+// The order of one database's notifications, and a second copy while it is rewritten.
 constexpr uint64_t STATE_BYTES = 8 << 20;
 
 constexpr uint64_t FEW_CONNECTIONS = 1'000;
 
-// Of the gateway that runs, when it tells; else of who has started doctor.
+// The limit of the running gateway if its metrics can be read, else of doctor itself.
 void examine_descriptors(const DoctorOptions& options, Report& report) {
     const uint64_t needed = descriptors_needed(options.gateway.max_connections);
     rlimit limit = {};
@@ -38,16 +38,16 @@ void examine_descriptors(const DoctorOptions& options, Report& report) {
         const size_t found = answer ? answer->body().find(NAME) : std::string::npos;
         if (found != std::string::npos) {
             most = static_cast<uint64_t>(strtod(answer->body().c_str() + found + NAME.size(), nullptr));
-            whose = "the gateway that runs";
+            whose = "the running gateway";
         }
     }
     if (most >= needed)
         return report.ok("machine.descriptors", fmt::format("{} may have {} files open", whose, most));
-    // The bound is generous; a machine on which a thousand do not fit either is set up wrongly.
+    // The default of --max-connections is generous; a thousand must fit on any machine.
     const bool is_enough_for_some = most >= descriptors_needed(FEW_CONNECTIONS);
     report.add({"machine.descriptors", is_enough_for_some ? State::warning : State::failed,
-                fmt::format("{} may have no more than {} files open, and --max-connections {} needs {}",
-                            whose, most, options.gateway.max_connections, needed),
+                fmt::format("{} may have at most {} files open, and --max-connections {} needs {}", whose,
+                            most, options.gateway.max_connections, needed),
                 fmt::format("raise the hard limit to {} (LimitNOFILE=1024:{} in the unit, ulimit -Hn), or "
                             "lower --max-connections",
                             needed, needed)});
@@ -60,7 +60,7 @@ void examine_memory(const DoctorOptions& options, Report& report) {
     const std::string found = fmt::format("the machine has {} MiB, --max-memory is {} MiB",
                                           mebibytes(machine), mebibytes(options.gateway.max_memory));
     if (options.gateway.max_memory == 0)
-        return report.warning("machine.memory", "--max-memory is 0: nothing bounds the gateway's memory",
+        return report.warning("machine.memory", "--max-memory is 0: the gateway's memory is unlimited",
                               "set --max-memory to what the machine can spare");
     if (options.gateway.max_memory > machine)
         return report.warning("machine.memory", found, "set --max-memory to what the machine can spare");
@@ -71,14 +71,15 @@ void examine_state(const DoctorOptions& options, Report& report) {
     const std::string& directory = options.gateway.state_dir;
     const char* const name = "machine.state-dir";
     if (directory.empty())
-        return report.ok(name, "no --state-dir: clients that come back after a restart get all newer ids");
+        return report.ok(name,
+                         "no --state-dir: after a restart, clients that come back are sent all newer ids");
     struct stat status = {};
     if (stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
         return report.failed(name, fmt::format("{} is no directory", directory),
-                             "make it, owned by the gateway's user (StateDirectory= in the unit)");
+                             "create it, owned by the gateway's user (StateDirectory= in the unit)");
     if (access(directory.c_str(), R_OK | W_OK | X_OK) != 0)
         return report.failed(name, fmt::format("{} cannot be written: {}", directory, strerror(errno)),
-                             "give it to the gateway's user, and run doctor as that user");
+                             "make the gateway's user its owner, and run doctor as that user");
     struct statvfs space = {};
     if (statvfs(directory.c_str(), &space) == 0) {
         const uint64_t free = space.f_bavail * space.f_frsize;
@@ -89,7 +90,7 @@ void examine_state(const DoctorOptions& options, Report& report) {
                 fmt::format("{} has {} KiB left, and {} KiB are needed", directory, free >> 10, needed >> 10),
                 "make room on that file system");
     }
-    report.ok(name, fmt::format("{} can be written", directory));
+    report.ok(name, fmt::format("{} is writable", directory));
 }
 
 } // namespace

@@ -26,8 +26,8 @@ Endpoint endpoint_of(const OdooUrl& url) {
     return endpoint;
 }
 
-// Nobody, as a browser that opens --url would be shown by the proxy.
-Requester nobody(const DoctorOptions& options, const Endpoint& odoo) {
+// A browser without a session that opens --url, as the proxy describes it.
+Requester anonymous(const DoctorOptions& options, const Endpoint& odoo) {
     Requester requester;
     requester.host = requester.sent_host = options.proxy ? options.proxy->host : odoo.host;
     if (options.proxy) {
@@ -42,7 +42,7 @@ Requester nobody(const DoctorOptions& options, const Endpoint& odoo) {
 bool examine_health(const Endpoint& odoo, const Requester& who, Report& report) {
     std::string problem;
     const auto answer = exchange(odoo, get_request("/websocket/health", who), problem);
-    // Without a database it answers 404, which is told next.
+    // Without a database it answers 404, which examine_choice() reports.
     if (answer && answer->status() < 500) {
         report.ok("odoo.reachable", fmt::format("Odoo answers at {}", odoo.origin()));
         return true;
@@ -54,7 +54,7 @@ bool examine_health(const Endpoint& odoo, const Requester& who, Report& report) 
     return false;
 }
 
-// True when Odoo chooses one of ours.
+// True when Odoo selects a database that is served.
 bool examine_choice(const Endpoint& odoo, const Requester& who, const std::vector<std::string>& databases,
                     Report& report) {
     const char* const name = "odoo.database";
@@ -68,25 +68,26 @@ bool examine_choice(const Endpoint& odoo, const Requester& who, const std::vecto
     const auto answer = exchange(
         odoo, post_request("/websocket/peek_notifications", who, "", peek_body({}, 0, true)), problem);
     if (!answer)
-        return fail("Odoo does not say which database is meant: " + problem);
+        return fail("Odoo does not say which database it selects: " + problem);
     const PeekAnswer peek = read_peek(*answer);
     if (std::holds_alternative<NoDatabase>(peek))
-        return fail(fmt::format("Odoo cannot tell which database a connection of {} means", who.host));
+        return fail(fmt::format("Odoo cannot select a database for connections to {}", who.host));
     if (const auto* trouble = std::get_if<Unavailable>(&peek))
-        return fail("Odoo does not say which database is meant: " + trouble->reason);
+        return fail("Odoo does not say which database it selects: " + trouble->reason);
     const auto* grant = std::get_if<Grant>(&peek);
     if (!grant)
         return fail("Odoo refuses connections without a session");
     std::string error;
-    const bool is_ours = databases.empty() || // PostgreSQL was told of
+    const bool is_ours = databases.empty() || // PostgreSQL's failure is reported
                          std::ranges::any_of(databases, [&](const std::string& conninfo) {
                              return database_of(conninfo, error) == grant->database;
                          });
     if (!is_ours)
-        return fail(fmt::format("Odoo shows a connection of {} the database \"{}\", which is not served",
-                                who.host, grant->database));
-    report.ok(name,
-              fmt::format("Odoo shows a connection of {} the database \"{}\"", who.host, grant->database));
+        return fail(
+            fmt::format("Odoo selects the database \"{1}\" for connections to {0}, which is not served",
+                        who.host, grant->database));
+    report.ok(name, fmt::format("Odoo selects the database \"{1}\" for connections to {0}", who.host,
+                                grant->database));
     const auto session = session_set_by(*answer);
     if (session)
         report.ok("odoo.sessions", session->size() >= ROTATING_ID_BYTES
@@ -95,7 +96,8 @@ bool examine_choice(const Endpoint& odoo, const Requester& who, const std::vecto
     return true;
 }
 
-// Odoo tells nobody, but its module website names itself in robots.txt as it believes that it was asked for.
+// Odoo does not publish it, but its module website puts the address by which it was requested into
+// robots.txt.
 void examine_proxy_mode(const Endpoint& odoo, Requester who, Report& report) {
     const char* const name = "odoo.proxy-mode";
     constexpr std::string_view SITEMAP = "Sitemap: ", PATH = "sitemap.xml";
@@ -110,7 +112,7 @@ void examine_proxy_mode(const Endpoint& odoo, Requester who, Report& report) {
     const size_t end = begin == text.npos ? begin : text.find(PATH, begin);
     const std::string root =
         end == text.npos ? "" : text.substr(begin + SITEMAP.size(), end - begin - SITEMAP.size());
-    // Asked for as another host than the website's domain, it forbids everything and names the domain.
+    // Requested by another host than the website's domain, it disallows everything and names the domain.
     const bool is_elsewhere = begin != text.npos && text.rfind("Disallow: /\n", begin) != text.npos;
     const bool is_off = is_elsewhere
                             ? root == "https://" + who.host + "/" || root == "http://" + who.host + "/"
@@ -118,33 +120,32 @@ void examine_proxy_mode(const Endpoint& odoo, Requester who, Report& report) {
     if (is_off)
         return report.failed(
             name,
-            fmt::format("Odoo does not believe its proxy: asked for as https://{}, it takes "
+            fmt::format("Odoo does not trust its proxy: requested as https://{}, it takes "
                         "itself for http://{}",
                         who.host, who.sent_host),
             "set proxy_mode = True in Odoo's configuration: links, dbfilter and the addresses of "
             "connections come from the proxy's headers then");
     const bool is_on = !is_elsewhere && root == "https://" + who.host + "/";
-    report.ok(name,
-              is_on ? "Odoo believes its proxy (proxy_mode)"
-                    : "Odoo does not show whether proxy_mode is on: only with its module website it does");
+    report.ok(name, is_on ? "Odoo trusts its proxy (proxy_mode)"
+                          : "unknown whether proxy_mode is on: only Odoo's module website shows it");
 }
 
 void examine_worker_version(const Endpoint& odoo, const Requester& who, const std::string& setting,
                             Report& report) {
     const char* const name = "odoo.worker-version";
     if (setting == "off")
-        return report.ok(name, "not looked at (--worker-version off)");
+        return report.ok(name, "not checked (--worker-version off)");
     std::string problem;
     const auto page = exchange(odoo, get_request("/web/login", who), problem);
     const auto version = page ? WorkerVersion::find(page->body()) : std::nullopt;
     if (setting != "auto" && version && *version != setting)
         return report.failed(name,
                              fmt::format("Odoo's pages have version {}, and --worker-version is {}: every "
-                                         "page is told to be loaded anew, again and again",
+                                         "page is told to reload, again and again",
                                          *version, setting),
                              "leave --worker-version out, or set it to " + *version);
     report.ok(name, version ? "Odoo's pages have version " + *version
-                            : "the login page names none: nobody is told to load a page anew");
+                            : "the login page names none: no page is told to reload");
 }
 
 void examine_gevent(const DoctorOptions& options, Report& report) {
@@ -154,20 +155,20 @@ void examine_gevent(const DoctorOptions& options, Report& report) {
     gevent.port = options.gevent_port;
     std::string problem;
     const auto answer = get(gevent, "/websocket/health", problem);
-    // Without a database Odoo answers 404; whoever answers there at all is not meant to.
+    // Without a database Odoo answers 404; there should be no answer at all.
     if (!answer)
-        return report.ok("odoo.gevent", fmt::format("nobody serves a bus at port {}", gevent.port));
+        return report.ok("odoo.gevent", fmt::format("no bus server answers at port {}", gevent.port));
     report.warning("odoo.gevent",
                    fmt::format("a server still answers at port {} of {}", gevent.port, gevent.address),
                    "when no proxy points there any more, stop it: start Odoo without its gevent worker, or "
-                   "close the port to the outside; --gevent-port 0 when it is meant to go on");
+                   "close the port to the outside; --gevent-port 0 if it is to stay");
 }
 
 } // namespace
 
 void examine_odoo(const DoctorOptions& options, const std::vector<std::string>& databases, Report& report) {
     const Endpoint odoo = endpoint_of(options.gateway.odoo_url);
-    const Requester who = nobody(options, odoo);
+    const Requester who = anonymous(options, odoo);
     if (examine_health(odoo, who, report) && examine_choice(odoo, who, databases, report)) {
         examine_worker_version(odoo, who, options.gateway.worker_version, report);
         if (options.proxy)

@@ -1,4 +1,4 @@
-// A connection to PostgreSQL that doctor asks.
+// Doctor's connection to PostgreSQL.
 #include "commands/doctor/pg_session.h"
 
 #include <algorithm>
@@ -8,7 +8,7 @@ namespace odoo_bus::doctor {
 namespace {
 
 PGconn* connect(const std::string& conninfo) {
-    // What stands before the connection string gives way to it.
+    // The connection string overrides what precedes it.
     const char* const names[] = {"connect_timeout", "fallback_application_name", "dbname", "client_encoding",
                                  nullptr};
     const char* const values[] = {"5", "odoo-bus-gateway doctor", conninfo.c_str(), "UTF8", nullptr};

@@ -1,5 +1,5 @@
-// A connection to PostgreSQL that doctor asks, waiting. Every question is a transaction of its own that can
-// only read, so that nothing is changed and no pooler keeps anything of it.
+// Doctor's connection to PostgreSQL; its calls block. Each query is a read-only transaction of its own:
+// nothing is changed, and a pooler keeps no state of it.
 #pragma once
 
 #include <memory>
@@ -16,14 +16,14 @@ public:
     explicit PgSession(const std::string& conninfo);
 
     bool is_open() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
-    // One line, when it is not.
+    // Why it is not open, in one line.
     std::string problem() const;
 
     PgResult ask(const char* sql) const;
-    // In a transaction that ends by itself, and may write.
+    // In a transaction of its own, which may write.
     PgResult write(const char* sql) const;
 
-    // Of the process that the server named at the beginning.
+    // The process id that the server sent when the session began.
     int pid() const { return PQbackendPID(connection_.get()); }
 
 private:

@@ -1,4 +1,4 @@
-// PostgreSQL: the server, what is in between, and each database that is to be served.
+// PostgreSQL: the server, a pooler in between, and each database that is to be served.
 #include "commands/doctor/groups.h"
 
 #include <algorithm>
@@ -32,7 +32,7 @@ std::string duration(int64_t seconds) {
                                : fmt::format("{} days", seconds / 86'400);
 }
 
-// Within quotes.
+// For a literal in SQL.
 std::string escaped(const std::string& text) {
     std::string escaped;
     for (const char c : text)
@@ -40,23 +40,23 @@ std::string escaped(const std::string& text) {
     return escaped;
 }
 
-// False when the answer is none; it is told then.
+// False when the query failed, which is reported then.
 bool answered(const PgResult& answer, const char* name, Report& report) {
     if (answer.ok() && answer.rows() > 0)
         return true;
-    report.failed(name, fmt::format("the server does not tell: {}", answer.error()),
-                  "let the gateway's role do what is refused here");
+    report.failed(name, fmt::format("the server does not answer: {}", answer.error()),
+                  "grant the gateway's role what is refused here");
     return false;
 }
 
-// As the gateway does it (pooler_check.h): one session has the other's process, or several, exactly when a
-// pooler gives it away. A pooler that does so after each statement lets nobody begin a transaction.
+// As the gateway does it (pooler_check.h): a session has several server processes, or that of another
+// session, exactly when a pooler shares them. With statement pooling no transaction can begin.
 bool examine_pooler(const PgSession& session, const std::string& conninfo, Report& report) {
     const char* const name = "postgresql.pooler";
     constexpr const char* PID = "SELECT pg_backend_pid()";
     const auto process = [](const PgSession& of) { return of.write(PID).number(0, 0); };
     if (const int64_t pid = process(session); pid == session.pid()) {
-        report.ok(name, "there is none in between");
+        report.ok(name, "there is none");
         return true;
     }
     const PgSession other(conninfo);
@@ -88,7 +88,7 @@ void examine_server(const PgSession& session, Report& report) {
     else
         report.ok("postgresql.version", "PostgreSQL " + version);
 
-    // The server has read its clock in between.
+    // The server read its clock between `before` and `after`.
     const int64_t theirs = answer.number(0, 2);
     const double apart = static_cast<double>(theirs < before  ? before - theirs
                                              : theirs > after ? theirs - after
@@ -97,8 +97,8 @@ void examine_server(const PgSession& session, Report& report) {
     if (apart > CLOCKS_APART)
         report.warning("machine.clock",
                        fmt::format("this machine's clock and PostgreSQL's are {:.1f} s apart", apart),
-                       "synchronize both (timedatectl set-ntp true): tokens, ages and measured times are "
-                       "judged by them");
+                       "synchronize both (timedatectl set-ntp true): tokens, ages and latencies depend on "
+                       "them");
     else
         report.ok("machine.clock", "as PostgreSQL's");
 
@@ -107,7 +107,8 @@ void examine_server(const PgSession& session, Report& report) {
     if (usage >= QUEUE_FILLS)
         report.add(
             {"postgresql.notify-queue", usage > 0.5 ? State::failed : State::warning, found,
-             "a listener does not read: end its transaction (SELECT pid, query, xact_start FROM "
+             "a listener does not read its notifications: end its transaction (SELECT pid, query, xact_start "
+             "FROM "
              "pg_stat_activity ORDER BY xact_start, then pg_terminate_backend(pid)); when the queue is "
              "full every commit with a NOTIFY fails"});
     else
@@ -123,24 +124,23 @@ void examine_transactions(const PgSession& session, std::chrono::seconds longest
     if (!answer.ok())
         return;
     if (answer.rows() == 0)
-        return report.ok(name, "none that this role may see");
+        return report.ok(name, "none is visible to this role");
     const std::string found =
         fmt::format("the oldest, of {} in {} (process {}), began {} ago", answer.text(0, 2),
                     answer.text(0, 3), answer.number(0, 0), duration(answer.number(0, 1)));
     if (answer.number(0, 1) < longest.count())
         return report.ok(name, found);
     report.warning(name, found,
-                   fmt::format("end it (SELECT pg_terminate_backend({})), or let it commit more often: what "
-                               "it sends comes at its end, and old rows are kept for it",
+                   fmt::format("end it (SELECT pg_terminate_backend({})), or let it commit more often: its "
+                               "notifications arrive when it ends, and old rows are kept for it",
                                answer.number(0, 0)));
 }
 
-// Those whose clients do not read what they are notified of. Who holds the queue's tail PostgreSQL tells
-// nobody; but a backend that has nothing to do, and writes to its client all the same, writes notifications.
+// Backends whose clients do not read their notifications. PostgreSQL does not show which backend holds the
+// tail of the queue; but one that is idle and waits to write to its client is writing notifications.
 void examine_listeners(const PgSession& session, Report& report) {
     const char* const name = "postgresql.listeners";
-    // The transaction that delivers them begins and ends within a statement's time, unless the client does
-    // not read.
+    // The transaction that delivers them is short, unless the client does not read.
     constexpr const char* STUCK =
         "SELECT coalesce(string_agg(format('%s (%s in %s%s)', pid, usename, datname, "
         "', ' || nullif(application_name, '')), ', ' ORDER BY pid), ''), "
@@ -148,7 +148,7 @@ void examine_listeners(const PgSession& session, Report& report) {
         "FROM pg_stat_activity WHERE backend_type = 'client backend' AND state = 'idle' "
         "AND wait_event = 'ClientWrite' AND pid <> pg_backend_pid()";
     PgResult answer = session.ask(STUCK);
-    // It may just have been writing: who is still at it after a second is stuck.
+    // A backend that still writes after a second is stuck.
     for (int look = 0; look < 2 && answer.ok() && !answer.text(0, 0).empty(); ++look) {
         const PgResult slept = session.ask("SELECT pg_sleep(0.5)");
         answer = session.ask(STUCK);
@@ -156,34 +156,37 @@ void examine_listeners(const PgSession& session, Report& report) {
     if (!answer.ok())
         return;
     if (answer.text(0, 0).empty())
-        return report.ok(name, "no client that listens is seen not to read");
+        return report.ok(name, "all listening clients read");
     report.warning(
         name,
-        fmt::format("these processes cannot write to their clients what was notified: {}", answer.text(0, 0)),
-        fmt::format("let them read, or end them (SELECT {}): until then the NOTIFY queue keeps what "
-                    "they have not read",
-                    answer.text(0, 1)));
+        fmt::format("these processes cannot write notifications to their clients: {}", answer.text(0, 0)),
+        fmt::format(
+            "let the clients read, or end the processes (SELECT {}): until then the NOTIFY queue keeps "
+            "what was not read",
+            answer.text(0, 1)));
 }
 
 void examine_hub(const Options& options, Report& report) {
     const char* const name = "postgresql.hub";
     if (options.hub_database == "none")
-        return report.ok(name, "none: only what is sent in SQL arrives at once");
+        return report.ok(name, "none: only notifications sent from SQL arrive at once");
     const std::string conninfo = options.hub_database.empty()
                                      ? with_database(options.databases.front(), "postgres")
                                      : options.hub_database;
     const PgSession hub(conninfo);
     if (hub.is_open())
-        return report.ok(name, "the database in which Odoo notifies can be listened to");
-    report.failed(name, hub.problem(),
-                  "let the gateway's role connect there (--hub-database), or all that Odoo sends comes up to "
-                  "a second late");
+        return report.ok(name, "LISTEN works in the database in which Odoo notifies");
+    report.failed(
+        name, hub.problem(),
+        "let the gateway's role connect there (--hub-database); until then all that Odoo sends arrives up "
+        "to a second late");
 }
 
 void examine_versions(const PgSession& session, const TableFacts& facts, Report& report) {
     if (facts.extension_version.empty())
-        return report.ok("postgresql.extension", "odoo_bus is not installed: only Odoo itself sends");
-    // Before its library is loaded: settings of a library that is not preloaded are not there yet.
+        return report.ok("postgresql.extension",
+                         "odoo_bus is not installed: only Odoo itself sends notifications");
+    // Before this session loads the library: only a preloaded one has its settings already.
     const PgResult preloaded = session.ask("SELECT count(*) FROM pg_settings WHERE name = 'odoo_bus.notify'");
     report.ok("postgresql.preload",
               preloaded.ok() && preloaded.number(0, 0) > 0
@@ -210,7 +213,7 @@ void examine_versions(const PgSession& session, const TableFacts& facts, Report&
                                           facts.database, facts.extension_version),
                               "bring both to the same version");
     report.ok("postgresql.extension",
-              fmt::format("in {} odoo_bus is {}, library and all", facts.database, facts.extension_version));
+              fmt::format("in {} odoo_bus and its library are {}", facts.database, facts.extension_version));
 }
 
 void examine_ids(const PgSession& session, const TableFacts& facts, Report& report) {
@@ -230,8 +233,8 @@ void examine_ids(const PgSession& session, const TableFacts& facts, Report& repo
     if (used < 0.8)
         return report.ok("postgresql.ids", found);
     report.add({"postgresql.ids", used < 0.95 ? State::warning : State::failed, found,
-                "begin anew while nobody is connected: stop Odoo and the gateway, TRUNCATE " + facts.table +
-                    " RESTART IDENTITY"});
+                "restart the sequence while no client is connected: stop Odoo and the gateway, TRUNCATE " +
+                    facts.table + " RESTART IDENTITY"});
 }
 
 void examine_rows(const PgSession& session, const TableFacts& facts, Report& report) {
@@ -252,7 +255,7 @@ void examine_rows(const PgSession& session, const TableFacts& facts, Report& rep
                    "bus_gc() (docs/doorbell.md)");
 }
 
-// True when it can be served.
+// True when the database can be served.
 bool examine_database(const PgSession& session, Report& report) {
     const PgResult answer = session.ask(TableFacts::query(0).c_str());
     if (!answered(answer, "postgresql.bus_bus", report))
@@ -272,14 +275,14 @@ bool examine_database(const PgSession& session, Report& report) {
         report.ok("postgresql.bus_bus", fmt::format("{} of {} can be read", facts.table, facts.database));
     else
         report.warning("postgresql.bus_bus", fmt::format("in {} {}", facts.database, warnings),
-                       "see docs/delivery.md for what is not covered");
+                       "docs/delivery.md says what is not covered");
     examine_versions(session, facts, report);
     examine_ids(session, facts, report);
     examine_rows(session, facts, report);
     return true;
 }
 
-// The connection strings of those that --database names, or --database-match finds.
+// The connection strings of the databases that --database names, or that --database-match finds.
 std::vector<std::string> list_databases(const Options& options, const PgSession& session, Report& report) {
     if (options.database_match.empty())
         return options.databases;
@@ -315,12 +318,12 @@ std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report
                       "start PostgreSQL, or correct --database, pg_hba.conf or the role's privileges");
         return {};
     }
-    report.ok(name, "PostgreSQL can be reached");
+    report.ok(name, "PostgreSQL accepts connections");
     if (!examine_pooler(first, gateway.databases.front(), report))
         return {};
     const PgResult recovery = first.ask("SELECT pg_is_in_recovery()");
     if (recovery.ok() && recovery.boolean(0, 0)) {
-        report.failed("postgresql.primary", "the server is a standby, where notifications cannot be heard",
+        report.failed("postgresql.primary", "the server is a standby, where LISTEN does not work",
                       "point --database at the primary (or several hosts with "
                       "target_session_attrs=read-write)");
         return {};

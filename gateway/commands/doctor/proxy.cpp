@@ -1,4 +1,4 @@
-// The gateway itself, and the proxy before it, as a browser meets them.
+// The gateway itself, and the reverse proxy in front of it, as browsers see them.
 #include "commands/doctor/groups.h"
 
 #include <spdlog/fmt/fmt.h>
@@ -11,7 +11,7 @@ namespace odoo_bus::doctor {
 
 namespace {
 
-// Of --wait: how much later than the gateway says its ping may come.
+// With --wait: how much later than --ping-interval the ping may arrive.
 constexpr std::chrono::milliseconds PING_MARGIN{5'000};
 
 constexpr std::string_view KEY = "b2Rvby1idXMtZG9jdG9yIQ=="; // of a handshake that is not completed
@@ -25,26 +25,27 @@ bool is_true(const Json& object, const char* key) {
     return json_is_true(json_object_get(object.get(), key));
 }
 
-// What has arrived at the gateway of a handshake that went through the proxy (proxy_echo.h).
+// Checks the headers of a handshake as they arrived at the gateway through the proxy (proxy_echo.h).
 void examine_arrival(const Endpoint& proxy, const Json& arrived, Report& report) {
     if (!is_true(arrived, "trusted")) {
         report.failed("proxy.trusted",
-                      "the gateway does not believe its proxy: every client has the proxy's address and host",
+                      "the gateway does not trust its proxy: every client has the proxy's address and host",
                       "name the proxy's address or network with --trusted-proxy");
         return;
     }
-    report.ok("proxy.trusted", "the gateway believes its proxy");
+    report.ok("proxy.trusted", "the gateway trusts its proxy");
     if (text_of(arrived, "host") == proxy.host)
-        report.ok("proxy.host", "the host that browsers ask for arrives");
+        report.ok("proxy.host", "the host that browsers request arrives");
     else
         report.failed(
             "proxy.host",
-            fmt::format("the gateway is told the host {} in place of {}: pages of {} count as foreign, "
+            fmt::format("the gateway is told the host {} instead of {}: pages of {} count as foreign, "
                         "and have no session",
                         text_of(arrived, "host"), proxy.host, proxy.host),
             "pass it on: proxy_set_header X-Forwarded-Host $http_host; in the location /websocket");
     if (text_of(arrived, "address").empty())
-        report.warning("proxy.address", "the addresses of clients do not arrive: they cannot be told apart",
+        report.warning("proxy.address",
+                       "the addresses of clients do not arrive: clients cannot be distinguished",
                        "pass them on: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
     else
         report.ok("proxy.address", "the addresses of clients arrive");
@@ -58,7 +59,7 @@ void examine_arrival(const Endpoint& proxy, const Json& arrived, Report& report)
                        "pass it on: proxy_set_header X-Forwarded-Proto $scheme;");
 }
 
-// False when nothing is to be said of the headers.
+// False when the headers cannot be checked.
 bool examine_headers(const Endpoint& proxy, Report& report) {
     std::string problem;
     const auto answer =
@@ -66,7 +67,7 @@ bool examine_headers(const Endpoint& proxy, Report& report) {
     if (!answer) {
         if (problem.find("certificate") != problem.npos)
             report.failed("proxy.certificate", fmt::format("{}: {}", proxy.origin(), problem),
-                          "give the proxy the whole chain of a certificate for this host");
+                          "give the proxy the complete chain of a certificate for this host");
         else
             report.failed("proxy.reachable", fmt::format("{} does not answer: {}", proxy.origin(), problem),
                           "start the proxy, open the firewall, or correct --url");
@@ -81,7 +82,7 @@ bool examine_headers(const Endpoint& proxy, Report& report) {
     }
     if (!json_is_object(arrived.get()) || !json_is_object(json_object_get(arrived.get(), "arrived"))) {
         report.failed("proxy.route",
-                      fmt::format("{}/websocket does not lead to the gateway (it is answered with {})",
+                      fmt::format("{}/websocket does not lead to the gateway (it responds with {})",
                                   proxy.origin(), answer->status()),
                       "point the location /websocket at the gateway's --listen (deploy/nginx.conf)");
         return false;
@@ -99,7 +100,7 @@ bool examine_headers(const Endpoint& proxy, Report& report) {
     return true;
 }
 
-// An event stream begins with a line that must not wait in the proxy.
+// The first line of an event stream must not be buffered by the proxy.
 void examine_buffering(const Endpoint& proxy, Report& report) {
     const char* const name = "proxy.buffering";
     std::string problem;
@@ -114,7 +115,7 @@ void examine_buffering(const Endpoint& proxy, Report& report) {
     for (;;) {
         const size_t end = received.find("\r\n\r\n");
         if (received.find("retry:") != received.npos)
-            return report.ok(name, "an event stream comes through at once");
+            return report.ok(name, "an event stream passes at once");
         if (end != received.npos && received.find("text/event-stream") == received.npos)
             return report.ok(name, "event streams do not lead to the gateway: only WebSockets are served");
         const auto outcome = connection->receive(received, deadline);
@@ -141,7 +142,7 @@ void examine_patience(const Endpoint& proxy, Milliseconds interval, Report& repo
                 "proxy.patience",
                 kind != WebSocketClient::Kind::silence
                     ? "the proxy ends a silent WebSocket before the gateway's ping (--ping-interval)"
-                    : "the gateway's ping does not come through the proxy",
+                    : "the gateway's ping does not pass the proxy",
                 fmt::format("set proxy_read_timeout to more than {} s, the sum of --ping-interval and "
                             "--pong-timeout (deploy/nginx.conf: 120s)",
                             interval.count() / 1000));
@@ -158,15 +159,15 @@ bool examine_gateway(const DoctorOptions& options, bool is_known, Report& report
         report.failed(name,
                       fmt::format("the gateway does not answer at {}: {}",
                                   options.gateway.listen.front().text(), problem),
-                      "start it (systemctl start odoo-bus-gateway), and read its log when it does not stay");
+                      "start it (systemctl start odoo-bus-gateway), and read its log if it exits");
         return false;
     }
     if (answer->status() != 200 && is_known) {
-        report.ok(name, "the gateway answers that it cannot read its database");
+        report.ok(name, "the gateway responds that it cannot read its database");
         return false;
     }
     if (answer->status() != 200) {
-        report.failed(name, fmt::format("the gateway answers {}: {}", answer->status(), answer->body()),
+        report.failed(name, fmt::format("the gateway responds with {}: {}", answer->status(), answer->body()),
                       "read its log: it says which database it cannot read, and why");
         return false;
     }

@@ -1,4 +1,4 @@
-// All that doctor has found.
+// The results of all checks.
 #include "commands/doctor/report.h"
 
 #include <algorithm>

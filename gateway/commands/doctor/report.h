@@ -1,4 +1,4 @@
-// All that doctor has found, in the order in which it looked.
+// The results of all checks, in order.
 #pragma once
 
 #include <string>
@@ -19,7 +19,7 @@ public:
 
     const std::vector<Check>& checks() const { return checks_; }
     State worst() const;
-    // One line for each check; foreign bytes are printable.
+    // One line for each check, printable whatever servers sent.
     std::string text() const;
     // {"state":"failed","checks":[{"name":...,"state":...,"found":...,"cure":...}]}
     std::string json() const;

@@ -303,6 +303,16 @@ TEST_F(TailTest, LargeAndFragmentedMessages) {
     EXPECT_THAT(line(), HasSubstr("#2 t 3"));
 }
 
+TEST_F(TailTest, AnswersPings) {
+    start({"--count=1"});
+    const auto server = next_subscriber();
+    server->send_frame("[", 0x01); // a ping may come between the fragments of a message
+    server->send_frame("are you there?", 0x89);
+    EXPECT_EQ(server->receive_frame(), (std::pair<int, std::string>{10, "are you there?"}));
+    server->send_frame(R"({"id":1,"message":{"type":"t","payload":1}}])", 0x80);
+    EXPECT_THAT(line(), HasSubstr("#1 t 1"));
+}
+
 TEST_F(TailTest, StrangeFramesDoNoHarm) {
     start({"--count=1", "--json"});
     const auto server = next_subscriber();
