@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "test"))
 
 from harness.cluster import Cluster  # noqa: E402
+from harness.deadline import DEADLINE, scaled  # noqa: E402
 from harness.gateway import BINARY, Gateway  # noqa: E402
 from harness.ports import reserve_port  # noqa: E402
 from harness.system import clean_environment  # noqa: E402
@@ -20,6 +21,7 @@ from harness.system import clean_environment  # noqa: E402
 BUILD = ROOT / "build" / "bench"
 CPUS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, CLIENT_CPU = CPUS[0], CPUS[-1]  # the same one where there is no other
+WAIT = int(scaled(20_000))  # ms until what was sent must have come
 MESSAGE_BYTES = 160 - 4 - 2  # a frame of 160 bytes, with its header, for an array of one element
 
 
@@ -121,7 +123,7 @@ class Server:
         return Client(self.port, protocol=self.protocol, path=self.path, **options)
 
     def wait_for_port(self, port):
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + DEADLINE
         while True:
             try:
                 return socket.create_connection(("127.0.0.1", port))
@@ -206,13 +208,16 @@ class Feed:
         self.server = server
         self.sequence = first - 1
 
-    def run(self, rate, seconds):
+    def run(self, rate, seconds, at_most=float("inf")):
+        """Returns the seconds that it took; a server that holds the sender up is given no more after `at_most` of them."""
         begin = time.monotonic()
         count = max(1, int(rate * seconds))
         for i in range(count):
             wait = begin + i / rate - time.monotonic()
             if wait > 0:
                 time.sleep(wait)
+            if time.monotonic() - begin > at_most:
+                break
             self.sequence += 1
             self.server.send(self.sequence)
         return time.monotonic() - begin
