@@ -61,7 +61,7 @@ test:
 	test/run
 
 test-all:
-	deploy/install-dependencies
+	deploy/install-dependencies all
 	test/run all
 
 test-matrix:
