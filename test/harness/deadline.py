@@ -11,7 +11,7 @@ import time
 FORK = 0.004
 LOOP = 0.15
 LOOPS = 2_000_000
-MOST = 20
+MOST = 10
 
 
 def slowness():
