@@ -145,7 +145,7 @@ std::string status_text(std::string_view metrics_text, std::string_view ready, d
                      count(metrics.sum("process_open_fds")), count(metrics.sum("process_max_fds"))));
     for (const auto& [labels, up] : metrics.all("odoo_bus_database_up")) {
         line("database",
-             fmt::format("{}: {}, {} notifications, {} ids awaited for {}, {} kept ({})",
+             fmt::format("{}: {}, {} notifications, {} gaps open for {}, {} in the history ({})",
                          log::printable(Metrics::value_of(labels)), up ? "being read" : "NOT BEING READ",
                          count(metrics.of("odoo_bus_notifications_total", labels)),
                          count(metrics.of("odoo_bus_ledger_gaps", labels)),
@@ -154,8 +154,9 @@ std::string status_text(std::string_view metrics_text, std::string_view ready, d
                          bytes(metrics.of("odoo_bus_history_bytes", labels))));
     }
     if (!metrics.all("odoo_bus_hub_up").empty())
-        line("hub", metrics.sum("odoo_bus_hub_up") ? "listened to"
-                                                   : "NOT LISTENED TO: what Odoo sends is a second late");
+        line("hub", metrics.sum("odoo_bus_hub_up")
+                        ? "listened to"
+                        : "NOT LISTENED TO: what Odoo sends arrives up to a second late");
     line("clients", fmt::format("{} ({} have connected)", labelled("odoo_bus_connections"),
                                 count(metrics.sum("odoo_bus_connected_total"))));
     line("subscriptions", fmt::format("{} to {} channels", count(metrics.sum("odoo_bus_subscriptions")),
@@ -165,12 +166,12 @@ std::string status_text(std::string_view metrics_text, std::string_view ready, d
                      count(metrics.sum("odoo_bus_frames_total")),
                      bytes(metrics.sum("odoo_bus_sent_bytes_total"))));
     line("read to socket", latency(metrics, "odoo_bus_read_to_socket_seconds"));
-    line("behind",
-         fmt::format("{} clients with {}; closed for it: {}",
+    line("backlog",
+         fmt::format("{} clients with {}; closed because of it: {}",
                      count(metrics.sum("odoo_bus_backlogged_connections")),
                      bytes(metrics.sum("odoo_bus_backlog_bytes")), labelled("odoo_bus_slow_closes_total")));
-    line("came back",
-         fmt::format("{} from the history, {} from the table, {} told that they missed something",
+    line("resumed",
+         fmt::format("{} from the history, {} from the table, {} told that they missed notifications",
                      count(metrics.sum("odoo_bus_resumes_total")),
                      count(metrics.sum("odoo_bus_replays_total")),
                      count(metrics.sum("odoo_bus_outdated_total"))));

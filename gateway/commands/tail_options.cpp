@@ -14,7 +14,7 @@ namespace {
 
 constexpr const char* HELP = "odoo-bus-gateway tail --help";
 constexpr uint64_t MOST_NOTIFICATIONS = 1'000'000'000'000;
-constexpr int64_t LAST_ID = 9'007'199'254'740'991; // that JavaScript tells from the next
+constexpr int64_t LAST_ID = 9'007'199'254'740'991; // Number.MAX_SAFE_INTEGER of JavaScript
 
 bool has_control_character(std::string_view text) {
     return std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == 0x7f; });

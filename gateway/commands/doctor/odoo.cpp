@@ -39,9 +39,9 @@ Requester anonymous(const DoctorOptions& options, const Endpoint& odoo) {
     return requester;
 }
 
-bool examine_health(const Endpoint& odoo, const Requester& who, Report& report) {
+bool examine_health(const Endpoint& odoo, const Requester& requester, Report& report) {
     std::string problem;
-    const auto answer = exchange(odoo, get_request("/websocket/health", who), problem);
+    const auto answer = exchange(odoo, get_request("/websocket/health", requester), problem);
     // Without a database it answers 404, which examine_choice() reports.
     if (answer && answer->status() < 500) {
         report.ok("odoo.reachable", fmt::format("Odoo answers at {}", odoo.origin()));
@@ -55,8 +55,8 @@ bool examine_health(const Endpoint& odoo, const Requester& who, Report& report) 
 }
 
 // True when Odoo selects a database that is served.
-bool examine_choice(const Endpoint& odoo, const Requester& who, const std::vector<std::string>& databases,
-                    Report& report) {
+bool examine_choice(const Endpoint& odoo, const Requester& requester,
+                    const std::vector<std::string>& databases, Report& report) {
     const char* const name = "odoo.database";
     const auto fail = [&](std::string found) {
         report.failed(name, std::move(found),
@@ -66,12 +66,12 @@ bool examine_choice(const Endpoint& odoo, const Requester& who, const std::vecto
     };
     std::string problem;
     const auto answer = exchange(
-        odoo, post_request("/websocket/peek_notifications", who, "", peek_body({}, 0, true)), problem);
+        odoo, post_request("/websocket/peek_notifications", requester, "", peek_body({}, 0, true)), problem);
     if (!answer)
         return fail("Odoo does not say which database it selects: " + problem);
     const PeekAnswer peek = read_peek(*answer);
     if (std::holds_alternative<NoDatabase>(peek))
-        return fail(fmt::format("Odoo cannot select a database for connections to {}", who.host));
+        return fail(fmt::format("Odoo cannot select a database for connections to {}", requester.host));
     if (const auto* trouble = std::get_if<Unavailable>(&peek))
         return fail("Odoo does not say which database it selects: " + trouble->reason);
     const auto* grant = std::get_if<Grant>(&peek);
@@ -83,10 +83,9 @@ bool examine_choice(const Endpoint& odoo, const Requester& who, const std::vecto
                              return database_of(conninfo, error) == grant->database;
                          });
     if (!is_ours)
-        return fail(
-            fmt::format("Odoo selects the database \"{1}\" for connections to {0}, which is not served",
-                        who.host, grant->database));
-    report.ok(name, fmt::format("Odoo selects the database \"{1}\" for connections to {0}", who.host,
+        return fail(fmt::format("for connections to {} Odoo selects the database \"{}\", which is not served",
+                                requester.host, grant->database));
+    report.ok(name, fmt::format("for connections to {} Odoo selects the database \"{}\"", requester.host,
                                 grant->database));
     const auto session = session_set_by(*answer);
     if (session)
@@ -98,15 +97,15 @@ bool examine_choice(const Endpoint& odoo, const Requester& who, const std::vecto
 
 // Odoo does not publish it, but its module website puts the address by which it was requested into
 // robots.txt.
-void examine_proxy_mode(const Endpoint& odoo, Requester who, Report& report) {
+void examine_proxy_mode(const Endpoint& odoo, Requester requester, Report& report) {
     const char* const name = "odoo.proxy-mode";
     constexpr std::string_view SITEMAP = "Sitemap: ", PATH = "sitemap.xml";
-    who.sent_host = odoo.host;
-    who.forwarded_host = who.host;
-    who.forwarded_proto = "https"; // which no Odoo speaks itself
-    who.forwarded_for = "127.0.0.1";
+    requester.sent_host = odoo.host;
+    requester.forwarded_host = requester.host;
+    requester.forwarded_proto = "https"; // which no Odoo speaks itself
+    requester.forwarded_for = "127.0.0.1";
     std::string problem;
-    const auto answer = exchange(odoo, get_request("/robots.txt", who), problem);
+    const auto answer = exchange(odoo, get_request("/robots.txt", requester), problem);
     const std::string text = answer && answer->status() == 200 ? answer->body() : "";
     const size_t begin = text.find(SITEMAP);
     const size_t end = begin == text.npos ? begin : text.find(PATH, begin);
@@ -114,29 +113,29 @@ void examine_proxy_mode(const Endpoint& odoo, Requester who, Report& report) {
         end == text.npos ? "" : text.substr(begin + SITEMAP.size(), end - begin - SITEMAP.size());
     // Requested by another host than the website's domain, it disallows everything and names the domain.
     const bool is_elsewhere = begin != text.npos && text.rfind("Disallow: /\n", begin) != text.npos;
-    const bool is_off = is_elsewhere
-                            ? root == "https://" + who.host + "/" || root == "http://" + who.host + "/"
-                            : root == "http://" + who.sent_host + "/";
+    const bool is_off =
+        is_elsewhere ? root == "https://" + requester.host + "/" || root == "http://" + requester.host + "/"
+                     : root == "http://" + requester.sent_host + "/";
     if (is_off)
         return report.failed(
             name,
             fmt::format("Odoo does not trust its proxy: requested as https://{}, it takes "
                         "itself for http://{}",
-                        who.host, who.sent_host),
+                        requester.host, requester.sent_host),
             "set proxy_mode = True in Odoo's configuration: links, dbfilter and the addresses of "
             "connections come from the proxy's headers then");
-    const bool is_on = !is_elsewhere && root == "https://" + who.host + "/";
+    const bool is_on = !is_elsewhere && root == "https://" + requester.host + "/";
     report.ok(name, is_on ? "Odoo trusts its proxy (proxy_mode)"
                           : "unknown whether proxy_mode is on: only Odoo's module website shows it");
 }
 
-void examine_worker_version(const Endpoint& odoo, const Requester& who, const std::string& setting,
+void examine_worker_version(const Endpoint& odoo, const Requester& requester, const std::string& setting,
                             Report& report) {
     const char* const name = "odoo.worker-version";
     if (setting == "off")
         return report.ok(name, "not checked (--worker-version off)");
     std::string problem;
-    const auto page = exchange(odoo, get_request("/web/login", who), problem);
+    const auto page = exchange(odoo, get_request("/web/login", requester), problem);
     const auto version = page ? WorkerVersion::find(page->body()) : std::nullopt;
     if (setting != "auto" && version && *version != setting)
         return report.failed(name,
@@ -168,11 +167,11 @@ void examine_gevent(const DoctorOptions& options, Report& report) {
 
 void examine_odoo(const DoctorOptions& options, const std::vector<std::string>& databases, Report& report) {
     const Endpoint odoo = endpoint_of(options.gateway.odoo_url);
-    const Requester who = anonymous(options, odoo);
-    if (examine_health(odoo, who, report) && examine_choice(odoo, who, databases, report)) {
-        examine_worker_version(odoo, who, options.gateway.worker_version, report);
+    const Requester requester = anonymous(options, odoo);
+    if (examine_health(odoo, requester, report) && examine_choice(odoo, requester, databases, report)) {
+        examine_worker_version(odoo, requester, options.gateway.worker_version, report);
         if (options.proxy)
-            examine_proxy_mode(odoo, who, report);
+            examine_proxy_mode(odoo, requester, report);
     }
     examine_gevent(options, report);
 }
