@@ -10,23 +10,15 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "database/bus_statements.h"
-#include "database/row_at.h"
+#include "database/row_reader.h"
 #include "postgres/pg_array.h"
 
 namespace odoo_bus {
 
 namespace {
 
-// A read takes this many rows at the most, a probe this many ranges and rows: the next one follows at once.
-constexpr int READ_ROWS = 256;
-constexpr int PROBE_RANGES = 1000;
-
 // Without any doorbell the table is read this often.
 constexpr uint64_t SAFETY_MS = 1000;
-
-// While gaps are open their holders are looked up again after this time, doubled each time up to SAFETY_MS
-// while nothing happens: a holder may have let go of its lock a moment ago, and does so after it has rung.
-constexpr uint64_t FIRST_RECHECK_MS = 10;
 
 // Who ends connections is about to copy or drop the database: long enough for that to begin.
 constexpr uint64_t TERMINATED_MS = 1000;
@@ -49,8 +41,7 @@ Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observe
                                  ring();
                                  settings_.heard(payload);
                              }}),
-      replayer_(loop, settings_.conninfo,
-                [this](Id id) { return ahead_.contains(id) || ledger_.is_decided(id); }),
+      replayer_(loop, settings_.conninfo, [this](Id id) { return cycle_.is_decided(id); }),
       history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop),
       following_(settings_.prepared != nullptr), metrics_(settings_.name),
       user_watch_(connection_,
@@ -90,9 +81,8 @@ void Database::disconnect() {
     metrics_.up.set(0);
     if (std::exchange(running_, false))
         settings_.available->fetch_sub(1, std::memory_order_relaxed);
-    connecting_ = prepared_ = reading_ = false;
-    ledger_.abandon();
-    incoming_ = {};
+    connecting_ = prepared_ = in_snapshot_ = false;
+    cycle_.abandon();
     safety_.stop();
     recheck_.stop();
 }
@@ -229,7 +219,7 @@ void Database::run() {
     }
     metrics_.up.set(1);
     user_watch_.start();
-    reading_ = again_ = connecting_ = false;
+    connecting_ = false;
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
     is_frozen_ ? settle() : tick();
 }
@@ -237,7 +227,7 @@ void Database::run() {
 // --- the cycle ---
 
 void Database::ring() {
-    recheck_ms_ = 0;
+    cycle_.ring();
     metrics_.doorbells.add();
     cycle();
 }
@@ -250,131 +240,89 @@ void Database::tick() {
 }
 
 void Database::cycle() {
-    if (!running_ || is_frozen_)
+    if (!running_ || is_frozen_ || !cycle_.begin())
         return;
-    if (std::exchange(reading_, true)) {
-        again_ = true;
-        return;
-    }
-    again_ = false;
     metrics_.reads.add();
-    if (ledger_.has_many_gaps())
-        look_up_holders([this] { read(); });
-    else
-        read();
+    ask_next();
 }
 
-void Database::look_up_holders(std::function<void()> next) {
-    connection_.execute("holders", {}, [this, next = std::move(next)](const PgResult& result) {
+void Database::ask_next() {
+    switch (cycle_.next()) {
+    case ReadCycle::Statement::READ:
+        return ask_read();
+    case ReadCycle::Statement::HOLDERS:
+        return ask_holders();
+    case ReadCycle::Statement::PROBE:
+        return ask_probe();
+    case ReadCycle::Statement::NONE:
+        return finish();
+    }
+}
+
+void Database::ask_read() {
+    const ReadCycle::Read read = cycle_.read();
+    in_snapshot_ = read.keeps_snapshot;
+    const PgConnection::OnResult on_result = [this](const PgResult& result) {
+        if (failed(result, "read"))
+            return;
+        std::vector<Row> rows;
+        for (int row = 0; row < result.rows(); ++row) {
+            rows.push_back(read_row(result, row));
+            rows.back().ahead = result.boolean(row, 5);
+        }
+        publish(cycle_.saw(std::move(rows)));
+        ask_next();
+    };
+    if (in_snapshot_)
+        connection_.script(fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
+                                       "EXECUTE read ({}, {}, {})",
+                                       read.max_seen, read.chosen, read.rows),
+                           on_result);
+    else
+        connection_.execute(
+            "read", {std::to_string(read.max_seen), std::to_string(read.chosen), std::to_string(read.rows)},
+            on_result);
+}
+
+void Database::ask_holders() {
+    connection_.execute("holders", {}, [this](const PgResult& result) {
         if (failed(result, "holders"))
             return;
         std::vector<Holder> holders;
         for (int row = 0; row < result.rows(); ++row)
             holders.push_back(parse_holder(result.text(row, 0)));
-        ledger_.hold(std::move(holders));
-        next();
+        publish(cycle_.hold(std::move(holders)));
+        ask_next();
     });
 }
 
-// While gaps are open the read's snapshot is kept for the probes.
-void Database::read() {
-    const PgConnection::OnResult on_result = [this](const PgResult& result) {
-        if (!failed(result, "read"))
-            saw(result);
-    };
-    const Id max_seen = ledger_.max_seen();
-    in_snapshot_ = ledger_.has_gaps();
-    if (in_snapshot_)
-        connection_.script(fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
-                                       "EXECUTE read ({}, {}, {})",
-                                       max_seen, ahead_cursor_, READ_ROWS),
-                           on_result);
-    else
-        connection_.execute(
-            "read", {std::to_string(max_seen), std::to_string(ahead_cursor_), std::to_string(READ_ROWS)},
-            on_result);
-}
-
-void Database::saw(const PgResult& result) {
-    std::vector<Id> ids;
-    for (int row = 0; row < result.rows(); ++row) {
-        Row found = row_at(result, row);
-        if (result.boolean(row, 5)) { // above the sequence's last value: somebody chose it
-            found.ahead = true;
-        } else {
-            ids.push_back(found.id);
-            if (ahead_.contains(found.id)) {
-                incoming_.passed.push_back(found.id); // was dispatched when it stood above the sequence
-                continue;
-            }
-        }
-        incoming_.rows.push_back(std::move(found));
-    }
-    again_ |= std::ranges::count(incoming_.rows, true, &Row::ahead) == READ_ROWS;
-    if (ids.size() == READ_ROWS) {
-        // There is more. Chosen ids come when everything else of their time has come.
-        again_ = true;
-        std::erase_if(incoming_.rows, [](const Row& row) { return row.ahead; });
-    }
-    if (ledger_.saw(ids))
-        dispatch_read();
-    if (ledger_.has_gaps())
-        look_up_holders([this] { probe(); });
-    else
-        probe();
-}
-
-void Database::probe() {
-    const std::vector<IdRange> ranges = ledger_.due(PROBE_RANGES);
-    if (ranges.empty())
-        return finish();
+void Database::ask_probe() {
     std::vector<Id> firsts, lasts;
-    for (const IdRange& range : ranges) {
+    for (const IdRange& range : cycle_.probe_ranges()) {
         firsts.push_back(range.first);
         lasts.push_back(range.last);
     }
-    connection_.execute("probe", {pg_array(firsts), pg_array(lasts), std::to_string(READ_ROWS)},
-                        [this, ranges](const PgResult& result) {
-                            if (!failed(result, "probe"))
-                                probed(ranges, result);
+    connection_.execute("probe", {pg_array(firsts), pg_array(lasts), std::to_string(cycle_.probe_rows())},
+                        [this](const PgResult& result) {
+                            if (failed(result, "probe"))
+                                return;
+                            std::vector<Row> rows;
+                            for (int row = 0; row < result.rows(); ++row)
+                                rows.push_back(read_row(result, row));
+                            publish(cycle_.probed(std::move(rows)));
+                            ask_next();
                         });
-}
-
-void Database::probed(std::vector<IdRange> ranges, const PgResult& result) {
-    std::vector<Id> ids;
-    std::vector<Row> rows;
-    for (int row = 0; row < result.rows(); ++row) {
-        rows.push_back(row_at(result, row));
-        ids.push_back(rows.back().id);
-    }
-    if (rows.size() == READ_ROWS) { // there may be more: nothing is said of what comes after the last one
-        std::erase_if(ranges, [last = ids.back()](const IdRange& range) { return range.first > last; });
-        ranges.back().last = std::min(ranges.back().last, ids.back());
-    }
-    ledger_.probed(ranges, ids);
-    publish(std::move(rows));
-    probe();
-}
-
-void Database::dispatch_read() {
-    for (const Row& row : incoming_.rows)
-        if (row.ahead)
-            ahead_.add(ahead_cursor_ = row.id);
-    for (const Id id : incoming_.passed)
-        ahead_.remove(id);
-    publish(std::exchange(incoming_, {}).rows);
 }
 
 void Database::finish() {
     if (std::exchange(in_snapshot_, false))
         connection_.script("COMMIT", [this](const PgResult& result) { failed(result, "end of a read"); });
-    dispatch_read();
     read_ = MonotonicClock::now();
     if (state_ && state_->room() < settings_.state_entries / 2)
         checkpoint();
     if (!std::exchange(ticked_, false))
         return rest();
-    metrics_.update(ledger_, history_, microseconds(wall_time_at(read_)));
+    metrics_.update(cycle_.ledger(), history_, microseconds(wall_time_at(read_)));
     checkpoint();
     connection_.execute("check", {}, [this](const PgResult& result) {
         if (!failed(result, "check"))
@@ -384,16 +332,14 @@ void Database::finish() {
 
 // The cycle is over.
 void Database::rest() {
-    reading_ = false;
+    const auto next = cycle_.rest();
     if (is_frozen_)
         return hear_out();
-    if (again_)
-        return cycle();
-    if (!ledger_.has_gaps())
+    if (!next)
         return;
-    recheck_ms_ =
-        ledger_.is_due() ? FIRST_RECHECK_MS : std::clamp(recheck_ms_ * 2, FIRST_RECHECK_MS, SAFETY_MS);
-    recheck_.start(recheck_ms_, [this] { cycle(); });
+    if (*next == next->zero())
+        return cycle();
+    recheck_.start(static_cast<uint64_t>(next->count()), [this] { cycle(); });
 }
 
 void Database::publish(std::vector<Row> rows) {
@@ -428,11 +374,11 @@ void Database::remember(const Batch& batch) {
 // Needed now and then only: what was appended since brings the former one forward.
 void Database::checkpoint() {
     if (state_ && !state_->checkpoint({.identity = identity(),
-                                       .max_seen = ledger_.max_seen(),
+                                       .max_seen = cycle_.ledger().max_seen(),
                                        .settled = history_.settled(),
                                        .read_us = microseconds(wall_time_at(read_)),
-                                       .gaps = ledger_.gaps(),
-                                       .ahead = ahead_})) {
+                                       .gaps = cycle_.ledger().gaps(),
+                                       .ahead = cycle_.chosen()})) {
         static log::Limited lines("failed checkpoints", 1);
         lines.write(log::Level::error, "database \"{}\": {}", settings_.name, state_->message());
     }
@@ -443,7 +389,7 @@ void Database::check(const PgResult& result) {
         return lose("bus_bus was replaced by another table");
     if (result.number(0, 3) > 0)
         return let_go();
-    if (result.number(0, 0) < ledger_.max_seen())
+    if (result.number(0, 0) < cycle_.ledger().max_seen())
         return start_afresh("the sequence of bus_bus went back");
     note_peers(result.number(0, 2) > 0);
     if (const Position before = history_.oldest(), oldest = history_.trim(MonotonicClock::now());

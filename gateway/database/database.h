@@ -16,7 +16,7 @@
 #include "database/table_facts.h"
 #include "database/user_watch.h"
 #include "ledger/history.h"
-#include "ledger/ledger.h"
+#include "ledger/read_cycle.h"
 #include "ledger/state_file.h"
 #include "postgres/pg_connection.h"
 #include "take_over/message.h"
@@ -123,16 +123,13 @@ private:
     void compare_rows(const PgResult& result, History::Newest& known);
     void start_afresh(const std::string& why);
     void run();
-    Id newest() const;
 
     // --- the cycle ---
     void cycle();
-    void look_up_holders(std::function<void()> next);
-    void read();
-    void saw(const PgResult& result);
-    void probe();
-    void probed(std::vector<IdRange> ranges, const PgResult& result);
-    void dispatch_read();
+    void ask_next();
+    void ask_read();
+    void ask_holders();
+    void ask_probe();
     void finish();
     void rest();
     void note_peers(bool seen);
@@ -146,33 +143,20 @@ private:
     DatabaseObserver& observer_;
     PgConnection connection_;
     Replayer replayer_;
-    Ledger ledger_;
+    ReadCycle cycle_;
     History history_;
     std::unique_ptr<StateFile> state_;
     std::optional<StateFile::Loaded> loaded_; // from state_, until it has been restored
     TableFacts facts_;
     Position adopted_until_ = 0;
-    bool known_ = false; // facts_, ledger_ and history_ are of this process or of the state file
+    bool known_ = false; // facts_, cycle_ and history_ are of this process or of the state file
     // What has to be done before the next cycle, by however many connections it takes.
     bool outdated_ = false;   // to begin with the table as it is, and to tell clients
     bool uncompared_ = false; // to find out what the server lost when it was restarted
 
-    // Ids above the sequence's last value, which somebody chose: dispatched once, and remembered until the
-    // sequence has passed them.
-    IdSet ahead_;
-    Id ahead_cursor_ = 0;
-
-    // What this cycle's read returned and was not dispatched yet.
-    struct Incoming {
-        std::vector<Row> rows;
-        std::vector<Id> passed; // were dispatched when they stood above the sequence's last value
-    };
-    Incoming incoming_;
     bool running_ = false;     // cycles may run
     bool has_run_ = false;     // or did so
     bool away_ = false;        // somebody wants the database to himself: no connection until the next one
-    bool reading_ = false;     // a cycle is under way
-    bool again_ = false;       // and another one is to follow
     bool in_snapshot_ = false; // it is inside a transaction, so that all its statements have one snapshot
     bool ticked_ = false;      // this cycle is to look at the sequence and the table, too
     bool has_peers_ = false;
@@ -182,7 +166,6 @@ private:
     Timer safety_;  // a cycle without any doorbell
     Timer recheck_; // a cycle because gaps are open
     uint64_t retry_ms_ = 0;
-    uint64_t recheck_ms_ = 0;
     std::string last_problem_; // that was logged
     bool connecting_ = false;  // or finding out where to begin
     // While another process takes over.

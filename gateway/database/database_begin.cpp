@@ -7,9 +7,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "database/database.h"
-#include "database/row_at.h"
+#include "database/row_reader.h"
 #include "postgres/pg_array.h"
-#include "protocol/frame.h"
 
 namespace odoo_bus {
 
@@ -65,9 +64,7 @@ void Database::restore() {
         if (!entries[from].ahead)
             settled = std::max(settled, entries[from].id);
     history_.start(loaded_->first + from - 1, settled);
-    ledger_.start(ledger.max_seen, ledger.gaps);
-    ahead_ = ledger.ahead;
-    ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
+    cycle_.start(ledger.max_seen, ledger.gaps, ledger.ahead);
     restore_rows(from, {});
 }
 
@@ -84,17 +81,17 @@ void Database::restore_rows(size_t from, std::vector<BatchPtr> kept) {
             return;
         std::unordered_map<Id, Row> rows;
         for (int row = 0; row < result.rows(); ++row)
-            rows.emplace(result.number(row, 0), row_at(result, row));
+            rows.emplace(result.number(row, 0), read_row(result, row));
         // What was written down while the machine's clock was set back comes in order all the same.
         Monotonic before = kept.empty() ? Monotonic::min() : kept.back()->back().dispatched;
         auto batch = std::make_shared<Batch>();
         for (size_t i = from; i < until; ++i) {
             const Dispatched& entry = loaded_->entries[i];
             const auto row = rows.find(entry.id);
-            std::string error, channel, element;
+            std::string channel, element;
             if (row != rows.end() && row->second.fingerprint == entry.fingerprint) {
                 channel = row->second.channel;
-                element = make_element(entry.id, row->second.message, error).value_or("");
+                element = row->second.element;
             }
             batch->push_back(
                 {.id = entry.id,
@@ -119,8 +116,9 @@ void Database::restored(std::vector<BatchPtr> kept) {
     adopted_until_ = 0;
     known_ = true;
     log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
-              settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
-    tell(event::Begin{.kept = std::move(kept), .head = history_.oldest() - 1, .newest = newest()});
+              settings_.name, cycle_.ledger().max_seen(), facts_.table,
+              history_.head() + 1 - history_.oldest());
+    tell(event::Begin{.kept = std::move(kept), .head = history_.oldest() - 1, .newest = cycle_.newest()});
     uncompared_ = before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline;
     if (uncompared_)
         return compare_newest();
@@ -145,16 +143,13 @@ void Database::adopt_table(bool missed) {
 
 void Database::adopt_rows(const PgResult& result, bool missed) {
     const Position head = history_.head();
-    ahead_ = {};
-    ahead_cursor_ = 0;
     Id max_seen = 0, settled = 0;
-    IdSet seen;
+    IdSet seen, chosen;
     std::vector<Row> rows;
     for (int row = 0; row < result.rows(); ++row) {
         const Id id = result.number(row, 0);
         if (result.boolean(row, 5)) {
-            ahead_.add(id);
-            ahead_cursor_ = id;
+            chosen.add(id);
             continue;
         }
         seen.add(max_seen = id);
@@ -162,7 +157,7 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
             settled = id;
             continue;
         }
-        rows.push_back(row_at(result, row));
+        rows.push_back(read_row(result, row));
         // Transactions begin in another order than they draw ids.
         const Monotonic before = rows.size() > 1 ? rows[rows.size() - 2].dispatched : Monotonic::min();
         rows.back().dispatched = std::max(before, monotonic_at(rows.back().written));
@@ -170,7 +165,7 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
     IdSet gaps;
     gaps.add({std::max<Id>(1, max_seen - ADOPTED_IDS + 1), max_seen});
     gaps.remove_all(seen);
-    ledger_.start(max_seen, std::move(gaps));
+    cycle_.start(max_seen, std::move(gaps), std::move(chosen));
     history_.start(head, settled);
     if (state_)
         state_->clear(head + 1);
@@ -187,21 +182,17 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
     log::info("database \"{}\": begins after id {} of {}", settings_.name, max_seen, facts_.table);
     tell(event::Begin{.kept = std::move(kept),
                       .head = head,
-                      .newest = newest(),
+                      .newest = cycle_.newest(),
                       .adopted_until = adopted_until_,
                       .missed = missed});
     run();
-}
-
-Id Database::newest() const {
-    return std::max(ledger_.max_seen(), ahead_cursor_);
 }
 
 // The server was restarted, or another one was promoted: what it lost can have been dispatched, and its ids
 // can be drawn again. Reads the newest rows again and compares them by content.
 void Database::compare_newest() {
     auto known = std::make_shared<History::Newest>(history_.newest(read_ - Duration(SETTLED_US)));
-    connection_.execute("compare", {std::to_string(known->settled), std::to_string(newest())},
+    connection_.execute("compare", {std::to_string(known->settled), std::to_string(cycle_.newest())},
                         [this, known](const PgResult& result) {
                             if (!failed(result, "comparison after a restart"))
                                 compare_rows(result, *known);
@@ -212,39 +203,40 @@ void Database::compare_rows(const PgResult& result, History::Newest& known) {
     // What the sequence gave out again may be open in a transaction: every id that is not there is a gap once
     // more, and so is one under which another row stands, so that it is dispatched in the order of all ids.
     const Id max_seen =
-        std::min(ledger_.max_seen(), result.number(0, 5)); // the first row: last_value, and no id
-    IdSet gaps = ledger_.gaps();
+        std::min(cycle_.ledger().max_seen(), result.number(0, 5)); // the first row: last_value, and no id
+    IdSet gaps = cycle_.ledger().gaps(), chosen = cycle_.chosen();
     gaps.add({known.settled + 1, max_seen});
     IdSet present;
     for (int row = 1; row < result.rows(); ++row) {
-        const Row found = row_at(result, row);
-        const auto before = known.rows.find(found.id);
-        const bool same = before != known.rows.end() && before->second.fingerprint == found.fingerprint;
-        if (found.id > max_seen) {
+        const Id id = result.number(row, 0);
+        const auto before = known.rows.find(id);
+        const bool same =
+            before != known.rows.end() && before->second.fingerprint == read_fingerprint(result, row);
+        if (id > max_seen) {
             if (same)
-                ahead_.add(found.id);
+                chosen.add(id);
             else if (before != known.rows.end())
-                ahead_.remove(found.id);
+                chosen.remove(id);
         } else if (same) {
-            gaps.remove(found.id);
+            gaps.remove(id);
         }
-        present.add(found.id);
+        present.add(id);
         if (same)
             known.rows.erase(before);
     }
-    ledger_.start(max_seen, std::move(gaps));
-    uncompared_ = false;
     std::vector<Position> lost;
     for (const auto& [id, row] : known.rows) {
         lost.push_back(row.position);
         if (!present.contains(id))
-            ahead_.remove(id);
+            chosen.remove(id);
     }
+    cycle_.start(max_seen, std::move(gaps), std::move(chosen));
+    uncompared_ = false;
     log::info("database \"{}\": the server was restarted; it lost {} notifications that had been delivered",
               settings_.name, lost.size());
     history_.lose(lost);
     if (!lost.empty())
-        tell(event::Lost{std::move(lost), newest()});
+        tell(event::Lost{std::move(lost), cycle_.newest()});
     run();
 }
 

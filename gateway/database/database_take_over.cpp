@@ -18,7 +18,8 @@ void Database::describe(const Send& send_message) const {
     };
     if (outdated_) // its positions are given out, and to no other notification
         return send(event::Begin{.head = history_.head()});
-    send(event::Begin{.head = history_.oldest() - 1, .newest = newest(), .adopted_until = adopted_until_});
+    send(event::Begin{
+        .head = history_.oldest() - 1, .newest = cycle_.newest(), .adopted_until = adopted_until_});
     for (const BatchPtr& batch : history_.batches())
         send(take_over::Kept{batch});
     const auto& lost = history_.lost();
@@ -34,7 +35,7 @@ void Database::freeze(std::function<void()> frozen) {
     safety_.stop();
     if (connecting_)
         disconnect(); // whoever goes on begins with that again
-    if (!reading_)
+    if (!cycle_.is_under_way())
         hear_out();
 }
 
@@ -71,11 +72,11 @@ void Database::send_ledger(const Send& send) const {
     const int64_t peers_us = std::max<int64_t>(0, peers_until_us_ - now_us());
     send({settings_.name, take_over::LeftOff{.ledger = {.identity = identity,
                                                         .next = history_.head() + 1,
-                                                        .max_seen = ledger_.max_seen(),
+                                                        .max_seen = cycle_.ledger().max_seen(),
                                                         .settled = history_.settled(),
                                                         .read_us = microseconds(wall_time_at(read_)),
-                                                        .gaps = ledger_.gaps(),
-                                                        .ahead = ahead_},
+                                                        .gaps = cycle_.ledger().gaps(),
+                                                        .ahead = cycle_.chosen()},
                                              .peers_for = Duration(peers_us)}});
 }
 
@@ -86,7 +87,7 @@ void Database::thaw() {
     if (known_ && !state_)
         open_state();
     if (running_) {
-        if (!reading_) // else the cycle will
+        if (!cycle_.is_under_way()) // else the cycle will
             checkpoint();
         tick();
     } else if (!connecting_) {
@@ -173,9 +174,7 @@ bool Database::follow_left_off(const take_over::LeftOff& left_off) {
     const Checkpoint& ledger = left_off.ledger;
     if (ledger.next != history_.head() + 1)
         return false;
-    ledger_.start(ledger.max_seen, ledger.gaps);
-    ahead_ = ledger.ahead;
-    ahead_cursor_ = ahead_.empty() ? 0 : ahead_.max();
+    cycle_.start(ledger.max_seen, ledger.gaps, ledger.ahead);
     read_ = monotonic_at(wall_time(ledger.read_us));
     history_.settle_to(ledger.settled);
     peers_until_us_ = std::max(peers_until_us_, now_us() + left_off.peers_for.count());
@@ -193,7 +192,8 @@ void Database::take() {
     }
     known_ = true;
     log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
-              settings_.name, ledger_.max_seen(), facts_.table, history_.head() + 1 - history_.oldest());
+              settings_.name, cycle_.ledger().max_seen(), facts_.table,
+              history_.head() + 1 - history_.oldest());
     open_state();
     if (prepared_)
         go_on_from(*inherited_);
@@ -215,7 +215,7 @@ void Database::open_state() {
     const auto& batches = history_.batches();
     const auto& loaded = opened.loaded;
     const bool goes_on = loaded && loaded->ledger.next == history_.head() + 1 &&
-                         loaded->ledger.max_seen == ledger_.max_seen() &&
+                         loaded->ledger.max_seen == cycle_.ledger().max_seen() &&
                          (loaded->entries.empty() || batches.empty() ||
                           loaded->entries.back().fingerprint == batches.back()->back().fingerprint);
     if (goes_on)

@@ -3,9 +3,6 @@
 
 #include <algorithm>
 
-#include "base/log.h"
-#include "protocol/frame.h"
-
 namespace odoo_bus {
 
 namespace {
@@ -22,21 +19,15 @@ BatchPtr History::append(std::vector<Row> rows) {
     auto batch = std::make_shared<Batch>();
     batch->reserve(rows.size());
     for (Row& row : rows) {
-        std::string error;
-        auto element = make_element(row.id, row.message, error);
-        if (!element || row.channel.empty()) {
-            static log::Limited lines("rows that cannot be delivered", 5);
-            lines.write(log::Level::warning, "row {} of bus_bus cannot be delivered: {}", row.id,
-                        element ? "its channel is empty" : error);
+        if (row.element.empty())
             continue;
-        }
         batch->push_back({.id = row.id,
                           .position = head_ + batch->size() + 1,
                           .fingerprint = row.fingerprint,
                           .dispatched = row.dispatched,
                           .ahead = row.ahead,
                           .channel = std::move(row.channel),
-                          .element = std::move(*element),
+                          .element = std::move(row.element),
                           .delay = row.delay});
     }
     if (batch->empty())

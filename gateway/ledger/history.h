@@ -28,8 +28,7 @@ public:
 
     explicit History(Bounds bounds) : bounds_(bounds) {}
 
-    // Gives each row the next position. A row that no client could read (its message is not what Odoo's
-    // clients expect) is logged and left out. Null when nothing is left.
+    // Gives each row the next position; one that cannot be delivered is left out. Null when nothing is left.
     BatchPtr append(std::vector<Row> rows);
     // Takes back what an earlier process dispatched; positions go on from there.
     void append(BatchPtr batch);

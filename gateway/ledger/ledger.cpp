@@ -14,9 +14,6 @@ namespace {
 // Many sets of holders cost memory and time; two that are joined only die later than they could.
 constexpr size_t MAX_GENERATIONS = 64;
 
-// From so many gaps on a second probe of all of them costs more than a second look-up of the holders.
-constexpr uint64_t MANY_GAPS = 10'000;
-
 } // namespace
 
 Holder parse_holder(std::string_view virtualtransaction) {
@@ -57,11 +54,11 @@ bool Ledger::saw(std::span<const Id> ids) {
     return !had_gaps;
 }
 
-bool Ledger::has_many_gaps() const {
+uint64_t Ledger::gap_count() const {
     uint64_t gaps = 0;
     for (const Generation& generation : generations_)
         gaps += generation.ids.size();
-    return gaps >= MANY_GAPS;
+    return gaps;
 }
 
 void Ledger::hold(std::vector<Holder> holders) {

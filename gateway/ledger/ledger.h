@@ -64,9 +64,7 @@ public:
     // True while gaps are open: then the holders must be looked up after `read`.
     bool has_gaps() const { return !generations_.empty(); }
 
-    // True when it is worth to look the holders up before `read`, too: gaps that are orphaned by then are
-    // probed once, others in two snapshots.
-    bool has_many_gaps() const;
+    uint64_t gap_count() const;
 
     // `holders`: who holds the lock.
     void hold(std::vector<Holder> holders);

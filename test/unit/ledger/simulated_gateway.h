@@ -1,172 +1,149 @@
-// Runs the ledger's cycle against a SimulatedPostgres as the gateway does, one statement at a time, and
-// remembers what it dispatched.
+// Runs the product's ReadCycle against a SimulatedPostgres, one statement at a time, and remembers what it
+// dispatched.
 #pragma once
 
 #include <optional>
-#include <set>
 #include <string>
 #include <utility>
 #include <vector>
 
-#include "ledger/ledger.h"
+#include "ledger/read_cycle.h"
 #include "simulated_postgres.h"
 
 namespace odoo_bus {
 
 class SimulatedGateway {
 public:
-    struct Limits {
-        size_t read_rows = 256;
-        size_t probe_ranges = 1000;
-        size_t probe_rows = 256;
-        bool looks_up_first = false; // as the gateway does when it has many gaps
-    };
-
-    explicit SimulatedGateway(const SimulatedPostgres& postgres) : SimulatedGateway(postgres, Limits()) {}
-    SimulatedGateway(const SimulatedPostgres& postgres, Limits limits)
-        : postgres_(postgres), limits_(limits) {
-        ledger_.start(0, {});
+    explicit SimulatedGateway(const SimulatedPostgres& postgres, ReadCycle::Limits limits = {})
+        : postgres_(postgres), cycle_(limits) {
+        cycle_.start(0, {}, {});
     }
 
     // One statement and what follows from its answer. True when that was the last one of the cycle.
     bool step() {
         ++statements_;
-        switch (next_) {
-        case READ:
+        if (!cycle_.is_under_way())
+            cycle_.begin();
+        switch (cycle_.next()) {
+        case ReadCycle::Statement::READ:
             read();
             break;
-        case HOLDERS:
-            hold();
-            go_on();
+        case ReadCycle::Statement::HOLDERS:
+            take_snapshot();
+            dispatch(cycle_.hold(postgres_.holders(snapshot_)));
             break;
-        case PROBE:
-            probe();
+        case ReadCycle::Statement::PROBE:
+            probed_ranges_ += cycle_.probe_ranges().size();
+            take_snapshot();
+            dispatch(cycle_.probed(postgres_.rows(snapshot_, cycle_.probe_ranges(), cycle_.probe_rows())));
+            break;
+        case ReadCycle::Statement::NONE:
             break;
         }
-        return next_ == READ;
+        if (cycle_.next() != ReadCycle::Statement::NONE)
+            return false;
+        keeps_snapshot_ = false;
+        rest_ = cycle_.rest();
+        return true;
     }
     void read_only() { step(); } // for tests that put something between the statements
     void cycle() {
         while (!step())
             ;
     }
+    // As long as another cycle is to follow at once, within reason.
     void cycle_until_quiet() {
-        do
+        for (int cycles = 0; cycles == 0 || (rest_ && *rest_ == rest_->zero() && cycles < 10'000); ++cycles)
             cycle();
-        while (full_);
     }
 
     void lose_connection() {
-        ledger_.abandon();
-        incoming_.clear();
-        next_ = READ;
+        cycle_.abandon();
+        keeps_snapshot_ = false;
     }
 
     const std::vector<Id>& dispatched() const { return dispatched_; }
-    const Ledger& ledger() const { return ledger_; }
+    const Ledger& ledger() const { return cycle_.ledger(); }
+    const ReadCycle& read_cycle() const { return cycle_; }
+    // After which time the last cycle wants the next one.
+    std::optional<std::chrono::milliseconds> rest() const { return rest_; }
     uint64_t probed_ranges() const { return probed_ranges_; }
     uint64_t statements() const { return statements_; }
 
 private:
     void read() {
-        if (limits_.looks_up_first && ledger_.has_gaps()) {
+        take_snapshot();
+        const ReadCycle::Read read = cycle_.read();
+        keeps_snapshot_ = read.keeps_snapshot;
+        dispatch(cycle_.saw(postgres_.read(snapshot_, read.max_seen, read.chosen, read.rows)));
+    }
+    void take_snapshot() {
+        if (!keeps_snapshot_)
             snapshot_ = postgres_.snapshot();
-            hold();
-        }
-        in_snapshot_ = ledger_.has_gaps();
-        snapshot_ = postgres_.snapshot();
-        incoming_ = postgres_.rows_above(snapshot_, ledger_.max_seen(), limits_.read_rows);
-        full_ = incoming_.size() == limits_.read_rows;
-        if (ledger_.saw(incoming_))
-            dispatch(incoming_);
-        if (ledger_.has_gaps())
-            next_ = HOLDERS;
-        else
-            go_on();
     }
-    void hold() {
-        if (!in_snapshot_)
-            snapshot_ = postgres_.snapshot();
-        ledger_.hold(postgres_.holders(snapshot_));
-    }
-    void probe() {
-        probed_ranges_ += ranges_.size();
-        std::vector<Id> found = postgres_.rows(snapshot_, ranges_, limits_.probe_rows);
-        if (found.size() == limits_.probe_rows) { // nothing is said of what comes after the last one
-            std::erase_if(ranges_, [&](const IdRange& range) { return range.first > found.back(); });
-            ranges_.back().last = std::min(ranges_.back().last, found.back());
-        }
-        ledger_.probed(ranges_, found);
-        dispatch(found);
-        go_on();
-    }
-    void go_on() {
-        ranges_ = ledger_.due(limits_.probe_ranges);
-        if (ranges_.empty())
-            dispatch(incoming_);
-        next_ = ranges_.empty() ? READ : PROBE;
-    }
-    void dispatch(std::vector<Id>& rows) {
-        dispatched_.insert(dispatched_.end(), rows.begin(), rows.end());
-        rows.clear();
+    void dispatch(const std::vector<Row>& rows) {
+        for (const Row& row : rows)
+            dispatched_.push_back(row.id);
     }
 
     const SimulatedPostgres& postgres_;
-    const Limits limits_;
-    Ledger ledger_;
-    enum { READ, HOLDERS, PROBE } next_ = READ;
+    ReadCycle cycle_;
     SimulatedPostgres::Snapshot snapshot_; // of the statement, or of the whole cycle
-    bool in_snapshot_ = false;
-    std::vector<Id> incoming_;
-    std::vector<IdRange> ranges_;
+    bool keeps_snapshot_ = false;
     std::vector<Id> dispatched_;
-    bool full_ = false;
+    std::optional<std::chrono::milliseconds> rest_;
     uint64_t probed_ranges_ = 0;
     uint64_t statements_ = 0;
 };
 
 // What is wrong with what was dispatched when every writer has ended: empty when nothing is.
 inline std::string complaint(const SimulatedPostgres& postgres, const SimulatedGateway& gateway) {
-    std::vector<size_t> place(postgres.draws().size() + 1, 0); // of each id, from 1
+    const std::vector<SimulatedPostgres::Draw> draws = postgres.draws();
+    Id greatest = postgres.sequence();
+    if (!postgres.chosen().empty())
+        greatest = std::max(greatest, postgres.chosen().back().id);
+    std::vector<size_t> place(static_cast<size_t>(greatest) + 1, 0); // of each id, from 1
+    const auto place_of = [&place](Id id) -> size_t& { return place[static_cast<size_t>(id)]; };
     size_t at = 0;
-    for (const Id id : gateway.dispatched()) {
-        if (place[static_cast<size_t>(id)] != 0)
+    for (const Id id : gateway.dispatched())
+        if (std::exchange(place_of(id), ++at) != 0)
             return std::to_string(id) + " was dispatched twice";
-        place[static_cast<size_t>(id)] = ++at;
-    }
-    for (const auto& draw : postgres.draws()) {
-        const bool dispatched = place[static_cast<size_t>(draw.id)] != 0;
-        if (dispatched && !postgres.is_committed(draw))
-            return std::to_string(draw.id) + " was dispatched, and it was rolled back";
-        if (!dispatched && postgres.is_committed(draw))
-            return std::to_string(draw.id) + " was lost";
+    // Of the rows of one id at most one is committed.
+    std::vector<bool> committed(place.size());
+    for (const auto& draw : draws)
+        if (postgres.is_committed(draw))
+            committed[static_cast<size_t>(draw.id)] = true;
+    for (Id id = 1; id <= greatest; ++id) {
+        if (place_of(id) != 0 && !committed[static_cast<size_t>(id)])
+            return std::to_string(id) + " was dispatched, and it was rolled back";
+        if (place_of(id) == 0 && committed[static_cast<size_t>(id)])
+            return std::to_string(id) + " was lost";
     }
     if (!gateway.ledger().gaps().empty())
         return std::to_string(gateway.ledger().gaps().size()) + " gaps are still open";
-    // What one transaction sent stays in the order in which it was sent.
+    // What one transaction sent stays in the order in which it was sent, chosen ids apart.
     std::vector<Id> newest(postgres.transactions()); // of each transaction, so far
-    for (const auto& draw : postgres.draws()) {
-        if (!postgres.is_committed(draw))
+    for (const auto& draw : draws) {
+        if (!postgres.is_committed(draw) || draw.chosen)
             continue;
         const Id before = std::exchange(newest[draw.by], draw.id);
-        if (before != 0 && place[static_cast<size_t>(before)] > place[static_cast<size_t>(draw.id)])
+        if (before != 0 && place_of(before) > place_of(draw.id))
             return std::to_string(draw.id) + " was dispatched before " + std::to_string(before) +
                    " of the same transaction";
     }
-    // Whoever drew an id could know of everything that was seen before.
+    // A transaction could know, when it drew or chose an id, of everything that was seen before.
     std::vector<const SimulatedPostgres::Draw*> causes;
-    for (const auto& draw : postgres.draws())
-        if (postgres.is_committed(draw))
+    for (const auto& draw : draws)
+        if (postgres.is_committed(draw) && !draw.chosen)
             causes.push_back(&draw);
     std::ranges::sort(causes, {}, &SimulatedPostgres::Draw::seen_at);
     auto cause = causes.begin();
     Id latest = 0; // of the causes, in dispatch order
-    for (const auto& effect : postgres.draws()) {
+    for (const auto& effect : draws) {
         for (; cause != causes.end() && (*cause)->seen_at < effect.drawn_at; ++cause)
-            if (latest == 0 || place[static_cast<size_t>((*cause)->id)] > place[static_cast<size_t>(latest)])
+            if (latest == 0 || place_of((*cause)->id) > place_of(latest))
                 latest = (*cause)->id;
-        if (latest != 0 && postgres.is_committed(effect) &&
-            place[static_cast<size_t>(latest)] > place[static_cast<size_t>(effect.id)])
+        if (latest != 0 && postgres.is_committed(effect) && place_of(latest) > place_of(effect.id))
             return std::to_string(effect.id) + " was dispatched before its cause " + std::to_string(latest);
     }
     return {};

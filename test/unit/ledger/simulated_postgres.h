@@ -2,15 +2,16 @@
 // and snapshots.
 //
 // Every step that another process can observe is a step of its own: lock, draw, insert, become visible,
-// release the lock. A transaction loses its name in pg_locks when it becomes visible, in the same instant
-// (both happen under ProcArrayLock); a prepared one keeps its name until it has released its lock, unless the
-// snapshot of who asks shows it.
+// release the lock. A statement that names an id locks bus_bus before the sequence gets there. A transaction
+// loses its name in pg_locks when it becomes visible, in the same instant (both happen under ProcArrayLock);
+// a prepared one keeps its name until it has released its lock, unless the snapshot of who asks shows it.
 #pragma once
 
 #include <algorithm>
 #include <vector>
 
 #include "ledger/ledger.h"
+#include "ledger/row.h"
 
 namespace odoo_bus {
 
@@ -26,6 +27,7 @@ public:
         bool inserted = false; // and neither it nor its savepoint was rolled back
         uint64_t drawn_at;     // all times count steps
         uint64_t seen_at = 0;  // when others could first know of it; 0: never
+        bool chosen = false;   // named by its statement, not drawn from the sequence
     };
 
     // --- what writers do ---
@@ -40,18 +42,29 @@ public:
         draws_.push_back({.id = ++sequence_, .by = t, .savepoint = 0, .drawn_at = ++now_});
         return sequence_;
     }
-    // Inserts what `t` drew last.
+    // Begins a statement that names an id which the sequence has not reached.
+    void choose(Transaction t, Id beyond) {
+        lock(t);
+        const Draw draw{
+            .id = sequence_ + beyond, .by = t, .savepoint = 0, .drawn_at = ++now_, .chosen = true};
+        chosen_.insert(std::ranges::upper_bound(chosen_, draw.id, {}, &Draw::id), draw);
+    }
+    // Inserts what `t` drew or chose last, unless there is a row with this id or one that may be committed.
     void insert(Transaction t) {
-        Draw& last = *std::ranges::find(draws_.rbegin(), draws_.rend(), t, &Draw::by);
-        last.savepoint = transactions_[t].savepoints;
-        last.inserted = true;
+        Draw* last = nullptr;
+        each_of(t, [&last](Draw& draw) {
+            if (!last || draw.drawn_at > last->drawn_at)
+                last = &draw;
+        });
+        if (is_taken(last->id))
+            return;
+        last->savepoint = transactions_[t].savepoints;
+        last->inserted = true;
     }
     void savepoint(Transaction t) { ++transactions_[t].savepoints; }
     void rollback_to_savepoint(Transaction t) {
         int& savepoints = transactions_[t].savepoints;
-        for (Draw& draw : draws_)
-            if (draw.by == t && draw.savepoint >= savepoints)
-                draw.inserted = false;
+        each_of(t, [savepoints](Draw& draw) { draw.inserted &= draw.savepoint < savepoints; });
         --savepoints;
     }
     int savepoints(Transaction t) const { return transactions_[t].savepoints; }
@@ -64,9 +77,7 @@ public:
     }
     // The first half of ROLLBACK.
     void abort(Transaction t) {
-        for (Draw& draw : draws_)
-            if (draw.by == t)
-                draw.inserted = false;
+        each_of(t, [](Draw& draw) { draw.inserted = false; });
         end(t);
     }
     // The second half of both.
@@ -118,16 +129,36 @@ public:
             shown.push_back(transaction.visible);
         return shown;
     }
-    std::vector<Id> rows_above(const Snapshot& snapshot, Id id, size_t limit) const {
-        return rows(snapshot, {{id + 1, INT64_MAX}}, limit);
+    // Above `max_seen`, up to the sequence's last value; then what is above that and `chosen`.
+    std::vector<Row> read(const Snapshot& snapshot, Id max_seen, Id chosen, size_t limit) const {
+        std::vector<Row> found = rows(snapshot, {{max_seen + 1, sequence_}}, limit);
+        if (chosen_.empty())
+            return found;
+        for (Row& row : rows(snapshot, {{std::max(chosen, sequence_) + 1, INT64_MAX}}, limit)) {
+            row.ahead = true;
+            found.push_back(std::move(row));
+        }
+        return found;
     }
-    std::vector<Id> rows(const Snapshot& snapshot, const std::vector<IdRange>& ranges, size_t limit) const {
-        std::vector<Id> found;
-        for (const IdRange& range : ranges)
+    std::vector<Row> rows(const Snapshot& snapshot, const std::vector<IdRange>& ranges, size_t limit) const {
+        std::vector<Row> found;
+        const auto take = [&](const Draw& draw) {
+            if (draw.inserted && draw.by < snapshot.size() && snapshot[draw.by])
+                found.push_back({.id = draw.id});
+        };
+        for (const IdRange& range : ranges) {
+            auto chosen = std::ranges::lower_bound(chosen_, range.first, {}, &Draw::id);
+            const auto take_chosen = [&](Id until) {
+                for (; chosen != chosen_.end() && chosen->id <= until && found.size() < limit; ++chosen)
+                    take(*chosen);
+            };
             for (size_t i = static_cast<size_t>(std::max<Id>(range.first, 1)) - 1;
-                 i < draws_.size() && draws_[i].id <= range.last && found.size() < limit; ++i)
-                if (draws_[i].inserted && draws_[i].by < snapshot.size() && snapshot[draws_[i].by])
-                    found.push_back(draws_[i].id);
+                 i < draws_.size() && draws_[i].id <= range.last && found.size() < limit; ++i) {
+                take(draws_[i]);
+                take_chosen(draws_[i].id);
+            }
+            take_chosen(range.last);
+        }
         return found;
     }
     std::vector<Holder> holders(const Snapshot& snapshot) const {
@@ -141,7 +172,16 @@ public:
     // --- what the judge knows ---
 
     size_t transactions() const { return transactions_.size(); }
-    const std::vector<Draw>& draws() const { return draws_; }
+    Id sequence() const { return sequence_; }
+    const std::vector<Draw>& chosen() const { return chosen_; } // ascending by id
+    // In the order of time.
+    std::vector<Draw> draws() const {
+        std::vector<Draw> all = draws_;
+        all.insert(all.end(), chosen_.begin(), chosen_.end());
+        if (!chosen_.empty())
+            std::ranges::sort(all, {}, &Draw::drawn_at);
+        return all;
+    }
     bool is_committed(const Draw& draw) const { return draw.inserted && transactions_[draw.by].visible; }
 
 private:
@@ -167,17 +207,27 @@ private:
             transaction.name &= ~uint64_t{UINT32_MAX};
     }
     void publish(Transaction t) {
-        ++now_;
-        for (Draw& draw : draws_)
-            if (draw.by == t)
-                draw.seen_at = now_;
+        each_of(t, [now = ++now_](Draw& draw) { draw.seen_at = now; });
+    }
+    template <typename Call>
+    void each_of(Transaction t, Call call) {
+        for (std::vector<Draw>* const draws : {&draws_, &chosen_})
+            for (Draw& draw : *draws)
+                if (draw.by == t)
+                    call(draw);
+    }
+    bool is_taken(Id id) const {
+        if (std::ranges::any_of(chosen_, [id](const Draw& draw) { return draw.id == id && draw.inserted; }))
+            return true;
+        return id <= sequence_ && draws_[static_cast<size_t>(id) - 1].inserted;
     }
 
     Id sequence_ = 0;
     uint64_t now_ = 0;
     int restarts_ = 0;
     std::vector<State> transactions_;
-    std::vector<Draw> draws_; // ascending by id, without a hole
+    std::vector<Draw> draws_;  // from the sequence: ascending by id, without a hole
+    std::vector<Draw> chosen_; // ascending by id
     std::vector<uint32_t> local_ids_ = std::vector<uint32_t>(16);
 };
 
