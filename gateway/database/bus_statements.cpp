@@ -92,7 +92,7 @@ std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
                         fmt::arg("peer_lock", PEER_LOCK), fmt::arg("gateway_key", gateway_key),
                         fmt::arg("adopted_ids", bounds.adopted_ids),
                         fmt::arg("adopted_rows", bounds.adopted_rows),
-                        fmt::arg("adopted_us", bounds.adopted_us))};
+                        fmt::arg("adopted_us", bounds.adopted_age.count()))};
     };
     return {make("read", READ),   make("holders", HOLDERS), make("probe", PROBE),    make("check", CHECK),
             make("adopt", ADOPT), make("restore", RESTORE), make("compare", COMPARE)};

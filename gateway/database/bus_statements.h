@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "database/table_facts.h"
 #include "postgres/statement.h"
 
@@ -15,9 +16,9 @@ namespace odoo_bus {
 inline constexpr int PEER_LOCK = 1868850034;
 
 struct StatementBounds {
-    int adopted_ids;    // how many of the newest ids are looked at when there is nothing to go on from
-    int adopted_rows;   // and of how many the rows are kept
-    int64_t adopted_us; // if they are no older than this
+    int adopted_ids;      // how many of the newest ids are looked at when there is nothing to go on from
+    int adopted_rows;     // and of how many the rows are kept
+    Duration adopted_age; // if they are no older than this
 };
 
 // `gateway_key`: of this gateway's advisory lock.

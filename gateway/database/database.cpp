@@ -187,7 +187,7 @@ void Database::go_on_from(TableIdentity before) {
     inherited_.reset();
     outdated_ |= before.system_identifier != now.system_identifier ||
                  before.database_oid != now.database_oid || before.relation_oid != now.relation_oid;
-    uncompared_ |= before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline;
+    uncompared_ |= before.postmaster_start != now.postmaster_start || before.timeline != now.timeline;
     if (outdated_)
         return start_afresh("it is another database or table than before");
     if (uncompared_)
@@ -199,7 +199,7 @@ void Database::prepare_statements() {
     for (const Statement& statement : statements(facts_, settings_.gateway_key,
                                                  {.adopted_ids = ADOPTED_IDS,
                                                  .adopted_rows = ADOPTED_ROWS,
-                                                 .adopted_us = settings_.history.age_us}))
+                                                 .adopted_age = settings_.history.age}))
         connection_.prepare(
             statement.name, statement.sql,
             [this, name = statement.name](const PgResult& result) { failed(result, name.c_str()); });
@@ -236,7 +236,7 @@ void Database::tick() {
     ticked_ = true;
     safety_.start(SAFETY_MS, [this] { tick(); });
     cycle();
-    user_watch_.tick(now_us());
+    user_watch_.tick(MonotonicClock::now());
 }
 
 void Database::cycle() {
@@ -322,7 +322,7 @@ void Database::finish() {
         checkpoint();
     if (!std::exchange(ticked_, false))
         return rest();
-    metrics_.update(cycle_.ledger(), history_, microseconds(wall_time_at(read_)));
+    metrics_.update(cycle_.ledger(), history_, read_);
     checkpoint();
     connection_.execute("check", {}, [this](const PgResult& result) {
         if (!failed(result, "check"))
@@ -366,8 +366,8 @@ void Database::remember(const Batch& batch) {
         return;
     std::vector<Dispatched> entries;
     for (const Notification& notification : batch)
-        entries.push_back({notification.id, notification.fingerprint,
-                           microseconds(wall_time_at(notification.dispatched)), notification.ahead});
+        entries.push_back({notification.id, notification.fingerprint, wall_time_at(notification.dispatched),
+                           notification.ahead});
     state_->append(batch.front().position, entries);
 }
 
@@ -376,7 +376,7 @@ void Database::checkpoint() {
     if (state_ && !state_->checkpoint({.identity = identity(),
                                        .max_seen = cycle_.ledger().max_seen(),
                                        .settled = history_.settled(),
-                                       .read_us = microseconds(wall_time_at(read_)),
+                                       .read = wall_time_at(read_),
                                        .gaps = cycle_.ledger().gaps(),
                                        .ahead = cycle_.chosen()})) {
         static log::Limited lines("failed checkpoints", 1);
@@ -400,9 +400,10 @@ void Database::check(const PgResult& result) {
 
 // Within the history's span a client may come from a gateway that has gone.
 void Database::note_peers(bool seen) {
+    const Monotonic now = MonotonicClock::now();
     if (seen)
-        peers_until_us_ = now_us() + settings_.history.age_us;
-    if (const bool has_peers = now_us() < peers_until_us_; has_peers != has_peers_)
+        peers_until_ = now + settings_.history.age;
+    if (const bool has_peers = now < peers_until_; has_peers != has_peers_)
         tell(event::Peers{has_peers_ = has_peers});
 }
 

@@ -160,7 +160,7 @@ private:
     bool in_snapshot_ = false; // it is inside a transaction, so that all its statements have one snapshot
     bool ticked_ = false;      // this cycle is to look at the sequence and the table, too
     bool has_peers_ = false;
-    int64_t peers_until_us_ = 0; // clients may come from another gateway
+    Monotonic peers_until_ = {}; // clients may come from another gateway
     Monotonic read_;             // when the last cycle was finished
     Timer retry_;
     Timer safety_;  // a cycle without any doorbell

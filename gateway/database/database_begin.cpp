@@ -15,7 +15,7 @@ namespace odoo_bus {
 namespace {
 
 // What PostgreSQL can lose in a crash (synchronous_commit off) is younger than this.
-constexpr int64_t SETTLED_US = 60'000'000;
+constexpr std::chrono::seconds SETTLED(60);
 
 constexpr size_t RESTORED_ROWS = 1000; // at a time
 
@@ -52,15 +52,14 @@ void Database::restore() {
         return adopt_table(true);
     }
     // Whoever comes back after longer than the history lasts is answered from the table.
-    const Monotonic oldest = MonotonicClock::now() - Duration(settings_.history.age_us);
-    read_ = monotonic_at(
-        wall_time(entries.empty() ? ledger.read_us : std::max(ledger.read_us, entries.back().dispatched_us)));
+    const Monotonic oldest = MonotonicClock::now() - settings_.history.age;
+    read_ = monotonic_at(entries.empty() ? ledger.read : std::max(ledger.read, entries.back().dispatched));
     if (read_ < oldest)
         return adopt_table(false);
 
     size_t from = 0;
     Id settled = ledger.settled;
-    for (; from < entries.size() && monotonic_at(wall_time(entries[from].dispatched_us)) < oldest; ++from)
+    for (; from < entries.size() && monotonic_at(entries[from].dispatched) < oldest; ++from)
         if (!entries[from].ahead)
             settled = std::max(settled, entries[from].id);
     history_.start(loaded_->first + from - 1, settled);
@@ -93,14 +92,13 @@ void Database::restore_rows(size_t from, std::vector<BatchPtr> kept) {
                 channel = row->second.channel;
                 element = row->second.element;
             }
-            batch->push_back(
-                {.id = entry.id,
-                 .position = loaded_->first + i,
-                 .fingerprint = entry.fingerprint,
-                 .dispatched = before = std::max(before, monotonic_at(wall_time(entry.dispatched_us))),
-                 .ahead = entry.ahead,
-                 .channel = std::move(channel),
-                 .element = std::move(element)});
+            batch->push_back({.id = entry.id,
+                              .position = loaded_->first + i,
+                              .fingerprint = entry.fingerprint,
+                              .dispatched = before = std::max(before, monotonic_at(entry.dispatched)),
+                              .ahead = entry.ahead,
+                              .channel = std::move(channel),
+                              .element = std::move(element)});
         }
         history_.append(batch);
         kept.push_back(std::move(batch));
@@ -119,7 +117,7 @@ void Database::restored(std::vector<BatchPtr> kept) {
               settings_.name, cycle_.ledger().max_seen(), facts_.table,
               history_.head() + 1 - history_.oldest());
     tell(event::Begin{.kept = std::move(kept), .head = history_.oldest() - 1, .newest = cycle_.newest()});
-    uncompared_ = before.postmaster_start_us != now.postmaster_start_us || before.timeline != now.timeline;
+    uncompared_ = before.postmaster_start != now.postmaster_start || before.timeline != now.timeline;
     if (uncompared_)
         return compare_newest();
     run();
@@ -127,7 +125,7 @@ void Database::restored(std::vector<BatchPtr> kept) {
 
 TableIdentity Database::identity() const {
     return {.system_identifier = facts_.system_identifier,
-            .postmaster_start_us = facts_.server_started_us,
+            .postmaster_start = facts_.server_started,
             .timeline = facts_.timeline,
             .database_oid = facts_.database_oid,
             .relation_oid = facts_.relation_oid};
@@ -191,7 +189,7 @@ void Database::adopt_rows(const PgResult& result, bool missed) {
 // The server was restarted, or another one was promoted: what it lost can have been dispatched, and its ids
 // can be drawn again. Reads the newest rows again and compares them by content.
 void Database::compare_newest() {
-    auto known = std::make_shared<History::Newest>(history_.newest(read_ - Duration(SETTLED_US)));
+    auto known = std::make_shared<History::Newest>(history_.newest(read_ - SETTLED));
     connection_.execute("compare", {std::to_string(known->settled), std::to_string(cycle_.newest())},
                         [this, known](const PgResult& result) {
                             if (!failed(result, "comparison after a restart"))

@@ -20,15 +20,15 @@ const metrics::Family left_out_databases("odoo_bus_databases_left_out",
                                          metrics::Type::gauge);
 
 // A new database of Odoo has its tables some seconds after it was created.
-constexpr int64_t FIRST_PACE_US = 2'000'000;
-constexpr int64_t SLOWEST_PACE_US = 60'000'000;
+constexpr Duration FIRST_PACE = std::chrono::seconds(2);
+constexpr Duration SLOWEST_PACE = std::chrono::seconds(60);
 
 // So many connections are opened at a time.
 constexpr size_t MAX_BEGINNING = 50;
 
 } // namespace
 
-void DatabaseDiscovery::found(const std::vector<DatabaseCatalog::Found>& found, int64_t now_us) {
+void DatabaseDiscovery::found(const std::vector<DatabaseCatalog::Found>& found, Monotonic now) {
     std::set<std::string> there;
     for (const DatabaseCatalog::Found& each : found)
         there.insert(each.name);
@@ -45,7 +45,7 @@ void DatabaseDiscovery::found(const std::vector<DatabaseCatalog::Found>& found, 
     waiting_ = false;
     for (const auto& [name, open] : found) {
         const auto known = aside_.find(name);
-        if (!open || served_.contains(name) || (known != aside_.end() && now_us < known->second.again_us))
+        if (!open || served_.contains(name) || (known != aside_.end() && now < known->second.again))
             continue;
         if (served_.size() - beginning_.size() >= most_) {
             ++left_out;
@@ -75,16 +75,16 @@ void DatabaseDiscovery::tell_left_out(size_t left_out) {
     left_out_databases.with().set(static_cast<double>(left_out));
 }
 
-void DatabaseDiscovery::set_aside(const std::string& name, const std::string& reason, int64_t now_us) {
+void DatabaseDiscovery::set_aside(const std::string& name, const std::string& reason, Monotonic now) {
     served_.erase(name);
     beginning_.erase(name);
     SetAside& each = aside_[name];
-    each.pace_us = std::clamp(each.pace_us * 2, FIRST_PACE_US, SLOWEST_PACE_US);
+    each.pace = std::clamp(each.pace * 2, FIRST_PACE, SLOWEST_PACE);
     if (reason != each.reason)
         log::warning("database \"{}\": {}; it is set aside, and looked at again now and then", name, reason);
     each.reason = reason;
-    each.tried_us = now_us;
-    each.again_us = now_us + each.pace_us;
+    each.tried = now;
+    each.again = now + each.pace;
     judge();
 }
 
@@ -97,7 +97,7 @@ void DatabaseDiscovery::began(const std::string& name) {
 void DatabaseDiscovery::ring(const std::string& name) {
     // Anybody may notify: no more often than at first.
     if (const auto it = aside_.find(name); it != aside_.end())
-        it->second.again_us = std::min(it->second.again_us, it->second.tried_us + FIRST_PACE_US);
+        it->second.again = std::min(it->second.again, it->second.tried + FIRST_PACE);
 }
 
 } // namespace odoo_bus

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "database/database_catalog.h"
 
 namespace odoo_bus {
@@ -27,9 +28,9 @@ public:
     DatabaseDiscovery(size_t most, Actions actions) : most_(most), actions_(std::move(actions)) {}
 
     // What there is now.
-    void found(const std::vector<DatabaseCatalog::Found>& found, int64_t now_us);
+    void found(const std::vector<DatabaseCatalog::Found>& found, Monotonic now);
     // One that was to be served cannot be read; it has been forgotten.
-    void set_aside(const std::string& name, const std::string& reason, int64_t now_us);
+    void set_aside(const std::string& name, const std::string& reason, Monotonic now);
     // It is being read, for the first time.
     void began(const std::string& name);
     // Something is new in it, so that it may be one of Odoo's by now.
@@ -41,9 +42,9 @@ public:
 private:
     struct SetAside {
         std::string reason;
-        int64_t tried_us;
-        int64_t pace_us;
-        int64_t again_us;
+        Monotonic tried = {};
+        Duration pace = {};
+        Monotonic again = {};
     };
 
     void tell_left_out(size_t left_out);

@@ -49,15 +49,15 @@ DatabaseMetrics::~DatabaseMetrics() {
         family->remove({database_});
 }
 
-void DatabaseMetrics::update(const Ledger& ledger, const History& history, int64_t now_us) {
+void DatabaseMetrics::update(const Ledger& ledger, const History& history, Monotonic now) {
     const Ledger::Stats stats = ledger.stats();
     gaps_.set(static_cast<double>(stats.gaps));
     dead_.set(static_cast<double>(stats.died));
     filled_.set(static_cast<double>(stats.filled));
     ledger_bytes_.set(static_cast<double>(stats.bytes));
-    if (!ledger.has_gaps() || !open_since_us_)
-        open_since_us_ = now_us;
-    open_seconds_.set(static_cast<double>(now_us - open_since_us_) / 1e6);
+    if (!ledger.has_gaps() || !open_since_)
+        open_since_ = now;
+    open_seconds_.set(std::chrono::duration<double>(now - *open_since_).count());
     positions_.set(static_cast<double>(history.head() + 1 - history.oldest()));
     history_bytes_.set(static_cast<double>(history.bytes()));
 }

@@ -1,8 +1,10 @@
 // What one database tells of itself in numbers.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "base/clock.h"
 #include "ledger/history.h"
 #include "ledger/ledger.h"
 #include "metrics/metrics.h"
@@ -17,7 +19,7 @@ public:
     DatabaseMetrics& operator=(const DatabaseMetrics&) = delete;
 
     // About once a second.
-    void update(const Ledger& ledger, const History& history, int64_t now_us);
+    void update(const Ledger& ledger, const History& history, Monotonic now);
 
     metrics::Value& up;
     metrics::Value& doorbells;
@@ -33,7 +35,7 @@ private:
     metrics::Value& ledger_bytes_;
     metrics::Value& positions_;
     metrics::Value& history_bytes_;
-    int64_t open_since_us_ = 0; // when there was last no gap
+    std::optional<Monotonic> open_since_; // when there was last no gap
 };
 
 } // namespace odoo_bus

@@ -68,16 +68,16 @@ void Database::send_ledger(const Send& send) const {
         return;
     TableIdentity identity = this->identity();
     if (uncompared_)
-        identity.postmaster_start_us = 0; // what this server start has lost is still to be found out
-    const int64_t peers_us = std::max<int64_t>(0, peers_until_us_ - now_us());
+        identity.postmaster_start = {}; // what this server start has lost is still to be found out
+    const Duration peers_for = std::max(Duration(0), peers_until_ - MonotonicClock::now());
     send({settings_.name, take_over::LeftOff{.ledger = {.identity = identity,
                                                         .next = history_.head() + 1,
                                                         .max_seen = cycle_.ledger().max_seen(),
                                                         .settled = history_.settled(),
-                                                        .read_us = microseconds(wall_time_at(read_)),
+                                                        .read = wall_time_at(read_),
                                                         .gaps = cycle_.ledger().gaps(),
                                                         .ahead = cycle_.chosen()},
-                                             .peers_for = Duration(peers_us)}});
+                                             .peers_for = peers_for}});
 }
 
 void Database::thaw() {
@@ -175,9 +175,9 @@ bool Database::follow_left_off(const take_over::LeftOff& left_off) {
     if (ledger.next != history_.head() + 1)
         return false;
     cycle_.start(ledger.max_seen, ledger.gaps, ledger.ahead);
-    read_ = monotonic_at(wall_time(ledger.read_us));
+    read_ = monotonic_at(ledger.read);
     history_.settle_to(ledger.settled);
-    peers_until_us_ = std::max(peers_until_us_, now_us() + left_off.peers_for.count());
+    peers_until_ = std::max(peers_until_, MonotonicClock::now() + left_off.peers_for);
     inherited_ = ledger.identity;
     return true;
 }

@@ -79,7 +79,7 @@ void DatabaseThread::watch_databases() {
         DatabaseCatalog::Handlers{.found =
                                       [this](const std::vector<DatabaseCatalog::Found>& found) {
                                           listed_.store(true, std::memory_order_relaxed);
-                                          found_.found(found, now_us());
+                                          found_.found(found, MonotonicClock::now());
                                       },
                                   .lost = [this] { listed_.store(false, std::memory_order_relaxed); }});
 }
@@ -91,8 +91,7 @@ void DatabaseThread::serve(const std::string& name, const std::string& conninfo)
             found_.began(name);
         return;
     }
-    const History::Bounds bounds{.age_us = std::chrono::microseconds(options_.history_seconds).count(),
-                                 .bytes = options_.history_bytes};
+    const History::Bounds bounds{.age = options_.history_seconds, .bytes = options_.history_bytes};
     Database::Settings settings{.conninfo = conninfo,
                                 .name = name,
                                 .state_dir = options_.state_dir,
@@ -133,7 +132,7 @@ void DatabaseThread::refused(const std::string& name, const std::string& why) {
     databases_.erase(it);
     on_event(name, event::Forget{});
     check_prepared();
-    found_.set_aside(name, why, now_us());
+    found_.set_aside(name, why, MonotonicClock::now());
 }
 
 void DatabaseThread::forget_database(const std::string& name) {

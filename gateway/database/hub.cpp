@@ -5,7 +5,6 @@
 #include <algorithm>
 
 #include "base/backoff.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "postgres/pg_array.h"
@@ -28,7 +27,7 @@ constexpr std::string_view IN_RECOVERY = "25006";
 constexpr uint64_t TAKE_AGAIN_MS = 2'000;
 constexpr size_t MAX_PASSING = 1'000;
 // A process that is taken over passes nothing on that takes longer.
-constexpr int64_t RECENT_US = 1'000'000;
+constexpr std::chrono::seconds RECENT(1);
 
 } // namespace
 
@@ -92,8 +91,8 @@ void Hub::follow() {
 
 void Hub::succeed(bool relays) {
     inherits_ = std::exchange(follows_, false) && relays;
-    std::erase_if(recent_, [this, now = now_us()](const auto& each) {
-        return !inherits_ || each.first < now - RECENT_US;
+    std::erase_if(recent_, [this, now = MonotonicClock::now()](const auto& each) {
+        return !inherits_ || each.first < now - RECENT;
     });
     if (!inherits_ || !may_relay_)
         return; // in the second case it does so when it is connected
@@ -105,13 +104,13 @@ void Hub::succeed(bool relays) {
 // before it was passed on. What it has passed on is told twice, which makes Odoo's servers look once more.
 void Hub::inherit_relay() {
     relays_ = true;
-    for (const auto& [heard_us, payload] : std::exchange(recent_, {}))
+    for (const auto& [heard, payload] : std::exchange(recent_, {}))
         pass_on(payload);
 }
 
 void Hub::pass_on(std::string_view payload) {
     if (follows_ || (inherits_ && !relays_)) {
-        recent_.emplace_back(now_us(), payload);
+        recent_.emplace_back(MonotonicClock::now(), payload);
         if (recent_.size() > MAX_PASSING)
             recent_.pop_front();
     }

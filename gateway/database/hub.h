@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/timer.h"
 #include "config/options.h"
 #include "postgres/pg_connection.h"
@@ -63,7 +64,7 @@ private:
     bool retired_ = false;
     bool follows_ = false;
     bool inherits_ = false; // that one has passed on, and whether this one has the lock is not known yet
-    std::deque<std::pair<int64_t, std::string>> recent_; // payloads, and when they were heard
+    std::deque<std::pair<Monotonic, std::string>> recent_; // payloads, and when they were heard
     uint64_t retry_ms_ = 0;
     std::string last_problem_; // that was logged
 };

@@ -79,7 +79,7 @@ TableFacts TableFacts::read(const PgResult& row) {
     facts.timeline = static_cast<uint32_t>(row.number(0, TIMELINE));
     facts.database_oid = static_cast<uint32_t>(row.number(0, DATABASE_OID));
     facts.relation_oid = static_cast<uint32_t>(row.number(0, RELATION_OID));
-    facts.server_started_us = row.number(0, STARTED);
+    facts.server_started = wall_time(row.number(0, STARTED));
     facts.table = row.text(0, TABLE);
     facts.sequence = row.text(0, SEQUENCE);
     facts.extension_version = row.text(0, EXTENSION);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "ledger/id_set.h"
 #include "postgres/pg_connection.h"
 
@@ -24,7 +25,7 @@ struct TableFacts {
     uint32_t timeline = 0;
     uint32_t database_oid = 0;
     uint32_t relation_oid = 0;
-    int64_t server_started_us = 0;
+    WallTime server_started = {};
     std::string table;             // quoted, with its schema
     std::string sequence;          // likewise
     std::string extension_version; // of odoo_bus; empty when it is not installed

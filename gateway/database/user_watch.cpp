@@ -12,7 +12,7 @@ namespace odoo_bus {
 
 namespace {
 
-constexpr int64_t INTERVAL_US = 2'000'000;
+constexpr std::chrono::seconds INTERVAL(2);
 
 constexpr const char* MAY = "SELECT has_column_privilege('res_users', 'partner_id', 'SELECT') AND "
                             "has_column_privilege('res_users', 'write_date', 'SELECT')";
@@ -34,10 +34,10 @@ void UserWatch::start() {
     });
 }
 
-void UserWatch::tick(int64_t now_us) {
-    if (state_ != ALLOWED || asking_ || now_us - asked_us_ < INTERVAL_US)
+void UserWatch::tick(Monotonic now) {
+    if (state_ != ALLOWED || asking_ || (asked_ && now - *asked_ < INTERVAL))
         return;
-    asked_us_ = now_us;
+    asked_ = now;
     look();
 }
 

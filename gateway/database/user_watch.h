@@ -4,9 +4,11 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <set>
 #include <string>
 
+#include "base/clock.h"
 #include "postgres/pg_connection.h"
 
 namespace odoo_bus {
@@ -20,7 +22,7 @@ public:
     // The connection is new.
     void start();
     // About once a second, while the connection is open.
-    void tick(int64_t now_us);
+    void tick(Monotonic now);
 
 private:
     void look();
@@ -30,7 +32,7 @@ private:
     enum { UNKNOWN, ALLOWED, DENIED } state_ = UNKNOWN;
     bool asking_ = false;
     bool complete_ = false; // seen_ is what was there: what is not in it is new
-    int64_t asked_us_ = 0;
+    std::optional<Monotonic> asked_;
     std::set<std::string> seen_; // of the newest: partner and write_date
 };
 

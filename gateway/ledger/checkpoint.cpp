@@ -35,7 +35,7 @@ static_assert(sizeof(Head) == 96, "without padding");
 } // namespace
 
 void Checkpoint::advance(std::span<const Dispatched> entries) {
-    for (const auto& [id, fingerprint, dispatched_us, is_ahead] : entries) {
+    for (const auto& [id, fingerprint, dispatched, is_ahead] : entries) {
         if (is_ahead && id > max_seen) {
             ahead.add(id);
         } else if (id <= max_seen) {
@@ -64,13 +64,13 @@ std::string encode_checkpoint(const Checkpoint& checkpoint, uint64_t file_id) {
                  .timeline = checkpoint.identity.timeline,
                  .file_id = file_id,
                  .system_identifier = checkpoint.identity.system_identifier,
-                 .postmaster_start_us = checkpoint.identity.postmaster_start_us,
+                 .postmaster_start_us = microseconds(checkpoint.identity.postmaster_start),
                  .database_oid = checkpoint.identity.database_oid,
                  .relation_oid = checkpoint.identity.relation_oid,
                  .next = checkpoint.next,
                  .max_seen = checkpoint.max_seen,
                  .settled = checkpoint.settled,
-                 .read_us = checkpoint.read_us,
+                 .read_us = microseconds(checkpoint.read),
                  .gaps_bytes = gaps.size(),
                  .ahead_bytes = ahead.size()};
     memcpy(head.magic, MAGIC, sizeof MAGIC);
@@ -114,14 +114,14 @@ std::optional<Checkpoint> decode_checkpoint(std::string_view bytes, uint64_t fil
         return std::nullopt;
     }
     checkpoint.identity = {.system_identifier = head.system_identifier,
-                           .postmaster_start_us = head.postmaster_start_us,
+                           .postmaster_start = wall_time(head.postmaster_start_us),
                            .timeline = head.timeline,
                            .database_oid = head.database_oid,
                            .relation_oid = head.relation_oid};
     checkpoint.next = head.next;
     checkpoint.max_seen = head.max_seen;
     checkpoint.settled = head.settled;
-    checkpoint.read_us = head.read_us;
+    checkpoint.read = wall_time(head.read_us);
     return checkpoint;
 }
 

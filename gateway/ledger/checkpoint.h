@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/clock.h"
 #include "ledger/dispatched.h"
 
 namespace odoo_bus {
@@ -14,7 +15,7 @@ namespace odoo_bus {
 // business.
 struct TableIdentity {
     uint64_t system_identifier = 0;
-    int64_t postmaster_start_us = 0;
+    WallTime postmaster_start = {};
     uint32_t timeline = 0;
     uint32_t database_oid = 0;
     uint32_t relation_oid = 0;
@@ -25,8 +26,8 @@ struct Checkpoint {
     TableIdentity identity = {};
     Position next = 1; // everything before this position is in it
     Id max_seen = 0;
-    Id settled = 0;      // ids up to this one may have been dispatched before the entries that are kept
-    int64_t read_us = 0; // when the table was last read to its end, microseconds since 1970
+    Id settled = 0;     // ids up to this one may have been dispatched before the entries that are kept
+    WallTime read = {}; // when the table was last read to its end
     IdSet gaps = {};
     IdSet ahead = {}; // ids above max_seen that were dispatched
     bool operator==(const Checkpoint&) const = default;

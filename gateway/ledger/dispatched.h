@@ -2,6 +2,7 @@
 // same.
 #pragma once
 
+#include "base/clock.h"
 #include "ledger/id_set.h"
 #include "protocol/notification.h"
 
@@ -10,7 +11,7 @@ namespace odoo_bus {
 struct Dispatched {
     Id id;
     uint64_t fingerprint;
-    int64_t dispatched_us;
+    WallTime dispatched;
     bool ahead = false; // dispatched without moving max_seen
     bool operator==(const Dispatched&) const = default;
 };

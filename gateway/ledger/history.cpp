@@ -45,7 +45,7 @@ void History::append(BatchPtr batch) {
 
 Position History::trim(Monotonic now) {
     while (!batches_.empty() &&
-           (bytes_ > bounds_.bytes || batches_.front()->back().dispatched < now - Duration(bounds_.age_us))) {
+           (bytes_ > bounds_.bytes || batches_.front()->back().dispatched < now - bounds_.age)) {
         for (const Notification& notification : *batches_.front()) {
             bytes_ -= notification.bytes();
             lost_.erase(notification.position);

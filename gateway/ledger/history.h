@@ -22,7 +22,7 @@ namespace odoo_bus {
 class History {
 public:
     struct Bounds {
-        int64_t age_us;
+        Duration age;
         uint64_t bytes;
     };
 

@@ -129,7 +129,7 @@ std::optional<std::vector<Dispatched>> OrderRing::entries() const {
             return std::nullopt;
         entries.push_back({.id = static_cast<Id>(entry.id & ~AHEAD),
                            .fingerprint = entry.fingerprint,
-                           .dispatched_us = entry.dispatched_us,
+                           .dispatched = wall_time(entry.dispatched_us),
                            .ahead = (entry.id & AHEAD) != 0});
     }
     return entries;
@@ -163,7 +163,7 @@ void OrderRing::append(std::span<const Dispatched> batch) {
         Slot& place = slot(position);
         place.id = static_cast<uint64_t>(entry.id) | (entry.ahead ? AHEAD : 0);
         place.fingerprint = entry.fingerprint;
-        place.dispatched_us = entry.dispatched_us;
+        place.dispatched_us = microseconds(entry.dispatched);
         place.checksum = checksum(place, position);
         ++position;
     }

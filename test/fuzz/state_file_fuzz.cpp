@@ -40,8 +40,8 @@ void read_ledger(std::string bytes) {
         return;
     assert(decode_checkpoint(encode_checkpoint(*checkpoint, file_id), file_id, why) == checkpoint);
     const Id next = checkpoint->max_seen < INT64_MAX - 10 ? checkpoint->max_seen + 10 : 1;
-    checkpoint->advance(std::array{Dispatched{.id = next, .fingerprint = 1, .dispatched_us = 1},
-                                   Dispatched{.id = next - 1, .fingerprint = 1, .dispatched_us = 1}});
+    checkpoint->advance(std::array{Dispatched{.id = next, .fingerprint = 1, .dispatched = wall_time(1)},
+                                   Dispatched{.id = next - 1, .fingerprint = 1, .dispatched = wall_time(1)}});
     assert(checkpoint->max_seen >= next && !checkpoint->gaps.contains(next));
 }
 
@@ -55,7 +55,7 @@ void read_order(std::string bytes) {
         return;
     if (const auto entries = ring->entries())
         assert(entries->size() == ring->next() - ring->first());
-    const Dispatched added{.id = 5, .fingerprint = 6, .dispatched_us = 7};
+    const Dispatched added{.id = 5, .fingerprint = 6, .dispatched = wall_time(7)};
     ring->append(std::array{added, added});
     ring->clear(9);
     ring->append(std::array{added});

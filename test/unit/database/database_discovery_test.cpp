@@ -10,7 +10,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-constexpr int64_t SECOND = 1'000'000;
+constexpr std::chrono::seconds SECOND(1);
 
 class FoundDatabasesTest : public testing::Test {
 protected:
@@ -18,7 +18,7 @@ protected:
     std::vector<std::string> look(std::vector<DatabaseCatalog::Found> there) {
         served_.clear();
         forgotten_.clear();
-        found_.found(there, now_us_ += SECOND);
+        found_.found(there, now_ += SECOND);
         return served_;
     }
     static std::vector<DatabaseCatalog::Found> open(std::vector<std::string> names) {
@@ -28,7 +28,7 @@ protected:
         return found;
     }
 
-    int64_t now_us_ = 1000 * SECOND;
+    Monotonic now_ = Monotonic(1000 * SECOND);
     std::vector<std::string> served_, forgotten_;
     DatabaseDiscovery found_{3,
                              {.serve = [this](const std::string& name) { served_.push_back(name); },
@@ -59,7 +59,7 @@ TEST_F(FoundDatabasesTest, OneThatCannotBeReadIsTriedAtAPaceThatSlowsDown) {
     for (int second = 0; second < 600; ++second)
         if (!look(open({"a"})).empty()) {
             ++tries;
-            found_.set_aside("a", "no table", now_us_);
+            found_.set_aside("a", "no table", now_);
         }
     EXPECT_GE(tries, 10);
     EXPECT_LE(tries, 16);
@@ -72,7 +72,7 @@ TEST_F(FoundDatabasesTest, OneThatCannotBeReadIsTriedAtAPaceThatSlowsDown) {
 TEST_F(FoundDatabasesTest, OneThatIsNotifiedInIsTriedAtOnceButNotAllTheTime) {
     for (int n = 0; n < 600; ++n)
         if (!look(open({"a"})).empty())
-            found_.set_aside("a", "no table", now_us_);
+            found_.set_aside("a", "no table", now_);
     look(open({"a"}));
     int tries = 0;
     for (int n = 0; n < 20; ++n) {
@@ -80,7 +80,7 @@ TEST_F(FoundDatabasesTest, OneThatIsNotifiedInIsTriedAtOnceButNotAllTheTime) {
         found_.ring("unknown");
         if (!look(open({"a"})).empty()) {
             ++tries;
-            found_.set_aside("a", "no table", now_us_);
+            found_.set_aside("a", "no table", now_);
         }
     }
     EXPECT_GE(tries, 5);
@@ -89,7 +89,7 @@ TEST_F(FoundDatabasesTest, OneThatIsNotifiedInIsTriedAtOnceButNotAllTheTime) {
 
 TEST_F(FoundDatabasesTest, NoMoreThanSoManyAreServed) {
     EXPECT_THAT(look(open({"a", "b", "c", "d"})), ElementsAre("a", "b", "c"));
-    found_.set_aside("b", "no table", now_us_);
+    found_.set_aside("b", "no table", now_);
     found_.began("a");
     found_.began("c");
     EXPECT_THAT(look(open({"a", "b", "c", "d", "e"})), ElementsAre("d"));
@@ -101,8 +101,8 @@ TEST_F(FoundDatabasesTest, NoMoreThanSoManyAreServed) {
 TEST_F(FoundDatabasesTest, ItIsCompleteWhenAllThatWereThereWereLookedAt) {
     EXPECT_FALSE(found_.is_complete());
     look(open({"a", "b", "c", "d"}));
-    found_.set_aside("a", "no table", now_us_);
-    found_.set_aside("b", "no table", now_us_);
+    found_.set_aside("a", "no table", now_);
+    found_.set_aside("b", "no table", now_);
     found_.began("c");
     EXPECT_FALSE(found_.is_complete());
     look(open({"a", "b", "c", "d"}));

@@ -23,7 +23,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr TableIdentity IDENTITY{.system_identifier = 7'000'000'000'000'000'001,
-                                 .postmaster_start_us = 1'790'000'000'000'000,
+                                 .postmaster_start = wall_time(1'790'000'000'000'000),
                                  .timeline = 3,
                                  .database_oid = 16384,
                                  .relation_oid = 16390};
@@ -36,8 +36,10 @@ IdSet set_of(std::initializer_list<IdRange> ranges) {
 }
 
 Dispatched entry(Id id, bool ahead = false) {
-    return {
-        .id = id, .fingerprint = static_cast<uint64_t>(id) * 77, .dispatched_us = 5'000 + id, .ahead = ahead};
+    return {.id = id,
+            .fingerprint = static_cast<uint64_t>(id) * 77,
+            .dispatched = wall_time(5'000 + id),
+            .ahead = ahead};
 }
 
 std::string slurp(const fs::path& path) {

@@ -35,7 +35,8 @@ TakeOverMessage a_publish() {
 }
 
 Checkpoint a_ledger() {
-    Checkpoint ledger{.identity = {1, 2, 3, 4, 5}, .next = 8, .max_seen = 9, .settled = 3, .read_us = 7};
+    Checkpoint ledger{
+        .identity = {1, wall_time(2), 3, 4, 5}, .next = 8, .max_seen = 9, .settled = 3, .read = wall_time(7)};
     ledger.gaps.add({4, 6});
     ledger.ahead.add(100);
     return ledger;
