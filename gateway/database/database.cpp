@@ -2,135 +2,110 @@
 #include "database/database.h"
 
 #include <algorithm>
-#include <iterator>
+#include <utility>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "base/backoff.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "database/bus_statements.h"
-#include "database/row_reader.h"
-#include "postgres/pg_array.h"
 
 namespace odoo_bus {
 
 namespace {
 
-// Without any doorbell the table is read this often.
-constexpr uint64_t SAFETY_MS = 1000;
-
-// Who ends connections is about to copy or drop the database: long enough for that to begin.
+// When connections are ended the database is about to be copied or dropped: long enough for that to begin.
 constexpr uint64_t TERMINATED_MS = 1000;
 
 // A copy of a large database takes its time; the server lets the connection wait until it is made.
 constexpr uint64_t LET_GO_MS = 200;
 constexpr uint64_t LET_GO_PATIENCE_MS = 3'600'000;
 
-// Of a table that was not followed before the newest rows are kept, for clients that come back.
-constexpr int ADOPTED_ROWS = 10'000;
-
 } // namespace
 
 Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observer)
-    : settings_(std::move(settings)), observer_(observer),
-      connection_(loop, {.on_connected = [this] { connected(); },
-                         .on_lost = [this](const std::string& reason) { lose(reason); },
-                         .on_notify =
-                             [this](std::string_view, std::string_view payload) {
-                                 ring();
-                                 settings_.heard(payload);
-                             }}),
-      replayer_(loop, settings_.conninfo, [this](Id id) { return cycle_.is_decided(id); }),
-      history_(settings_.history), retry_(loop), safety_(loop), recheck_(loop),
-      following_(settings_.prepared != nullptr), metrics_(settings_.name),
+    : settings_(std::move(settings)), observer_(observer), metrics_(settings_.name),
+      state_({.database = settings_.name,
+              .directory = settings_.state_dir,
+              .entries = settings_.state_entries,
+              .history = settings_.history}),
+      connection_(loop, connection_handlers()),
+      start_(settings_.name, settings_.history.age, connection_, facts_, state_, start_handlers()),
+      reader_(loop, connection_, state_, metrics_, reader_handlers()),
+      replayer_(loop, settings_.conninfo, [this](Id id) { return state_.cycle.is_decided(id); }),
       user_watch_(connection_,
-                  [this](std::set<int64_t> partners) { tell(event::UsersChanged{std::move(partners)}); }) {
+                  [this](std::set<int64_t> partners) { tell(event::UsersChanged{std::move(partners)}); }),
+      follower_(state_, [this](const DatabaseEvent& event) { tell(event); }),
+      role_(settings_.prepared ? Role::FOLLOWS : Role::READS), retry_(loop) {
     tell(event::Expect{});
     connect();
 }
 
-void Database::try_again() {
-    retry_ms_ = next_backoff(retry_ms_);
-    retry_.start(with_jitter(retry_ms_), [this] { connect(); });
-}
-
 Database::~Database() {
     replayer_.let_go();
-    if (running_)
+    if (phase_ == Phase::READING)
         settings_.available->fetch_sub(1, std::memory_order_relaxed);
     if (has_run_)
         settings_.known->fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Database::remove_state() {
-    if (state_)
-        state_->remove();
-    state_.reset();
+PgConnection::Handlers Database::connection_handlers() {
+    return {.on_connected = [this] { connected(); },
+            .on_lost = [this](const std::string& reason) { lose(reason); },
+            .on_notify =
+                [this](std::string_view, std::string_view payload) {
+                    ring();
+                    settings_.heard(payload);
+                }};
+}
+
+TableStart::Handlers Database::start_handlers() {
+    return {.failed = [this](const PgResult& result, const char* what) { return failed(result, what); },
+            .begun =
+                [this](std::vector<BatchPtr> kept, Position head, bool missed) {
+                    tell(event::Begin{.kept = std::move(kept),
+                                      .head = head,
+                                      .newest = state_.cycle.newest(),
+                                      .adopted_until = state_.adopted_until,
+                                      .missed = missed});
+                },
+            .lost =
+                [this](std::vector<Position> positions) {
+                    tell(event::Lost{std::move(positions), state_.cycle.newest()});
+                },
+            .ready = [this] { run(); }};
+}
+
+TableReader::Handlers Database::reader_handlers() {
+    return {.failed = [this](const PgResult& result, const char* what) { return failed(result, what); },
+            .publish =
+                [this](BatchPtr batch, Position keep_from) {
+                    tell(event::Publish{std::move(batch), keep_from});
+                },
+            .checked = [this](const TableReader::Check& checked) { return check(checked); },
+            .tick = [this] { user_watch_.tick(MonotonicClock::now()); },
+            .paused = [this] { hear_out(); }};
+}
+
+void Database::replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer) {
+    if (is_away_) {
+        ReplayAnswer away;
+        away.failed = true;
+        return answer(std::move(away));
+    }
+    replayer_.ask(facts_.table, last, std::move(channels), std::move(answer));
 }
 
 // --- the connection ---
 
 void Database::connect() {
-    connecting_ = true;
+    phase_ = Phase::CONNECTING;
     connection_.open(settings_.conninfo);
 }
 
-void Database::disconnect() {
-    connection_.close();
-    metrics_.up.set(0);
-    if (std::exchange(running_, false))
-        settings_.available->fetch_sub(1, std::memory_order_relaxed);
-    connecting_ = prepared_ = in_snapshot_ = false;
-    cycle_.abandon();
-    safety_.stop();
-    recheck_.stop();
-}
-
-void Database::lose(const std::string& reason) {
-    disconnect();
-    if (!has_run_ && !is_followed_ && !is_frozen_ && settings_.refused)
-        return settings_.refused(reason);
-    if (reason != last_problem_)
-        log::warning("database \"{}\": {}; trying again", settings_.name, reason);
-    last_problem_ = reason;
-    if (is_frozen_)
-        return settle(); // it is tried again when it is to go on
+void Database::try_again() {
     retry_ms_ = next_backoff(retry_ms_);
-    if (connection_.was_terminated()) {
-        stay_away();
-        retry_ms_ = std::max(retry_ms_, TERMINATED_MS);
-    }
     retry_.start(with_jitter(retry_ms_), [this] { connect(); });
-}
-
-// Until it is being read again.
-void Database::stay_away() {
-    away_ = true;
-    replayer_.let_go();
-    tell(event::LetGo{});
-}
-
-// Whoever copies, renames or drops a database waits five seconds for others to leave it. The next connection
-// waits until that is done, and is not in its way.
-void Database::let_go() {
-    log::info("database \"{}\": it is to be copied, renamed or dropped; letting go of it until that is done",
-              settings_.name);
-    disconnect();
-    stay_away();
-    if (is_frozen_)
-        return settle();
-    retry_.start(LET_GO_MS, [this] {
-        connecting_ = true;
-        connection_.open(settings_.conninfo, LET_GO_PATIENCE_MS);
-    });
-}
-
-bool Database::failed(const PgResult& result, const char* what) {
-    if (result.ok())
-        return false;
-    lose(fmt::format("{}: {}", what, result.error()));
-    return true;
 }
 
 void Database::connected() {
@@ -152,66 +127,73 @@ void Database::connected() {
 }
 
 void Database::inspect(const PgResult& row) {
-    const TableIdentity identity_before = inherited_.value_or(identity());
-    const TableFacts before = std::exchange(facts_, TableFacts::read(row));
-    if (!facts_.refusal.empty()) {
-        const TableFacts now = std::exchange(facts_, before);
-        if (now.is_standby && !has_run_)
+    TableFacts facts = TableFacts::read(row);
+    if (!facts.refusal.empty()) {
+        if (facts.is_standby && !has_run_)
             settings_.found_standby();
-        return lose(now.refusal);
+        return lose(facts.refusal);
     }
-    for (const std::string& warning : facts_.warnings)
-        if (std::ranges::find(before.warnings, warning) == before.warnings.end())
+    for (const std::string& warning : facts.warnings)
+        if (std::ranges::find(facts_.warnings, warning) == facts_.warnings.end())
             log::warning("database \"{}\": {}", settings_.name, warning);
+    facts_ = std::move(facts);
     // A standby refuses it.
-    connection_.query("LISTEN imbus", {}, [this, identity_before](const PgResult& result) {
+    connection_.query("LISTEN imbus", {}, [this](const PgResult& result) {
         if (!failed(result, "LISTEN"))
-            listening(identity_before);
+            listening();
     });
     prepare_statements();
     note_peers(facts_.has_peers);
 }
 
-// Not before this does the former process of a take-over stop hearing.
-void Database::listening(const TableIdentity& before) {
-    if (following_) {
-        prepared_ = true;
-        return settings_.prepared();
-    }
-    known_ ? go_on_from(inherited_.value_or(before)) : begin();
-}
-
-// It is connected again, or has taken over what another process knew.
-void Database::go_on_from(TableIdentity before) {
-    const TableIdentity now = identity();
-    inherited_.reset();
-    outdated_ |= before.system_identifier != now.system_identifier ||
-                 before.database_oid != now.database_oid || before.relation_oid != now.relation_oid;
-    uncompared_ |= before.postmaster_start != now.postmaster_start || before.timeline != now.timeline;
-    if (outdated_)
-        return start_afresh("it is another database or table than before");
-    if (uncompared_)
-        return compare_newest();
-    run();
-}
-
 void Database::prepare_statements() {
     for (const Statement& statement : statements(facts_, settings_.gateway_key,
-                                                 {.adopted_ids = ADOPTED_IDS,
-                                                 .adopted_rows = ADOPTED_ROWS,
+                                                 {.adopted_ids = TableStart::ADOPTED_IDS,
+                                                 .adopted_rows = TableStart::ADOPTED_ROWS,
                                                  .adopted_age = settings_.history.age}))
         connection_.prepare(
             statement.name, statement.sql,
             [this, name = statement.name](const PgResult& result) { failed(result, name.c_str()); });
 }
 
+// Not before this does the former process of a take-over stop hearing.
+void Database::listening() {
+    if (role_ == Role::FOLLOWS) {
+        phase_ = Phase::PREPARED;
+        return settings_.prepared();
+    }
+    go_on();
+}
+
+void Database::go_on() {
+    const TableIdentity before = std::exchange(state_.identity, facts_.identity());
+    if (state_.knowledge == Knowledge::NONE)
+        return start_.begin();
+    state_.compare_identity(before);
+    if (state_.knowledge == Knowledge::OUTDATED)
+        return start_afresh("it is another database or table than before");
+    if (state_.knowledge == Knowledge::UNCOMPARED)
+        return start_.compare();
+    run();
+}
+
+void Database::start_afresh(const std::string& why) {
+    log::warning("database \"{}\": {}; starting afresh, clients that can are told that they are outdated",
+                 settings_.name, why);
+    if (phase_ == Phase::READING)
+        stop_reading(Phase::RESTARTING);
+    reader_.pause();
+    state_.knowledge = Knowledge::OUTDATED;
+    start_.adopt(true);
+}
+
 void Database::run() {
-    checkpoint();
+    state_.write_checkpoint();
     last_problem_.clear();
     retry_ms_ = 0;
     settings_.available->fetch_add(1, std::memory_order_relaxed);
-    running_ = true;
-    if (std::exchange(away_, false))
+    phase_ = Phase::READING;
+    if (std::exchange(is_away_, false))
         tell(event::Expect{});
     if (!std::exchange(has_run_, true)) {
         settings_.known->fetch_add(1, std::memory_order_relaxed);
@@ -219,183 +201,78 @@ void Database::run() {
     }
     metrics_.up.set(1);
     user_watch_.start();
-    connecting_ = false;
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
-    is_frozen_ ? settle() : tick();
+    role_ == Role::FROZEN ? settle() : reader_.start();
 }
 
-// --- the cycle ---
-
-void Database::ring() {
-    cycle_.ring();
-    metrics_.doorbells.add();
-    cycle();
+void Database::stop_reading(Phase next) {
+    if (std::exchange(phase_, next) == Phase::READING)
+        settings_.available->fetch_sub(1, std::memory_order_relaxed);
 }
 
-void Database::tick() {
-    ticked_ = true;
-    safety_.start(SAFETY_MS, [this] { tick(); });
-    cycle();
-    user_watch_.tick(MonotonicClock::now());
+void Database::disconnect() {
+    connection_.close();
+    metrics_.up.set(0);
+    stop_reading(Phase::CLOSED);
+    reader_.stop();
 }
 
-void Database::cycle() {
-    if (!running_ || is_frozen_ || !cycle_.begin())
-        return;
-    metrics_.reads.add();
-    ask_next();
+bool Database::failed(const PgResult& result, const char* what) {
+    if (result.ok())
+        return false;
+    lose(fmt::format("{}: {}", what, result.error()));
+    return true;
 }
 
-void Database::ask_next() {
-    switch (cycle_.next()) {
-    case ReadCycle::Statement::READ:
-        return ask_read();
-    case ReadCycle::Statement::HOLDERS:
-        return ask_holders();
-    case ReadCycle::Statement::PROBE:
-        return ask_probe();
-    case ReadCycle::Statement::NONE:
-        return finish();
+void Database::lose(const std::string& reason) {
+    disconnect();
+    if (!has_run_ && !is_followed() && role_ != Role::FROZEN && settings_.refused)
+        return settings_.refused(reason);
+    if (reason != last_problem_)
+        log::warning("database \"{}\": {}; trying again", settings_.name, reason);
+    last_problem_ = reason;
+    if (role_ == Role::FROZEN)
+        return settle(); // it is tried again when it is to go on
+    retry_ms_ = next_backoff(retry_ms_);
+    if (connection_.was_terminated()) {
+        stay_away();
+        retry_ms_ = std::max(retry_ms_, TERMINATED_MS);
     }
+    retry_.start(with_jitter(retry_ms_), [this] { connect(); });
 }
 
-void Database::ask_read() {
-    const ReadCycle::Read read = cycle_.read();
-    in_snapshot_ = read.keeps_snapshot;
-    const PgConnection::OnResult on_result = [this](const PgResult& result) {
-        if (failed(result, "read"))
-            return;
-        std::vector<Row> rows;
-        for (int row = 0; row < result.rows(); ++row) {
-            rows.push_back(read_row(result, row));
-            rows.back().ahead = result.boolean(row, 5);
-        }
-        publish(cycle_.saw(std::move(rows)));
-        ask_next();
-    };
-    if (in_snapshot_)
-        connection_.script(fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
-                                       "EXECUTE read ({}, {}, {})",
-                                       read.max_seen, read.chosen, read.rows),
-                           on_result);
+// Until it is being read again.
+void Database::stay_away() {
+    is_away_ = true;
+    replayer_.let_go();
+    tell(event::LetGo{});
+}
+
+// A session that copies, renames or drops a database waits five seconds for others to leave it. The next
+// connection waits until that is done, and is not in its way.
+void Database::let_go() {
+    log::info("database \"{}\": it is to be copied, renamed or dropped; letting go of it until that is done",
+              settings_.name);
+    disconnect();
+    stay_away();
+    if (role_ == Role::FROZEN)
+        return settle();
+    retry_.start(LET_GO_MS, [this] {
+        phase_ = Phase::CONNECTING;
+        connection_.open(settings_.conninfo, LET_GO_PATIENCE_MS);
+    });
+}
+
+bool Database::check(const TableReader::Check& check) {
+    if (check.relation_oid != facts_.relation_oid)
+        lose("bus_bus was replaced by another table");
+    else if (check.is_asked)
+        let_go();
+    else if (check.last_value < state_.cycle.ledger().max_seen())
+        start_afresh("the sequence of bus_bus went back");
     else
-        connection_.execute(
-            "read", {std::to_string(read.max_seen), std::to_string(read.chosen), std::to_string(read.rows)},
-            on_result);
-}
-
-void Database::ask_holders() {
-    connection_.execute("holders", {}, [this](const PgResult& result) {
-        if (failed(result, "holders"))
-            return;
-        std::vector<Holder> holders;
-        for (int row = 0; row < result.rows(); ++row)
-            holders.push_back(parse_holder(result.text(row, 0)));
-        publish(cycle_.hold(std::move(holders)));
-        ask_next();
-    });
-}
-
-void Database::ask_probe() {
-    std::vector<Id> firsts, lasts;
-    for (const IdRange& range : cycle_.probe_ranges()) {
-        firsts.push_back(range.first);
-        lasts.push_back(range.last);
-    }
-    connection_.execute("probe", {pg_array(firsts), pg_array(lasts), std::to_string(cycle_.probe_rows())},
-                        [this](const PgResult& result) {
-                            if (failed(result, "probe"))
-                                return;
-                            std::vector<Row> rows;
-                            for (int row = 0; row < result.rows(); ++row)
-                                rows.push_back(read_row(result, row));
-                            publish(cycle_.probed(std::move(rows)));
-                            ask_next();
-                        });
-}
-
-void Database::finish() {
-    if (std::exchange(in_snapshot_, false))
-        connection_.script("COMMIT", [this](const PgResult& result) { failed(result, "end of a read"); });
-    read_ = MonotonicClock::now();
-    if (state_ && state_->room() < settings_.state_entries / 2)
-        checkpoint();
-    if (!std::exchange(ticked_, false))
-        return rest();
-    metrics_.update(cycle_.ledger(), history_, read_);
-    checkpoint();
-    connection_.execute("check", {}, [this](const PgResult& result) {
-        if (!failed(result, "check"))
-            check(result);
-    });
-}
-
-// The cycle is over.
-void Database::rest() {
-    const auto next = cycle_.rest();
-    if (is_frozen_)
-        return hear_out();
-    if (!next)
-        return;
-    if (*next == next->zero())
-        return cycle();
-    recheck_.start(static_cast<uint64_t>(next->count()), [this] { cycle(); });
-}
-
-void Database::publish(std::vector<Row> rows) {
-    if (rows.empty())
-        return;
-    const Monotonic now = MonotonicClock::now();
-    const WallTime wall = WallClock::now();
-    for (Row& row : rows) {
-        row.dispatched = now;
-        if (row.written != WallTime())
-            row.delay = wall - row.written;
-    }
-    BatchPtr batch = history_.append(std::move(rows));
-    if (!batch)
-        return;
-    metrics_.notifications.add(static_cast<double>(batch->size()));
-    remember(*batch);
-    tell(event::Publish{std::move(batch), history_.trim(now)});
-}
-
-// Before anybody is told: after a kill -9 the order must be known of everything that anybody may have got.
-void Database::remember(const Batch& batch) {
-    if (!state_)
-        return;
-    std::vector<Dispatched> entries;
-    for (const Notification& notification : batch)
-        entries.push_back({notification.id, notification.fingerprint, wall_time_at(notification.dispatched),
-                           notification.ahead});
-    state_->append(batch.front().position, entries);
-}
-
-// Needed now and then only: what was appended since brings the former one forward.
-void Database::checkpoint() {
-    if (state_ && !state_->checkpoint({.identity = identity(),
-                                       .max_seen = cycle_.ledger().max_seen(),
-                                       .settled = history_.settled(),
-                                       .read = wall_time_at(read_),
-                                       .gaps = cycle_.ledger().gaps(),
-                                       .ahead = cycle_.chosen()})) {
-        static log::Limited lines("failed checkpoints", 1);
-        lines.write(log::Level::error, "database \"{}\": {}", settings_.name, state_->message());
-    }
-}
-
-void Database::check(const PgResult& result) {
-    if (result.number(0, 1) != facts_.relation_oid)
-        return lose("bus_bus was replaced by another table");
-    if (result.number(0, 3) > 0)
-        return let_go();
-    if (result.number(0, 0) < cycle_.ledger().max_seen())
-        return start_afresh("the sequence of bus_bus went back");
-    note_peers(result.number(0, 2) > 0);
-    if (const Position before = history_.oldest(), oldest = history_.trim(MonotonicClock::now());
-        oldest != before)
-        tell(event::Publish{.keep_from = oldest});
-    rest();
+        return note_peers(check.has_peers), true;
+    return false;
 }
 
 // Within the history's span a client may come from a gateway that has gone.
@@ -407,13 +284,126 @@ void Database::note_peers(bool seen) {
         tell(event::Peers{has_peers_ = has_peers});
 }
 
-void Database::replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer) {
-    if (away_) {
-        ReplayAnswer away;
-        away.failed = true;
-        return answer(std::move(away));
+// --- another process takes over ---
+
+void Database::describe(const Send& send_message) const {
+    if (state_.knowledge == Knowledge::NONE)
+        return;
+    const auto send = [&](take_over::OfDatabase::What what) {
+        send_message({settings_.name, std::move(what)});
+    };
+    const History& history = state_.history;
+    if (state_.knowledge == Knowledge::OUTDATED) // its positions are given out, and to no other notification
+        return send(event::Begin{.head = history.head()});
+    send(event::Begin{.head = history.oldest() - 1,
+                      .newest = state_.cycle.newest(),
+                      .adopted_until = state_.adopted_until});
+    for (const BatchPtr& batch : history.batches())
+        send(take_over::Kept{batch});
+    send(take_over::Begun{.is_read = phase_ == Phase::READING,
+                          .settled = history.settled(),
+                          .lost = {history.lost().begin(), history.lost().end()}});
+    send(event::Peers{has_peers_});
+}
+
+void Database::freeze(std::function<void()> frozen) {
+    frozen_ = std::move(frozen);
+    role_ = Role::FROZEN;
+    if (phase_ == Phase::CONNECTING)
+        disconnect(); // the process that goes on begins with that again
+    if (!reader_.pause())
+        hear_out();
+}
+
+// What was notified before the other process listened is heard with this answer: nobody else passes it on.
+// A session that notifies reads all that was committed before, also what its listeners were not signalled
+// yet.
+void Database::hear_out() {
+    if (phase_ != Phase::READING)
+        return settle();
+    connection_.query("SELECT pg_notify('odoo_bus_heard_out', '')", {}, [this](const PgResult& result) {
+        if (!failed(result, "a last answer"))
+            settle();
+    });
+}
+
+// Nothing that was asked is still to be answered.
+void Database::settle() {
+    if (!frozen_)
+        return;
+    retry_.stop();
+    if (phase_ == Phase::READING)
+        state_.write_checkpoint();
+    state_.close(); // the other process is to write it now
+    std::exchange(frozen_, nullptr)();
+}
+
+void Database::send_ledger(const Send& send) const {
+    if (state_.knowledge == Knowledge::NONE || state_.knowledge == Knowledge::OUTDATED)
+        return;
+    Checkpoint ledger = state_.checkpoint();
+    if (state_.knowledge == Knowledge::UNCOMPARED)
+        ledger.identity.postmaster_start = {}; // what this server start has lost is still to be found out
+    const Duration peers_for = std::max(Duration(0), peers_until_ - MonotonicClock::now());
+    send({settings_.name, take_over::LeftOff{.ledger = std::move(ledger), .peers_for = peers_for}});
+}
+
+void Database::thaw() {
+    if (role_ != Role::FROZEN)
+        return;
+    role_ = Role::READS;
+    frozen_ = nullptr;
+    if (state_.knowledge != Knowledge::NONE && !state_.is_open())
+        state_.reopen();
+    if (phase_ == Phase::READING) {
+        if (!state_.cycle.is_under_way()) // else the cycle will
+            state_.write_checkpoint();
+        reader_.start();
+    } else if (phase_ == Phase::CLOSED) {
+        connect();
     }
-    replayer_.ask(facts_.table, last, std::move(channels), std::move(answer));
+}
+
+// It counts as available until the process ends: another one reads it.
+void Database::retire() {
+    role_ = Role::FROZEN;
+    frozen_ = nullptr;
+    phase_ = Phase::CLOSED;
+    connection_.close();
+    retry_.stop();
+    reader_.pause();
+}
+
+// --- this process takes over ---
+
+bool Database::follow(const take_over::OfDatabase::What& message) {
+    if (const auto* const left_off = std::get_if<take_over::LeftOff>(&message))
+        peers_until_ = std::max(peers_until_, MonotonicClock::now() + left_off->peers_for);
+    if (const auto* const event = std::get_if<DatabaseEvent>(&message)) {
+        if (const auto* const peers = std::get_if<event::Peers>(event))
+            has_peers_ = peers->exist;
+        else if (std::holds_alternative<event::LetGo>(*event))
+            let_go();
+    }
+    return follower_.follow(message);
+}
+
+void Database::take() {
+    role_ = Role::READS;
+    const bool is_left_off = follower_.there() == DatabaseFollower::There::LEFT_OFF;
+    if (is_left_off) {
+        state_.knowledge = Knowledge::CURRENT;
+        log::info("database \"{}\": goes on after id {} of {}, with a history of {} notifications",
+                  settings_.name, state_.cycle.ledger().max_seen(), facts_.table,
+                  state_.history.head() + 1 - state_.history.oldest());
+        state_.reopen();
+    } else {
+        state_.history.start(std::max(state_.history.head(), follower_.head()), 0);
+    }
+    if (phase_ != Phase::PREPARED)
+        return; // it goes on when it is connected
+    phase_ = Phase::CONNECTING;
+    go_on();
 }
 
 } // namespace odoo_bus

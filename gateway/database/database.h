@@ -1,23 +1,24 @@
-// One database: its connection, its doorbell, and the reads by which every notification is dispatched once,
-// in commit order (ledger.h).
+// One database: its connection, from the first try to the last, and the part of it that is moved when one
+// process of a gateway takes over from another.
+//
+// TableStart finds out where to begin, TableReader reads; what is known all the time is in DatabaseState.
 #pragma once
 
 #include <atomic>
 #include <functional>
-#include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/timer.h"
+#include "database/database_follower.h"
 #include "database/database_metrics.h"
 #include "database/database_observer.h"
 #include "database/replayer.h"
 #include "database/table_facts.h"
+#include "database/table_reader.h"
+#include "database/table_start.h"
 #include "database/user_watch.h"
-#include "ledger/history.h"
-#include "ledger/read_cycle.h"
-#include "ledger/state_file.h"
+#include "ledger/database_state.h"
 #include "postgres/pg_connection.h"
 #include "take_over/message.h"
 
@@ -51,10 +52,10 @@ public:
 
     const std::string& name() const { return settings_.name; }
     // Something may be new: reads, at once or after the read that is under way.
-    void ring();
+    void ring() { reader_.ring(); }
     void replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer);
     // What it has kept is for nobody any more.
-    void remove_state();
+    void remove_state() { state_.remove(); }
     bool has_begun() const { return has_run_; }
 
     // --- another process takes over (database_thread.h) ---
@@ -77,111 +78,75 @@ public:
     // What describe(), the observer and send_ledger() of the other process have said. False when it does not
     // fit to what came before.
     bool follow(const take_over::OfDatabase::What& message);
-    bool is_prepared() const { return prepared_; }
-    bool is_followed() const { return is_followed_; }
+    bool is_prepared() const { return phase_ == Phase::PREPARED; }
+    bool is_followed() const { return follower_.there() != DatabaseFollower::There::UNKNOWN; }
     // As if it had not been refused.
     void try_again();
     // The other process reads the database now, so that this one must be able to.
-    bool must_be_prepared() const { return is_read_there_; }
+    bool must_be_prepared() const { return follower_.there() >= DatabaseFollower::There::READ; }
     void take();
 
 private:
-    // Ids of a table that was not followed before: so many of the newest are looked at for gaps.
-    static constexpr int ADOPTED_IDS = 100'000;
+    // Of the connection.
+    enum class Phase {
+        CLOSED,     // the next try is waited for, or there is none
+        CONNECTING, // or finding out where to begin
+        PREPARED,   // listens, and does not read as long as it follows
+        READING,
+        RESTARTING, // has been reading, and begins with another table
+    };
+    enum class Role {
+        READS,   // this process reads the database, or tries to
+        FOLLOWS, // another one reads it; this one is told, and is going to take over
+        FROZEN,  // another one takes over, or has taken over
+    };
+    using Knowledge = DatabaseState::Knowledge;
 
-    // --- the connection ---
+    PgConnection::Handlers connection_handlers();
+    TableStart::Handlers start_handlers();
+    TableReader::Handlers reader_handlers();
+
     void connect();
     void connected();
     void inspect(const PgResult& row);
-    void listening(const TableIdentity& before);
+    void listening();
     void prepare_statements();
+    bool failed(const PgResult& result, const char* what);
     void lose(const std::string& reason);
     void disconnect();
     void let_go();
     void stay_away();
-    bool failed(const PgResult& result, const char* what);
-
-    // --- where to begin ---
-    void begin();
-    void restore();
-    void restore_rows(size_t from, std::vector<BatchPtr> kept);
-    void restored(std::vector<BatchPtr> kept);
-    TableIdentity identity() const;
-    void go_on_from(TableIdentity before);
-    void open_state();
-    void hear_out();
-    void settle();
-    bool follow_event(const DatabaseEvent& event);
-    bool follow_publish(const event::Publish& publish);
-    bool follow_kept(const BatchPtr& batch);
-    bool follow_begun(const take_over::Begun& begun);
-    bool follow_left_off(const take_over::LeftOff& left_off);
-    void tell(const DatabaseEvent& event) const { observer_.on_event(settings_.name, event); }
-    void adopt_table(bool missed);
-    void adopt_rows(const PgResult& result, bool missed);
-    void compare_newest();
-    void compare_rows(const PgResult& result, History::Newest& known);
+    void go_on();
     void start_afresh(const std::string& why);
     void run();
-
-    // --- the cycle ---
-    void cycle();
-    void ask_next();
-    void ask_read();
-    void ask_holders();
-    void ask_probe();
-    void finish();
-    void rest();
+    void stop_reading(Phase next);
+    bool check(const TableReader::Check& check);
     void note_peers(bool seen);
-    void publish(std::vector<Row> rows);
-    void remember(const Batch& batch);
-    void checkpoint();
-    void tick();
-    void check(const PgResult& result);
+    void hear_out();
+    void settle();
+    void tell(const DatabaseEvent& event) const { observer_.on_event(settings_.name, event); }
 
     const Settings settings_;
     DatabaseObserver& observer_;
-    PgConnection connection_;
-    Replayer replayer_;
-    ReadCycle cycle_;
-    History history_;
-    std::unique_ptr<StateFile> state_;
-    std::optional<StateFile::Loaded> loaded_; // from state_, until it has been restored
+    DatabaseMetrics metrics_;
+    DatabaseState state_;
     TableFacts facts_;
-    Position adopted_until_ = 0;
-    bool known_ = false; // facts_, cycle_ and history_ are of this process or of the state file
-    // What has to be done before the next cycle, by however many connections it takes.
-    bool outdated_ = false;   // to begin with the table as it is, and to tell clients
-    bool uncompared_ = false; // to find out what the server lost when it was restarted
-
-    bool running_ = false;     // cycles may run
-    bool has_run_ = false;     // or did so
-    bool away_ = false;        // somebody wants the database to himself: no connection until the next one
-    bool in_snapshot_ = false; // it is inside a transaction, so that all its statements have one snapshot
-    bool ticked_ = false;      // this cycle is to look at the sequence and the table, too
+    PgConnection connection_;
+    TableStart start_;
+    TableReader reader_;
+    Replayer replayer_;
+    UserWatch user_watch_;
+    DatabaseFollower follower_;
+    Phase phase_ = Phase::CLOSED;
+    Role role_;
+    std::function<void()> frozen_; // until it is
+    bool has_run_ = false;         // it has been read, by this process
+    bool is_away_ = false;         // until it is read again no connection may be in the way of others
     bool has_peers_ = false;
     Monotonic peers_until_ = {}; // clients may come from another gateway
-    Monotonic read_;             // when the last cycle was finished
     Timer retry_;
-    Timer safety_;  // a cycle without any doorbell
-    Timer recheck_; // a cycle because gaps are open
     uint64_t retry_ms_ = 0;
     std::string last_problem_; // that was logged
-    bool connecting_ = false;  // or finding out where to begin
-    // While another process takes over.
-    bool is_frozen_ = false;
-    std::function<void()> frozen_;
-    // While this process takes over.
-    bool following_;
-    bool prepared_ = false;    // connected, and listens
-    bool is_followed_ = false; // the other process knows it, too
-    bool is_read_there_ = false;
-    event::Begin beginning_;     // of the history that is on its way
-    std::vector<BatchPtr> kept_; // of it, so far
-    std::optional<TableIdentity>
-        inherited_; // of the table that the other process read, until it was compared
-    DatabaseMetrics metrics_;
-    UserWatch user_watch_;
 };
 
 } // namespace odoo_bus

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
-#include "ledger/id_set.h"
+#include "ledger/checkpoint.h"
 #include "postgres/pg_connection.h"
 
 namespace odoo_bus {
@@ -34,6 +34,14 @@ struct TableFacts {
     bool has_peers = false;  // other gateways are connected
 
     static TableFacts read(const PgResult& row);
+
+    TableIdentity identity() const {
+        return {.system_identifier = system_identifier,
+                .postmaster_start = server_started,
+                .timeline = timeline,
+                .database_oid = database_oid,
+                .relation_oid = relation_oid};
+    }
 };
 
 } // namespace odoo_bus
