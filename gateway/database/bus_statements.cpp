@@ -21,9 +21,9 @@ UNION ALL
  ORDER BY bus.id LIMIT $3::int8))";
 
 // A transaction that becomes visible has lost its name by then, except a prepared one (its locks have no
-// pid): that keeps it until it has let go of them, and is compared with the snapshot instead, by the lowest
-// of its transaction ids, with the upper half that brings it nearest to the snapshot's. One that has an id no
-// more is just letting go.
+// pid): that keeps it until it has released them, and is compared with the snapshot instead, by the lowest
+// of its transaction ids, with the upper half that brings it nearest to the snapshot's. One without an id
+// is just releasing its locks.
 constexpr const char* HOLDERS = R"(
 SELECT virtualtransaction FROM (
     SELECT virtualtransaction, bool_or(relation IS NOT NULL) AS holds,
@@ -43,7 +43,8 @@ SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS 
      ORDER BY bus.id LIMIT $3::int8) AS found
 ORDER BY 1 LIMIT $3::int8)";
 
-// Who copies a database, renames or drops it locks it as a whole and waits some seconds for others to leave.
+// A session that copies, renames or drops a database locks it as a whole, and waits some seconds for others
+// to leave.
 constexpr const char* CHECK = R"(
 SELECT last_value, {quoted_table}::regclass::oid::int8, peers, asked
 FROM {sequence}, (SELECT

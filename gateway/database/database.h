@@ -54,7 +54,7 @@ public:
     // Something may be new: reads, at once or after the read that is under way.
     void ring() { reader_.ring(); }
     void replay(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer);
-    // What it has kept is for nobody any more.
+    // The database is no longer served: removes its state file.
     void remove_state() { state_.remove(); }
     bool has_begun() const { return has_run_; }
 

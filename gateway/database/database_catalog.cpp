@@ -1,4 +1,4 @@
-// Which databases a server has.
+// The databases of a server.
 #include "database/database_catalog.h"
 
 #include "base/backoff.h"
@@ -10,7 +10,7 @@ namespace {
 
 constexpr uint64_t INTERVAL_MS = 1000;
 
-// A database that is being dropped and was left behind half way has a limit of -2.
+// A database whose DROP was interrupted has a limit of -2.
 constexpr const char* LOOK = "SELECT datname, datallowconn AND datconnlimit <> -2 AND "
                              "coalesce(has_database_privilege(oid, 'CONNECT'), "
                              "false) FROM pg_database WHERE NOT datistemplate ORDER BY datname";

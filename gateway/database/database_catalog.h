@@ -1,5 +1,5 @@
-// Which databases a server has: a connection to the one in which Odoo notifies, and a look at the catalogue
-// once a second.
+// The databases of a server: a connection to the one in which Odoo notifies, and a look at the catalogue once
+// a second.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ class DatabaseCatalog {
 public:
     struct Found {
         std::string name;
-        bool open; // somebody may connect, and this role, too
+        bool open; // it accepts connections, and from this role, too
     };
 
     struct Handlers {
@@ -38,7 +38,7 @@ private:
     PgConnection connection_;
     Timer next_;
     uint64_t retry_ms_ = 0;
-    std::string last_problem_; // that was logged
+    std::string last_problem_; // the last one that was logged
 };
 
 } // namespace odoo_bus

@@ -23,7 +23,7 @@ const metrics::Family left_out_databases("odoo_bus_databases_left_out",
 constexpr Duration FIRST_PACE = std::chrono::seconds(2);
 constexpr Duration SLOWEST_PACE = std::chrono::seconds(60);
 
-// So many connections are opened at a time.
+// Number of connections that are opened at a time.
 constexpr size_t MAX_BEGINNING = 50;
 
 } // namespace
@@ -95,7 +95,7 @@ void DatabaseDiscovery::began(const std::string& name) {
 }
 
 void DatabaseDiscovery::ring(const std::string& name) {
-    // Anybody may notify: no more often than at first.
+    // Any role may notify, so this is no reason to try more often than at first.
     if (const auto it = aside_.find(name); it != aside_.end())
         it->second.again = std::min(it->second.again, it->second.tried + FIRST_PACE);
 }

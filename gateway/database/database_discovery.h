@@ -2,7 +2,7 @@
 // served now.
 //
 // One that matches and cannot be read, because it is none of Odoo's or not open to this role, is set aside:
-// it is told once, and tried again at a slow pace.
+// that is logged once, and it is tried again at a slow pace.
 #pragma once
 
 #include <atomic>
@@ -27,7 +27,7 @@ public:
 
     DatabaseDiscovery(size_t most, Actions actions) : most_(most), actions_(std::move(actions)) {}
 
-    // What there is now.
+    // The databases that exist now.
     void found(const std::vector<DatabaseCatalog::Found>& found, Monotonic now);
     // One that was to be served cannot be read; it has been forgotten.
     void set_aside(const std::string& name, const std::string& reason, Monotonic now);

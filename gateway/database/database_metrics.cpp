@@ -1,4 +1,4 @@
-// What one database tells of itself in numbers.
+// The metrics of one database.
 #include "database/database_metrics.h"
 
 namespace odoo_bus {

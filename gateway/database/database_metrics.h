@@ -1,4 +1,4 @@
-// What one database tells of itself in numbers.
+// The metrics of one database.
 #pragma once
 
 #include <optional>
@@ -35,7 +35,7 @@ private:
     metrics::Value& ledger_bytes_;
     metrics::Value& positions_;
     metrics::Value& history_bytes_;
-    std::optional<Monotonic> open_since_; // when there was last no gap
+    std::optional<Monotonic> open_since_; // when no gap was open last
 };
 
 } // namespace odoo_bus

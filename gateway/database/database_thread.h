@@ -18,11 +18,11 @@
 // Invariants:
 //
 // 1. A position stands for the same notification in both: it is given by the only one that reads, and
-//    messages come in their order. The own clients are told before the other process is, so that whoever
-//    comes from there is known here: a `last` that one gave is exact at the other.
+//    messages come in their order. This process's clients are told before the other process is, so that a
+//    client that comes from there is known here: a `last` that one gave is exact at the other.
 // 2. The new process dispatches nothing and accepts nothing before `taken` is with the old one; that reads
-//    nothing after `go` unless the link ends without `taken`: then nobody has seen anything of the new one,
-//    and the old one goes on with what it has in memory. The kernel decides: `taken` is sent at once or
+//    nothing after `go` unless the link ends without `taken`: then no client has seen anything of the new
+//    one, and the old one goes on with what it has in memory. The kernel decides: `taken` is sent at once or
 //    not at all, and the old process's patience ends by shutting its end of the socket, not by a signal.
 // 3. What was decided by the old process's ledger is in the history of the new one (the ledger comes last).
 // 4. Each file has one writer: it is let go before `go`.

@@ -21,7 +21,7 @@ const metrics::Counter passed_on("odoo_bus_hub_passed_on_total",
                                  "Notifications of Odoo databases that were relayed to the hub database.");
 
 constexpr const char* IS_PRELOADED = "SELECT current_setting('odoo_bus.queue_size', true) IS NOT NULL";
-// "imbu", and 1.
+// The keys are "imbu" in ASCII, and 1.
 constexpr const char* TAKE_RELAY = "SELECT pg_try_advisory_lock(1768776309, 1)";
 constexpr std::string_view IN_RECOVERY = "25006";
 constexpr uint64_t TAKE_AGAIN_MS = 2'000;
@@ -68,7 +68,7 @@ void Hub::judge_relay() {
     });
 }
 
-// Of several gateways one passes on: nobody is to be told twice.
+// Of several gateways one passes on, so that no listener is notified twice.
 void Hub::take_relay() {
     may_relay_ = true;
     if (inherits_)
@@ -144,7 +144,7 @@ void Hub::passed(size_t count) {
     dispose(count);
 }
 
-// One that the hub cannot take does not take the others along.
+// A payload that the hub refuses does not take the others of its transaction along.
 void Hub::refused(const std::vector<std::string>& payloads) {
     if (payloads.size() == 1)
         return dispose(1);

@@ -24,7 +24,7 @@ public:
         std::function<void(const std::string& database)> ring);
 
     bool relays() const { return relays_; }
-    // Another process of this gateway passes on, or nobody does, until succeed() is called.
+    // Another process of this gateway passes on, or none does, until succeed() is called.
     void follow();
     // `relays`: the other process has passed on until now, so this one does from now on.
     void succeed(bool relays);

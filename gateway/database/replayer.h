@@ -1,4 +1,4 @@
-// Answers what clients ask from the table, because the history does not reach back to their `last`.
+// Answers clients from the table when the history does not reach back to their `last`.
 //
 // It has a connection of its own, opened on demand and closed when idle, so that a search through a large
 // table delays no delivery. Requests are answered one after the other.
@@ -18,14 +18,14 @@ namespace odoo_bus {
 
 class Replayer {
 public:
-    // `is_dispatched`: true for an id that is not going to be dispatched any more.
+    // `is_dispatched`: true for an id that will not be dispatched from now on.
     Replayer(uv_loop_t* loop, std::string conninfo, std::function<bool(Id)> is_dispatched);
 
     // `table`: quoted.
     void ask(const std::string& table, Id last, std::vector<std::string> channels,
              std::function<void(ReplayAnswer)> answer);
 
-    // Closes its connection; what is being asked has failed.
+    // Closes the connection; requests that are waiting fail.
     void let_go();
 
 private:

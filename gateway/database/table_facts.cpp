@@ -1,4 +1,4 @@
-// What a database says of itself and of bus_bus.
+// Properties of a database and of its bus_bus.
 #include "database/table_facts.h"
 
 #include <spdlog/fmt/fmt.h>

@@ -1,5 +1,5 @@
-// What a database says of itself and of bus_bus when the gateway connects: whether it can be followed, and
-// whether it is the one that was followed before.
+// Properties of a database and its bus_bus, looked up when the gateway connects: whether the table can be
+// followed, and whether it is the one that was followed before.
 #pragma once
 
 #include <cstdint>

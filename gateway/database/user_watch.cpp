@@ -1,4 +1,4 @@
-// Sees that users have changed.
+// Notices that users have changed.
 //
 // write_date is when the writing transaction began, so a row may show up with one that is older than others
 // that were seen before: each look goes an hour back, and knows what it has seen.
@@ -53,8 +53,8 @@ void UserWatch::look() {
         std::set<int64_t> partners;
         for (int row = 0; row < result.rows(); ++row) {
             std::string each = std::string(result.text(row, 0)) + " " + std::string(result.text(row, 1));
-            // A process that has taken over from another one looks for the first time: of who has changed a
-            // moment ago the other one may not know, and it still has clients.
+            // A process that has taken over from another one looks for the first time: the other one, which
+            // still has clients, may not know of users that have changed a moment ago.
             if ((complete_ || result.boolean(row, 2)) && !seen_.contains(each))
                 partners.insert(result.number(row, 0));
             now.insert(std::move(each));

@@ -1,4 +1,4 @@
-// Sees that users have changed (a password, their groups, archived) by res_users.write_date, where the
+// Notices that users have changed (a password, their groups, archived) by res_users.write_date, where the
 // gateway may read it.
 #pragma once
 

@@ -11,8 +11,8 @@
 
 namespace odoo_bus {
 
-// Which table was read. It is stored with the ledger and handed back; what a difference means is the caller's
-// business.
+// The table that was read. It is stored with the ledger and handed back; the caller decides what a difference
+// means.
 struct TableIdentity {
     uint64_t system_identifier = 0;
     WallTime postmaster_start = {};
@@ -32,7 +32,7 @@ struct Checkpoint {
     IdSet ahead = {}; // ids above max_seen that were dispatched
     bool operator==(const Checkpoint&) const = default;
 
-    // Brings it forward by what was dispatched next.
+    // Applies what was dispatched after it.
     void advance(std::span<const Dispatched> entries);
 };
 

@@ -52,7 +52,7 @@ public:
     void close() { file_.reset(); }
     bool is_open() const { return file_ != nullptr; }
     const std::string& directory() const { return settings_.directory; }
-    // Removes the file: nobody needs what is known any more.
+    // Removes the file: what is known is no longer needed.
     void remove();
     // Everything before `next` is forgotten in the file, until the next checkpoint().
     void clear_file(Position next);

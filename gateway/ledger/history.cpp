@@ -7,7 +7,7 @@ namespace odoo_bus {
 
 namespace {
 
-// An id that somebody chose says nothing of those that the sequence gives out.
+// A chosen id says nothing of those that the sequence gives out.
 void settle(Id& settled, const Notification& notification) {
     if (!notification.ahead)
         settled = std::max(settled, notification.id);

@@ -1,4 +1,4 @@
-// What one database's notifications were dispatched as, in dispatch order: bounded by age and by bytes.
+// The dispatched notifications of one database, in the order of dispatch: bounded by age and by bytes.
 //
 // The thread that reads the database owns it. Service threads hold the same notifications (FanOut), and
 // forget them when they are told to, so that all of them know the same positions.
@@ -49,7 +49,7 @@ public:
     const std::deque<BatchPtr>& batches() const { return batches_; }
     const std::unordered_set<Position>& lost() const { return lost_; }
 
-    // The server has lost these rows: they are not known any more.
+    // The server has lost these rows: they are no longer known.
     void lose(std::span<const Position> positions) { lost_.insert(positions.begin(), positions.end()); }
 
     // What is known of rows after a restart of the server: id -> (fingerprint, position) of everything above

@@ -65,7 +65,7 @@ void Ledger::hold(std::vector<Holder> holders) {
     std::ranges::sort(holders);
     for (Generation& generation : generations_) {
         if (!generation.noted) {
-            // Whoever drew a gap may have ended before the holders were looked up, and after the snapshot.
+            // The transaction that drew a gap may have ended after the snapshot and before this look-up.
             generation.holders = holders;
             generation.noted = generation.due_next = true;
             continue;
@@ -73,7 +73,7 @@ void Ledger::hold(std::vector<Holder> holders) {
         std::vector<Holder> left;
         std::ranges::set_intersection(generation.holders, holders, std::back_inserter(left));
         if (left.size() < generation.holders.size()) {
-            // Who has gone went before the snapshot, or after it.
+            // The holder may have ended before the snapshot, or after it.
             generation.holders = std::move(left);
             generation.due = generation.due_next = true;
         }

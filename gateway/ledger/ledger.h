@@ -9,7 +9,7 @@
 // A cycle dispatches what *one snapshot* of the table shows. It is these statements:
 //
 //   read      the rows above max_seen; its snapshot is that of the whole cycle     -> saw()
-//   holders   who holds the lock, after `read` (only while gaps are open)          -> hold()
+//   holders   the holders of the lock, after `read` (only while gaps are open)     -> hold()
 //   probe     the gaps of which a holder has gone, in the snapshot of `read`       -> due(), probed(), until
 //                                                                                     none is due
 //
@@ -29,7 +29,7 @@
 //    committed before an id was drawn. Both have lower ids, so that by 3 no row is ever dispatched before an
 //    earlier one of its transaction, nor before its cause, wherever a cycle is cut short.
 //
-// The ledger does no input or output: who drives it hands in what PostgreSQL answered.
+// The ledger does no input or output: ReadCycle drives it with what PostgreSQL answered.
 #pragma once
 
 #include <cstdint>
@@ -66,14 +66,14 @@ public:
 
     uint64_t gap_count() const;
 
-    // `holders`: who holds the lock.
+    // `holders`: all current holders of the lock.
     void hold(std::vector<Holder> holders);
 
     // The next ranges to probe, ascending, at most `limit`; empty when this cycle's probes are done. Each
     // answer must be followed by probed().
     std::vector<IdRange> due(size_t limit);
 
-    // `found`: the ids that the probe of `ranges` returned. The others of these ranges die if nobody held
+    // `found`: the ids that the probe of `ranges` returned. The others of these ranges die if none held
     // them when the snapshot was taken. An answer that was cut by a limit says nothing of what comes after
     // its last id: leave that out of `ranges`.
     void probed(std::span<const IdRange> ranges, std::span<const Id> found);
@@ -120,8 +120,8 @@ private:
 
     Id max_seen_ = 0;
     Id settled_ = 0; // max_seen when the rows of a read were dispatched last
-    // In the order of their ids. Who held the lock when older gaps were noted, and still holds it, also held
-    // it when newer ones were: the holders of a generation are among those of every newer one.
+    // In the order of their ids. A transaction that held the lock when older gaps were noted, and still holds
+    // it, held it when newer ones were noted: the holders of a generation are among those of every newer one.
     std::vector<Generation> generations_;
     Id probe_from_ = 0; // where due() goes on
     uint64_t died_ = 0;

@@ -135,8 +135,8 @@ std::optional<std::vector<Dispatched>> OrderRing::entries() const {
     return entries;
 }
 
-// The compiler moves no store across an atomic_signal_fence. Nothing more is needed: nobody reads while the
-// process runs, and when it is killed the memory holds what it had stored, in that order.
+// The compiler moves no store across an atomic_signal_fence. Nothing more is needed: no other process reads
+// while this one runs, and when it is killed the memory holds what it had stored, in that order.
 
 void OrderRing::publish_first(Position first) {
     first_ = first;

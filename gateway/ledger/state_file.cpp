@@ -18,7 +18,7 @@ namespace {
 
 using Path = std::filesystem::path;
 
-// Damaged files are kept for whoever wants to know, this many of each.
+// Damaged files are kept for diagnosis, this many of each.
 constexpr int MAX_DAMAGED = 5;
 
 class Descriptor {
@@ -233,7 +233,7 @@ public:
         covered_.reset();
     }
 
-    // The lock last: whoever takes it finds nothing.
+    // The lock last: the next process that takes it finds no files.
     void remove() {
         for (const Path& path : {ledger_, order_, lock_path_})
             unlink(path.c_str());

@@ -1,4 +1,4 @@
-// What libpq reads in a connection string: its own parser, and its own defaults.
+// Connection strings, by libpq's own parser and with its own defaults.
 #include "postgres/conninfo.h"
 
 #include <memory>

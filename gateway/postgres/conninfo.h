@@ -1,4 +1,4 @@
-// What libpq reads in a connection string.
+// Connection strings, as libpq reads them.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@ namespace odoo_bus {
 // The database that it names, or that libpq would choose; empty, and why in `error`, when it is not valid.
 std::string database_of(const std::string& conninfo, std::string& error);
 
-// The same server, another database.
+// The same connection string, for another database.
 std::string with_database(const std::string& conninfo, const std::string& database);
 
 } // namespace odoo_bus

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view ADMIN_SHUTDOWN = "57P01";
 
-// Libpq's messages span lines and end with one.
+// libpq's messages may have several lines, and end with a newline.
 std::string one_line(const char* message) {
     std::string line = message ? message : "";
     while (!line.empty() && line.back() == '\n')
@@ -76,8 +76,8 @@ void PgConnection::open(const std::string& conninfo, uint64_t patience_ms) {
         keywords.push_back(keyword);
         values.push_back(value);
     };
-    // A half-dead connection must be noticed while it is silent; what conninfo says wins over the first five,
-    // and what stands after it wins over conninfo.
+    // A dead connection must be noticed while it is idle. conninfo overrides the first five keywords, and is
+    // overridden by those after it.
     std::vector<const char*> first_keywords = {"keepalives_idle", "keepalives_interval", "keepalives_count",
                                                "tcp_user_timeout", "fallback_application_name"};
     std::vector<const char*> first_values = {"10", "5", "3", "20000", "odoo-bus-gateway"};
@@ -96,7 +96,7 @@ void PgConnection::open(const std::string& conninfo, uint64_t patience_ms) {
         return lose_soon();
     }
     PQsetnonblocking(connection_, 1);
-    // What ends a connection that asks nothing comes as a notice, too.
+    // The reason why an idle connection is ended may come as a notice.
     PQsetNoticeReceiver(
         connection_,
         [](void* self, const PGresult* notice) {
@@ -263,7 +263,7 @@ void PgConnection::send_next() {
     watch(flushed ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
-// Failures are told from the loop, never from within a call of ours.
+// Failures are reported from the loop, never from within a call to this class.
 void PgConnection::lose_soon() {
     uv_timer_start(
         deadline_,

@@ -47,8 +47,8 @@ public:
         std::function<void()> on_connected;
         std::function<void(const std::string& reason)> on_lost;
         std::function<void(std::string_view channel, std::string_view payload)> on_notify;
-        // Nothing is asked that needs one process of the server for more than a statement. Otherwise a pooler
-        // that gives it away is a reason to be lost.
+        // No query needs the same backend for longer than a statement. Otherwise a pooler that gives the
+        // backend away is a reason to lose the connection.
         bool bears_pooler = false;
     };
 
@@ -57,22 +57,22 @@ public:
     PgConnection(const PgConnection&) = delete;
     PgConnection& operator=(const PgConnection&) = delete;
 
-    // `conninfo`: libpq's string or URI.
-    // It is given up when there is no connection within `patience_ms`.
+    // `conninfo`: libpq's string or URI. Gives up when there is no connection within `patience_ms`,
+    // milliseconds.
     void open(const std::string& conninfo, uint64_t patience_ms = 10'000);
     void close();
     // The last connection was ended by an administrator: pg_terminate_backend(), or a server that stops.
     bool was_terminated() const { return terminated_; }
     bool is_open() const { return connected_ && !pooler_check_; }
-    // Of the server, as it was told at the beginning; a pooler tells a number of its own.
+    // The backend's process id, as it was reported at the beginning; a pooler reports one of its own.
     int64_t process() const { return PQbackendPID(connection_); }
 
-    // Parameters are text; std::nullopt is not needed by any query of ours.
+    // Parameters are text; NULL cannot be passed.
     void query(std::string sql, std::vector<std::string> parameters, OnResult on_result);
-    // Several statements, without parameters, in one message. What is answered is the last one's answer, or
-    // the first error.
+    // Several statements, without parameters, in one message. The result is that of the last one, or the
+    // first error.
     void script(std::string sql, OnResult on_result);
-    // Names a statement; asked later by its name with execute().
+    // Prepares a statement, to be executed by its name.
     void prepare(std::string name, std::string sql, OnResult on_result);
     void execute(std::string name, std::vector<std::string> parameters, OnResult on_result);
 

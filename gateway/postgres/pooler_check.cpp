@@ -11,8 +11,8 @@ namespace {
 
 constexpr const char* PROCESS = "SELECT pg_backend_pid()";
 
-// Both connections are asked so often, each twice in turn: a pooler that hands out the process that was used
-// last is found by the other connection's having it, one that takes turns by this one's having several.
+// Number of queries, on both connections in turn: a pooler that hands out the backend that was used last is
+// noticed when the other connection has it, one that takes turns when this connection has several.
 constexpr unsigned QUESTIONS = 12;
 
 // A pool that is full lets the other connection wait.

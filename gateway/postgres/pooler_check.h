@@ -1,8 +1,8 @@
 // Whether a connection is one process of the server for all of its time, as LISTEN, settings and advisory
 // locks need, or leads to a pooler that gives the process away after each transaction or statement.
 //
-// Nothing is asked but the numbers of processes, so that such a pooler keeps nothing of it. Without a pooler
-// that is one question.
+// The queries ask for process ids only, so that no session state is left in such a pooler. Without a pooler
+// one query is enough.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 
 namespace odoo_bus {
 
-// What is found, and how to mend it.
+// The problem, and its remedy.
 inline constexpr const char* PROCESSES_ARE_GIVEN_AWAY =
     "a pooler in between gives the server's processes away after each transaction or statement, so that "
     "LISTEN hears nothing";
@@ -26,7 +26,7 @@ inline constexpr const char* CONNECT_PAST_THE_POOLER =
 class PoolerCheck {
 public:
     // `connection`: was just opened with `conninfo`, and outlives this. `answer`: empty, or one sentence with
-    // the way to mend it; called once, and may destroy this.
+    // the remedy; called once, and may destroy this.
     PoolerCheck(uv_loop_t* loop, PgConnection& connection, std::string conninfo,
                 std::function<void(const std::string& problem)> answer);
 

@@ -188,7 +188,7 @@ const Script ROLLS_BACK = {SEND, ABORT, RELEASE};
 const Script SENDS_TWICE = {SEND, SEND, VISIBLE, RELEASE};
 const Script WITH_SAVEPOINT = {SEND, SAVEPOINT, SEND, ROLLBACK_TO, VISIBLE, RELEASE};
 
-// Who makes the steps of a schedule: 0 is the gateway, the others are writers.
+// The steps of a schedule are numbers: 0 is the gateway, the others are writers.
 std::string replay(const std::vector<int>& schedule, const std::vector<Script>& scripts) {
     SimulatedPostgres postgres;
     SimulatedGateway gateway(postgres);

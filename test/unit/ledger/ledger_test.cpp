@@ -256,7 +256,7 @@ TEST_F(LedgerTest, TheHolderEndsBetweenReadAndHolders) {
     postgres.send(fast);
     postgres.commit(fast);
     gateway.read_only();
-    postgres.commit(slow); // nobody is left whom the gap could be noted for
+    postgres.commit(slow); // no holder is left that could be noted for the gap
     gateway.cycle();
     EXPECT_TRUE(gateway.ledger().is_gap(1)) << "the snapshot of the read did not show it";
     EXPECT_TRUE(gateway.ledger().is_due()) << "and the next one should be taken soon";
@@ -304,7 +304,7 @@ TEST_F(LedgerTest, TheHolderIsVisibleAndStillHasItsLock) {
     postgres.commit(fast);
     gateway.cycle();
     postgres.become_visible(slow);
-    // Somebody has seen it, and sends.
+    // Another session has seen it, and sends.
     const auto effect = postgres.begin(2);
     postgres.send(effect);
     postgres.commit(effect);
@@ -410,7 +410,8 @@ TEST_F(LedgerTest, WhatAProbeFindsGoesBeforeTheRowsOfItsRead) {
     EXPECT_EQ(complaint(postgres, narrow), "");
 }
 
-// A prepared transaction is visible before it loses its name: who has seen it may have sent already.
+// A prepared transaction is visible before it loses its name: a session that has seen it may have sent
+// already.
 TEST_F(LedgerTest, APreparedTransactionIsVisibleAndStillHasItsName) {
     const auto prepared = postgres.begin(1), fast = postgres.begin(2);
     postgres.send(prepared);

@@ -4,7 +4,7 @@
 // Every step that another process can observe is a step of its own: lock, draw, insert, become visible,
 // release the lock. A statement that names an id locks bus_bus before the sequence gets there. A transaction
 // loses its name in pg_locks when it becomes visible, in the same instant (both happen under ProcArrayLock);
-// a prepared one keeps its name until it has released its lock, unless the snapshot of who asks shows it.
+// a prepared one keeps its name until it has released its lock, unless the asking snapshot shows it.
 #pragma once
 
 #include <algorithm>
@@ -98,8 +98,8 @@ public:
         release(t);
     }
 
-    // Fast or immediate: whoever has neither ended nor is prepared is rolled back. Local ids begin anew, and
-    // prepared transactions are named after their transaction id.
+    // Fast or immediate: transactions that have neither ended nor are prepared are rolled back. Local ids
+    // begin anew, and prepared transactions are named after their transaction id.
     void restart() {
         for (Transaction t = 0; t < transactions_.size(); ++t) {
             State& transaction = transactions_[t];

@@ -305,7 +305,7 @@ TEST_F(StateFileTest, EveryChangedByteIsFoundOrHarmless) {
         auto opened = open();
         ASSERT_TRUE(opened.file) << opened.message;
         if (opened.loaded) {
-            expect_sample(*opened.loaded); // a byte that nobody reads
+            expect_sample(*opened.loaded); // a byte that is never read
             ASSERT_FALSE(HasFailure()) << "byte " << at;
             continue;
         }
