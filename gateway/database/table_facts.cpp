@@ -44,6 +44,78 @@ SELECT current_database(), pg_is_in_recovery(),
 FROM (SELECT) AS one LEFT JOIN bus ON true
 )";
 
+// The columns of the query.
+enum Column {
+    DATABASE,
+    RECOVERY,
+    SYSTEM,
+    TIMELINE,
+    DATABASE_OID,
+    RELATION_OID,
+    STARTED,
+    TABLE,
+    SEQUENCE,
+    EXTENSION,
+    KIND,
+    PARTITION,
+    CHILDREN,
+    CACHE,
+    CAN_READ,
+    CAN_READ_SEQUENCE,
+    INDEXED,
+    SUBSCRIBED,
+    ROLE,
+    HAS_PEERS
+};
+
+// Why the table cannot be followed, and how to change that; empty when it can.
+std::string refusal_of(const TableFacts& facts, const PgResult& row) {
+    const std::string& table = facts.table;
+    if (facts.is_standby)
+        return "the server is a standby, where notifications cannot be heard: point --database at the "
+               "primary, or promote it";
+    if (facts.relation_oid == 0)
+        return "there is no table bus_bus: install Odoo's module \"bus\", or run SELECT bus_create_table()";
+    if (row.text(0, KIND) != "r" || row.boolean(0, PARTITION))
+        return fmt::format(
+            "{} is not an ordinary table, so the order of its rows cannot be followed: replace it by one",
+            table);
+    if (row.is_null(0, SEQUENCE))
+        return fmt::format(
+            "the ids of {} come from no sequence of its own: run ALTER SEQUENCE ... OWNED BY {}.id", table,
+            table);
+    if (!row.boolean(0, CAN_READ))
+        return fmt::format("role \"{}\" may not read {}: run GRANT SELECT ON {} TO \"{}\"", row.text(0, ROLE),
+                           table, table, row.text(0, ROLE));
+    if (!row.boolean(0, CAN_READ_SEQUENCE))
+        return fmt::format(
+            "role \"{}\" may not read the sequence {}: run GRANT SELECT ON SEQUENCE {} TO \"{}\"",
+            row.text(0, ROLE), facts.sequence, facts.sequence, row.text(0, ROLE));
+    if (row.number(0, CACHE) != 1)
+        return fmt::format(
+            "the sequence {} has CACHE {}, so ids are drawn long before their rows are written: run "
+            "ALTER SEQUENCE {} CACHE 1",
+            facts.sequence, row.number(0, CACHE), facts.sequence);
+    return {};
+}
+
+std::vector<std::string> warnings_of(const TableFacts& facts, const PgResult& row) {
+    const std::string& table = facts.table;
+    std::vector<std::string> warnings;
+    if (facts.relation_oid && !row.boolean(0, INDEXED))
+        warnings.push_back(fmt::format(
+            "{} has no index on id, so that every read scans it: run ALTER TABLE {} ADD PRIMARY KEY (id)",
+            table, table));
+    if (row.boolean(0, CHILDREN))
+        warnings.push_back(fmt::format(
+            "{} has inheritance children: rows in them may be delivered late or not at all", table));
+    if (row.boolean(0, SUBSCRIBED))
+        warnings.push_back(fmt::format(
+            "{} is filled by logical replication: such rows come without the sequence, and may be missed",
+            table));
+    return warnings;
+}
+
 } // namespace
 
 std::string TableFacts::query(uint32_t gateway_key) {
@@ -51,28 +123,6 @@ std::string TableFacts::query(uint32_t gateway_key) {
 }
 
 TableFacts TableFacts::read(const PgResult& row) {
-    enum {
-        DATABASE,
-        RECOVERY,
-        SYSTEM,
-        TIMELINE,
-        DATABASE_OID,
-        RELATION_OID,
-        STARTED,
-        TABLE,
-        SEQUENCE,
-        EXTENSION,
-        KIND,
-        PARTITION,
-        CHILDREN,
-        CACHE,
-        CAN_READ,
-        CAN_READ_SEQUENCE,
-        INDEXED,
-        SUBSCRIBED,
-        ROLE,
-        HAS_PEERS
-    };
     TableFacts facts;
     facts.database = row.text(0, DATABASE);
     facts.system_identifier = static_cast<uint64_t>(row.number(0, SYSTEM));
@@ -83,52 +133,10 @@ TableFacts TableFacts::read(const PgResult& row) {
     facts.table = row.text(0, TABLE);
     facts.sequence = row.text(0, SEQUENCE);
     facts.extension_version = row.text(0, EXTENSION);
-
-    facts.has_peers = row.boolean(0, HAS_PEERS);
-
-    const std::string& table = facts.table;
-    auto refuse = [&facts](std::string sentence) {
-        if (facts.refusal.empty())
-            facts.refusal = std::move(sentence);
-    };
     facts.is_standby = row.boolean(0, RECOVERY);
-    if (facts.is_standby)
-        refuse("the server is a standby, where notifications cannot be heard: point --database at the "
-               "primary, or promote it");
-    else if (facts.relation_oid == 0)
-        refuse("there is no table bus_bus: install Odoo's module \"bus\", or run SELECT bus_create_table()");
-    else if (row.text(0, KIND) != "r" || row.boolean(0, PARTITION))
-        refuse(fmt::format(
-            "{} is not an ordinary table, so the order of its rows cannot be followed: replace it by one",
-            table));
-    else if (row.is_null(0, SEQUENCE))
-        refuse(fmt::format(
-            "the ids of {} come from no sequence of its own: run ALTER SEQUENCE ... OWNED BY {}.id", table,
-            table));
-    else if (!row.boolean(0, CAN_READ))
-        refuse(fmt::format("role \"{}\" may not read {}: run GRANT SELECT ON {} TO \"{}\"", row.text(0, ROLE),
-                           table, table, row.text(0, ROLE)));
-    else if (!row.boolean(0, CAN_READ_SEQUENCE))
-        refuse(
-            fmt::format("role \"{}\" may not read the sequence {}: run GRANT SELECT ON SEQUENCE {} TO \"{}\"",
-                        row.text(0, ROLE), facts.sequence, facts.sequence, row.text(0, ROLE)));
-    else if (row.number(0, CACHE) != 1)
-        refuse(fmt::format(
-            "the sequence {} has CACHE {}, so ids are drawn long before their rows are written: run "
-            "ALTER SEQUENCE {} CACHE 1",
-            facts.sequence, row.number(0, CACHE), facts.sequence));
-
-    if (facts.relation_oid && !row.boolean(0, INDEXED))
-        facts.warnings.push_back(fmt::format(
-            "{} has no index on id, so that every read scans it: run ALTER TABLE {} ADD PRIMARY KEY (id)",
-            table, table));
-    if (row.boolean(0, CHILDREN))
-        facts.warnings.push_back(fmt::format(
-            "{} has inheritance children: rows in them may be delivered late or not at all", table));
-    if (row.boolean(0, SUBSCRIBED))
-        facts.warnings.push_back(fmt::format(
-            "{} is filled by logical replication: such rows come without the sequence, and may be missed",
-            table));
+    facts.has_peers = row.boolean(0, HAS_PEERS);
+    facts.refusal = refusal_of(facts, row);
+    facts.warnings = warnings_of(facts, row);
     return facts;
 }
 
