@@ -8,17 +8,17 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/text.h"
+
 namespace odoo_bus {
 
 namespace {
 
 constexpr size_t MAX_FILE_BYTES = 1 << 20;
 
-std::string_view trim(std::string_view text) {
-    const size_t begin = text.find_first_not_of(" \t\r");
-    if (begin == text.npos)
-        return {};
-    return text.substr(begin, text.find_last_not_of(" \t\r") - begin + 1);
+// The line ends of other systems count as white space.
+std::string_view trimmed(std::string_view text) {
+    return trim(text, " \t\r");
 }
 
 bool read_whole(const std::string& path, std::string& content, std::string& error) {
@@ -47,17 +47,17 @@ bool read_config_file(const std::string& path, std::vector<ConfigLine>& lines, s
     std::string_view left = content;
     for (unsigned number = 1; !left.empty(); ++number) {
         const size_t newline = left.find('\n');
-        const std::string_view line = trim(left.substr(0, newline));
+        const std::string_view line = trimmed(left.substr(0, newline));
         left.remove_prefix(newline == left.npos ? left.size() : newline + 1);
         if (line.empty() || line[0] == '#')
             continue;
         const size_t equals = line.find('=');
-        if (equals == line.npos || line.find('\0') != line.npos || trim(line.substr(0, equals)).empty()) {
+        if (equals == line.npos || line.find('\0') != line.npos || trimmed(line.substr(0, equals)).empty()) {
             error = fmt::format("{} line {} is not an option; write name = value", path, number);
             return false;
         }
-        lines.push_back(
-            {std::string(trim(line.substr(0, equals))), std::string(trim(line.substr(equals + 1))), number});
+        lines.push_back({std::string(trimmed(line.substr(0, equals))),
+                         std::string(trimmed(line.substr(equals + 1))), number});
     }
     return true;
 }

@@ -6,7 +6,6 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "base/backoff.h"
 #include "base/log.h"
 #include "database/bus_statements.h"
 
@@ -15,7 +14,7 @@ namespace odoo_bus {
 namespace {
 
 // When connections are ended the database is about to be copied or dropped: long enough for that to begin.
-constexpr uint64_t TERMINATED_MS = 1000;
+constexpr std::chrono::milliseconds TERMINATED_WAIT{1'000};
 
 // A copy of a large database takes its time; the server lets the connection wait until it is made.
 constexpr uint64_t LET_GO_MS = 200;
@@ -36,7 +35,8 @@ Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observe
       user_watch_(connection_,
                   [this](std::set<int64_t> partners) { tell(event::UsersChanged{std::move(partners)}); }),
       follower_(state_, [this](const DatabaseEvent& event) { tell(event); }),
-      role_(settings_.prepared ? Role::FOLLOWS : Role::READS), retry_(loop) {
+      role_(settings_.prepared ? Role::FOLLOWS : Role::READS), reconnect_(loop, [this] { connect(); }),
+      return_(loop) {
     tell(event::Expect{});
     connect();
 }
@@ -104,8 +104,7 @@ void Database::connect() {
 }
 
 void Database::try_again() {
-    retry_ms_ = next_backoff(retry_ms_);
-    retry_.start(with_jitter(retry_ms_), [this] { connect(); });
+    reconnect_.again();
 }
 
 void Database::connected() {
@@ -189,8 +188,7 @@ void Database::start_afresh(const std::string& why) {
 
 void Database::run() {
     state_.write_checkpoint();
-    last_problem_.clear();
-    retry_ms_ = 0;
+    reconnect_.succeeded();
     settings_.available->fetch_add(1, std::memory_order_relaxed);
     phase_ = Phase::READING;
     if (std::exchange(is_away_, false))
@@ -228,17 +226,15 @@ void Database::lose(const std::string& reason) {
     disconnect();
     if (!has_run_ && !is_followed() && role_ != Role::FROZEN && settings_.refused)
         return settings_.refused(reason);
-    if (reason != last_problem_)
+    const bool was_terminated = connection_.was_terminated();
+    if (reconnect_.lost(reason, was_terminated ? TERMINATED_WAIT : std::chrono::milliseconds(0)))
         log::warning("database \"{}\": {}; trying again", settings_.name, reason);
-    last_problem_ = reason;
-    if (role_ == Role::FROZEN)
-        return settle(); // it is tried again when it is to go on
-    retry_ms_ = next_backoff(retry_ms_);
-    if (connection_.was_terminated()) {
-        stay_away();
-        retry_ms_ = std::max(retry_ms_, TERMINATED_MS);
+    if (role_ == Role::FROZEN) {
+        reconnect_.stop(); // until it is to go on
+        return settle();
     }
-    retry_.start(with_jitter(retry_ms_), [this] { connect(); });
+    if (was_terminated)
+        stay_away();
 }
 
 // Until it is being read again.
@@ -257,7 +253,8 @@ void Database::let_go() {
     stay_away();
     if (role_ == Role::FROZEN)
         return settle();
-    retry_.start(LET_GO_MS, [this] {
+    reconnect_.stop();
+    return_.start(LET_GO_MS, [this] {
         phase_ = Phase::CONNECTING;
         connection_.open(settings_.conninfo, LET_GO_PATIENCE_MS);
     });
@@ -327,11 +324,16 @@ void Database::hear_out() {
     });
 }
 
+void Database::stop_connecting() {
+    reconnect_.stop();
+    return_.stop();
+}
+
 // Nothing that was asked is still to be answered.
 void Database::settle() {
     if (!frozen_)
         return;
-    retry_.stop();
+    stop_connecting();
     if (phase_ == Phase::READING)
         state_.write_checkpoint();
     state_.close(); // the other process is to write it now
@@ -370,7 +372,7 @@ void Database::retire() {
     frozen_ = nullptr;
     phase_ = Phase::CLOSED;
     connection_.close();
-    retry_.stop();
+    stop_connecting();
     reader_.pause();
 }
 

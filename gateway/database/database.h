@@ -20,6 +20,7 @@
 #include "database/user_watch.h"
 #include "ledger/database_state.h"
 #include "postgres/pg_connection.h"
+#include "postgres/reconnect.h"
 #include "take_over/message.h"
 
 namespace odoo_bus {
@@ -58,7 +59,7 @@ public:
     void remove_state() { state_.remove(); }
     bool has_begun() const { return has_run_; }
 
-    // --- another process takes over (database_thread.h) ---
+    // --- another process takes over (succession.h) ---
 
     using Send = std::function<void(take_over::OfDatabase message)>;
     // All that is known so far. What is told to the observer after that brings it forward.
@@ -122,6 +123,7 @@ private:
     void stop_reading(Phase next);
     bool check(const TableReader::Check& check);
     void note_peers(bool seen);
+    void stop_connecting();
     void hear_out();
     void settle();
     void tell(const DatabaseEvent& event) const { observer_.on_event(settings_.name, event); }
@@ -144,9 +146,8 @@ private:
     bool is_away_ = false;         // until it is read again no connection may be in the way of others
     bool has_peers_ = false;
     Monotonic peers_until_ = {}; // clients may come from another gateway
-    Timer retry_;
-    uint64_t retry_ms_ = 0;
-    std::string last_problem_; // that was logged
+    Reconnect reconnect_;
+    Timer return_; // after let_go()
 };
 
 } // namespace odoo_bus

@@ -1,7 +1,6 @@
 // The databases of a server.
 #include "database/database_catalog.h"
 
-#include "base/backoff.h"
 #include "base/log.h"
 
 namespace odoo_bus {
@@ -23,7 +22,7 @@ DatabaseCatalog::DatabaseCatalog(uv_loop_t* loop, std::string conninfo, Database
       connection_(loop, {.on_connected = [this] { look(); },
                          .on_lost = [this](const std::string& reason) { lose(reason); },
                          .on_notify = [](std::string_view, std::string_view) {}}),
-      next_(loop) {
+      next_(loop), reconnect_(loop, [this] { connection_.open(conninfo_); }) {
     connection_.open(conninfo_);
 }
 
@@ -31,8 +30,7 @@ void DatabaseCatalog::look() {
     connection_.query(LOOK, {}, [this](const PgResult& result) {
         if (!result.ok())
             return lose(result.error());
-        last_problem_.clear();
-        retry_ms_ = 0;
+        reconnect_.succeeded();
         std::vector<Found> found;
         for (int row = 0; row < result.rows(); ++row)
             if (std::string name(result.text(row, 0)); pattern_.matches(name))
@@ -44,12 +42,10 @@ void DatabaseCatalog::look() {
 
 void DatabaseCatalog::lose(const std::string& reason) {
     connection_.close();
+    next_.stop();
     handlers_.lost();
-    if (reason != last_problem_)
+    if (reconnect_.lost(reason))
         log::warning("the list of databases: {}; trying again, until then new ones are not found", reason);
-    last_problem_ = reason;
-    retry_ms_ = next_backoff(retry_ms_);
-    next_.start(with_jitter(retry_ms_), [this] { connection_.open(conninfo_); });
 }
 
 } // namespace odoo_bus

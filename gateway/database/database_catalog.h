@@ -10,6 +10,7 @@
 #include "base/timer.h"
 #include "config/database_pattern.h"
 #include "postgres/pg_connection.h"
+#include "postgres/reconnect.h"
 
 namespace odoo_bus {
 
@@ -37,8 +38,7 @@ private:
     const Handlers handlers_;
     PgConnection connection_;
     Timer next_;
-    uint64_t retry_ms_ = 0;
-    std::string last_problem_; // the last one that was logged
+    Reconnect reconnect_;
 };
 
 } // namespace odoo_bus

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "base/backoff.h"
 #include "base/log.h"
 #include "metrics/metrics.h"
 #include "postgres/pg_array.h"
@@ -37,7 +36,7 @@ Hub::Hub(uv_loop_t* loop, std::string conninfo, Switch relay, std::function<void
                   {.on_connected = [this] { connected(); },
                    .on_lost = [this](const std::string& reason) { lose(reason); },
                    .on_notify = [this](std::string_view, std::string_view payload) { heard(payload); }}),
-      retry_(loop), take_(loop) {
+      reconnect_(loop, [this] { connection_.open(conninfo_); }), take_(loop) {
     connection_.open(conninfo_);
 }
 
@@ -47,8 +46,7 @@ void Hub::connected() {
             return lose(result.sqlstate() == IN_RECOVERY ? "the server is a standby" : result.error());
         log::info("hub database: listening to Odoo's notifications");
         up.with().set(1);
-        last_problem_.clear();
-        retry_ms_ = 0;
+        reconnect_.succeeded();
         ring_({}); // something may have been missed
         judge_relay();
     });
@@ -163,7 +161,7 @@ void Hub::dispose(size_t count) {
 void Hub::retire() {
     retired_ = true;
     take_.stop();
-    retry_.stop();
+    reconnect_.stop();
     up.with().set(0);
     if (passing_ == 0)
         connection_.close();
@@ -178,12 +176,9 @@ void Hub::lose(const std::string& reason) {
     up.with().set(0);
     if (retired_)
         return;
-    if (reason != last_problem_)
+    if (reconnect_.lost(reason))
         log::warning("hub database: {}; trying again, until then what Odoo sends arrives up to a second late",
                      reason);
-    last_problem_ = reason;
-    retry_ms_ = next_backoff(retry_ms_);
-    retry_.start(with_jitter(retry_ms_), [this] { connection_.open(conninfo_); });
 }
 
 void Hub::heard(std::string_view payload) {

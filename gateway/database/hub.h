@@ -14,6 +14,7 @@
 #include "base/timer.h"
 #include "config/options.h"
 #include "postgres/pg_connection.h"
+#include "postgres/reconnect.h"
 
 namespace odoo_bus {
 
@@ -54,7 +55,7 @@ private:
     const std::function<void(const std::string&)> ring_;
     const Switch relay_;
     PgConnection connection_;
-    Timer retry_;
+    Reconnect reconnect_;
     Timer take_;                       // tries again to be the one that passes on
     bool may_relay_ = false;           // --relay lets it, and the doorbell's worker does not
     bool relays_ = false;              // it is
@@ -65,8 +66,6 @@ private:
     bool follows_ = false;
     bool inherits_ = false; // that one has passed on, and whether this one has the lock is not known yet
     std::deque<std::pair<Monotonic, std::string>> recent_; // payloads, and when they were heard
-    uint64_t retry_ms_ = 0;
-    std::string last_problem_; // that was logged
 };
 
 } // namespace odoo_bus

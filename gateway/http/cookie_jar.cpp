@@ -3,18 +3,9 @@
 
 #include <algorithm>
 
+#include "base/text.h"
+
 namespace odoo_bus {
-
-namespace {
-
-std::string_view trim(std::string_view text) {
-    const size_t begin = text.find_first_not_of(" \t");
-    if (begin == text.npos)
-        return {};
-    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
-
-} // namespace
 
 CookieJar::CookieJar(std::string_view header) {
     while (!header.empty()) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/text.h"
 #include "http/request_head.h"
 
 namespace odoo_bus {
@@ -12,13 +13,6 @@ namespace {
 
 constexpr size_t MAX_HEADERS = 200;
 constexpr size_t MAX_CHUNK_LINE = 1024;
-
-std::string_view trim(std::string_view text) {
-    const size_t begin = text.find_first_not_of(" \t");
-    if (begin == text.npos)
-        return {};
-    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
 
 bool has_control_character(std::string_view text) {
     return std::ranges::any_of(text, [](char c) {

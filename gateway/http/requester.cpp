@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/text.h"
 #include "http/gateway_cookie.h"
 #include "http/origin.h"
 #include "http/request_head.h"
@@ -10,13 +11,6 @@
 namespace odoo_bus {
 
 namespace {
-
-std::string_view trim(std::string_view text) {
-    const size_t begin = text.find_first_not_of(" \t");
-    if (begin == text.npos)
-        return {};
-    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
-}
 
 // Odoo, too, believes the last element: the one that the nearest proxy has added.
 std::string_view last_element(std::string_view list) {
