@@ -1,31 +1,35 @@
-// So many a second, and at the most 5 seconds' worth at once.
+// Token bucket: N per second, burst of 5 s.
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <cstdint>
+
+#include "base/clock.h"
 
 namespace odoo_bus {
 
 class TokenBucket {
 public:
-    // False when it is too soon for one more. `a_second`: 0: any number.
-    bool take(uint64_t a_second, int64_t now_us) {
-        if (!a_second)
+    // Takes a token; false when there is none. `rate`: tokens per second; 0: any number.
+    bool take(uint64_t rate, Monotonic now) {
+        if (!rate)
             return true;
-        const int64_t each = std::max<int64_t>(1'000'000 / static_cast<int64_t>(a_second), 1);
-        const int64_t rested_at = std::max(rested_at_us_, now_us) + each;
-        if (rested_at > now_us + BURST_US + each)
+        const Duration each =
+            std::max(Duration(std::chrono::seconds(1)) / static_cast<int64_t>(rate), Duration(1));
+        const Monotonic full_at = std::max(full_at_, now) + each;
+        if (full_at > now + BURST + each)
             return false;
-        rested_at_us_ = rested_at;
+        full_at_ = full_at;
         return true;
     }
 
-    // 5 seconds' worth may be taken at once.
-    bool is_rested(int64_t now_us) const { return rested_at_us_ <= now_us; }
+    // No token was taken that has not come back.
+    bool is_full(Monotonic now) const { return full_at_ <= now; }
 
 private:
-    static constexpr int64_t BURST_US = 5'000'000;
-    int64_t rested_at_us_ = 0;
+    static constexpr std::chrono::seconds BURST{5};
+    Monotonic full_at_;
 };
 
 } // namespace odoo_bus

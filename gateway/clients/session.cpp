@@ -326,7 +326,7 @@ bool Session::is_given_here(Id last) const {
     if (!position || *position <= feed_->adopted_until)
         return false;
     return here || (from.named && feed_->fan_out.at(*position).dispatched >
-                                      monotonic_at(wall_time(from.moved_us())) + SETTLED);
+                                      monotonic_at(from.moved_at()) + SETTLED);
 }
 
 bool Session::is_at(Position position, Id id) const {

@@ -1,4 +1,4 @@
-// What one address may take.
+// Limits of one address.
 #include "http/address_limits.h"
 
 namespace odoo_bus {
@@ -25,13 +25,13 @@ AddressLimits::Seat AddressLimits::take_seat(const Address& address) {
     return Seat(found);
 }
 
-bool AddressLimits::take_handshake(const Address& address, int64_t now_us) {
-    return !bounds_.handshakes_second || entry(address)->take(bounds_.handshakes_second, now_us);
+bool AddressLimits::take_handshake(const Address& address, Monotonic now) {
+    return !bounds_.handshakes_second || entry(address)->take(bounds_.handshakes_second, now);
 }
 
-void AddressLimits::tidy(int64_t now_us) {
-    std::erase_if(entries_, [now_us](const auto& each) {
-        return each.second.use_count() == 1 && each.second->is_rested(now_us);
+void AddressLimits::tidy(Monotonic now) {
+    std::erase_if(entries_, [now](const auto& each) {
+        return each.second.use_count() == 1 && each.second->is_full(now);
     });
 }
 

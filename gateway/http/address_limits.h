@@ -1,7 +1,7 @@
-// What one address may take: so many connections, and so many handshakes a second.
+// Limits of one address: connections, and handshakes per second.
 //
-// An IPv6 address counts as its /64, which is what one customer has. The front's thread owns it; a seat may
-// be given up by any thread.
+// An IPv6 address counts as its /64, which is what one customer has. The HTTP server's thread owns the limits;
+// any thread may give up a seat.
 #pragma once
 
 #include <cstddef>
@@ -10,6 +10,7 @@
 #include <memory>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/token_bucket.h"
 #include "http/address.h"
 
@@ -24,8 +25,8 @@ public:
     explicit AddressLimits(Bounds bounds) : bounds_(bounds) {}
     void configure(Bounds bounds) { bounds_ = bounds; }
 
-    // Held by a connection as long as it lives. One of a connection cannot be two, not for a moment: another
-    // connection would be refused.
+    // Held by a connection for as long as it lives. It moves with the connection and is never copied: if one
+    // connection had two seats for a moment, another connection would be refused.
     class Seat {
     public:
         Seat() = default;
@@ -36,20 +37,21 @@ public:
     private:
         friend AddressLimits;
         explicit Seat(std::shared_ptr<TokenBucket> entry) : entry_(std::move(entry)) {}
-        std::shared_ptr<TokenBucket> entry_; // its use count is the number of its seats, and one
+        std::shared_ptr<TokenBucket> entry_; // its use count is the number of its seats plus one
     };
 
-    // None when the address has all the connections that it may have.
+    // An empty seat when the address has as many connections as it may have.
     Seat take_seat(const Address& address);
-    // False when it asks more often than it may: at the most 5 seconds' handshakes at once.
-    bool take_handshake(const Address& address, int64_t now_us);
+    // False when the address has exceeded its rate of handshakes.
+    bool take_handshake(const Address& address, Monotonic now);
 
-    // Forgets addresses without a connection or a handshake of late. About once a second.
-    void tidy(int64_t now_us);
+    // Forgets addresses that have neither a connection nor a recent handshake. To be called about once a
+    // second.
+    void tidy(Monotonic now);
     size_t addresses() const { return entries_.size(); }
 
 private:
-    // Of its handshakes; every seat shares it.
+    // The address's handshakes; every seat shares it.
     using Entry = std::shared_ptr<TokenBucket>;
     std::map<Address, Entry> entries_;
     Bounds bounds_;

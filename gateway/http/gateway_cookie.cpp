@@ -19,7 +19,7 @@ uint64_t draw_number() {
 }
 
 uint64_t draw_mover() {
-    const auto now_s = static_cast<uint64_t>(now_us() / 1'000'000);
+    const auto now_s = static_cast<uint64_t>(microseconds(WallClock::now()) / 1'000'000);
     return now_s << 32 | (draw_number() & 0xffffffff);
 }
 

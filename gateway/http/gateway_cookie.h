@@ -6,9 +6,12 @@
 // a process that takes over goes on with the positions, and so with the number, of the one before it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
+
+#include "base/clock.h"
 
 namespace odoo_bus {
 
@@ -20,7 +23,7 @@ struct Provenance {
     uint64_t position = 0; // of what this process gave it last; 0: it does not say
 
     // When it came from another gateway, rounded down to seconds: the upper half of its number.
-    int64_t moved_us() const { return static_cast<int64_t>(mover >> 32) * 1'000'000; }
+    WallTime moved_at() const { return WallTime(std::chrono::seconds(mover >> 32)); }
 };
 
 uint64_t positions_number();

@@ -12,19 +12,19 @@ namespace odoo_bus {
 
 namespace {
 
-// A client that is still sending would lose the answer if the connection were closed on it: what it sends is
-// read and thrown away, so much at the most.
+// A client that is still sending would lose the answer if the connection were closed: up to this many bytes
+// are read and discarded first.
 constexpr size_t MAX_DISCARDED = 1 << 20;
 
-std::atomic<uint64_t> next_number = 1; // of the threads of the front and of the metrics
+std::atomic<uint64_t> next_number = 1; // the HTTP server and the metrics server have connections
 
 } // namespace
 
 HttpConnection::HttpConnection(uv_loop_t* loop, int socket, std::optional<Address> peer,
-                               size_t max_head_bytes, int64_t deadline_us,
+                               size_t max_head_bytes, Monotonic deadline,
                                std::function<void(HttpConnection&)> on_event)
     : on_event_(std::move(on_event)), loop_(loop), socket_(socket), peer_(peer), head_(max_head_bytes),
-      deadline_us_(deadline_us), number_(next_number++) {}
+      deadline_(deadline), number_(next_number++) {}
 
 bool HttpConnection::begin() {
     if (read())
@@ -99,14 +99,14 @@ void HttpConnection::time_out() {
     head_.time_out();
 }
 
-void HttpConnection::answer(const Response& response, int64_t deadline_us) {
+void HttpConnection::answer(const Response& response, Monotonic deadline) {
     unsent_ = response.to_string(head_.state() == RequestHead::State::complete && head_.method() == "HEAD");
     answered_ = true;
-    deadline_us_ = deadline_us;
+    deadline_ = deadline;
     send_answer();
 }
 
-// A short answer fits into a fresh connection's buffer; a long one goes in pieces.
+// A short answer fits into a fresh connection's send buffer; a long one is sent in pieces.
 void HttpConnection::send_answer() {
     const ssize_t length = send(socket_, unsent_.data(), unsent_.size(), MSG_NOSIGNAL);
     if (length < 0 && errno != EAGAIN && errno != EINTR) {

@@ -1,4 +1,4 @@
-// A connection whose request head is being read, or to which a short answer is being given.
+// A connection whose request head is being read, or to which a short answer is being sent.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +9,7 @@
 
 #include <uv.h>
 
+#include "base/clock.h"
 #include "http/address.h"
 #include "http/address_limits.h"
 #include "http/http_response.h"
@@ -20,10 +21,10 @@ class HttpConnection {
 public:
     // `on_event`: called when the head is complete or refused, and when the connection is over.
     HttpConnection(uv_loop_t* loop, int socket, std::optional<Address> peer, size_t max_head_bytes,
-                   int64_t deadline_us, std::function<void(HttpConnection&)> on_event);
+                   Monotonic deadline, std::function<void(HttpConnection&)> on_event);
     ~HttpConnection();
-    // Reads what has come already, which spares most connections the event loop. True when on_event is due
-    // now; it is not called.
+    // Reads what has arrived, which spares most connections a turn of the event loop. True when on_event is
+    // due; it is not called.
     bool begin();
     HttpConnection(const HttpConnection&) = delete;
     HttpConnection& operator=(const HttpConnection&) = delete;
@@ -34,9 +35,9 @@ public:
     const std::optional<Address>& peer() const { return peer_; }
     bool is_over() const { return over_; }
     bool is_answered() const { return answered_; }
-    int64_t deadline_us() const { return deadline_us_; }
+    Monotonic deadline() const { return deadline_; }
 
-    // on_event is called again when so many bytes have followed the head.
+    // on_event is called again when this many bytes have followed the head.
     void await_body(size_t bytes);
     bool has_body() const { return body_bytes_ && body_.size() >= *body_bytes_; }
     bool awaits_body() const { return body_bytes_ && !has_body() && !timed_out_; }
@@ -45,16 +46,16 @@ public:
     // Its answer comes later.
     void hold() { held_ = true; }
     bool is_held() const { return held_ && !answered_; }
-    uint64_t number() const { return number_; } // no other connection has it
+    uint64_t number() const { return number_; } // unique in this process
 
-    // Nothing more is waited for.
+    // The client has not sent its request in time.
     void time_out();
     bool is_timed_out() const { return timed_out_; }
 
-    // Sends a short answer, and closes the connection when the client has read it, at `deadline_us` at the
-    // latest.
-    void answer(const Response& response, int64_t deadline_us);
-    // Lets go of the socket; the connection is over.
+    // Sends a short answer. The owner closes the connection when the client has read it, and at `deadline` at
+    // the latest.
+    void answer(const Response& response, Monotonic deadline);
+    // Gives the socket to the caller; the connection is over.
     int release();
 
 private:
@@ -68,7 +69,7 @@ private:
     int socket_;
     const std::optional<Address> peer_;
     RequestHead head_;
-    int64_t deadline_us_;
+    Monotonic deadline_;
     std::string unsent_; // of the answer
     bool answered_ = false;
     bool over_ = false;

@@ -32,7 +32,7 @@ const metrics::Family build("odoo_bus_build_info",
                             "Always 1; the labels are the versions of the gateway and of its libraries.",
                             metrics::Type::gauge, {"version", "libwebsockets", "libpq"});
 
-const int64_t started_us = now_us();
+const WallTime started = WallClock::now();
 
 double seconds(const timeval& time) {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
@@ -65,7 +65,7 @@ void update_process_metrics() {
     getrlimit(RLIMIT_NOFILE, &limit);
     max_fds.with().set(static_cast<double>(limit.rlim_cur));
     open_fds.with().set(count_descriptors());
-    start_time.with().set(static_cast<double>(started_us) / 1e6);
+    start_time.with().set(static_cast<double>(microseconds(started)) / 1e6);
 
     const int pq = PQlibVersion();
     build.with({ODOO_BUS_VERSION, LWS_LIBRARY_VERSION, fmt::format("{}.{}", pq / 10000, pq % 10000)}).set(1);

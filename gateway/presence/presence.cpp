@@ -62,9 +62,9 @@ bool is_presence_channel(const std::string& channel, const std::string& database
 }
 
 Presence::Presence(const Options& options, const std::vector<std::string>& names, std::string gateway_id,
-                   int64_t drain_us)
+                   Duration drain_within)
     : options_(options), names_(names), gateway_id_(std::move(gateway_id)),
-      others_until_us_(drain_us > 0 ? now_us() + drain_us : 0) {}
+      others_until_(MonotonicClock::now() + drain_within) {}
 
 Presence::~Presence() {
     stop();
@@ -90,7 +90,6 @@ void Presence::stop() {
 }
 
 std::unique_ptr<PresenceTable> Presence::make_table(const std::string& database) {
-    const auto us = [](Milliseconds time) { return std::chrono::microseconds(time).count(); };
     const auto named = std::ranges::find(names_, database);
     const auto& conninfos = options_.databases;
     return std::make_unique<PresenceTable>(
@@ -100,13 +99,13 @@ std::unique_ptr<PresenceTable> Presence::make_table(const std::string& database)
                                                 ? with_database(conninfos.front(), database)
                                                 : conninfos[static_cast<size_t>(named - names_.begin())],
                                 .gateway = gateway_id_,
-                                .others_until_us = others_until_us_,
+                                .others_until = others_until_,
                                 .notify = options_.presence_notifications,
-                                .heartbeat_us = us(options_.presence_heartbeat),
+                                .heartbeat = options_.presence_heartbeat,
                                 .batch = std::max<size_t>(1, options_.presence_rate * TICK_MS / 1000),
                                 .bounds = {.rows = options_.presence_max_rows,
                                            .members = options_.presence_max_members,
-                                           .grace_us = us(options_.presence_grace)}});
+                                           .grace = options_.presence_grace}});
 }
 
 void Presence::expect(const std::string& database) {

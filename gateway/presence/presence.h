@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/loop.h"
 #include "config/options.h"
 #include "presence/presence_table.h"
@@ -19,9 +20,9 @@ namespace odoo_bus {
 class Presence {
 public:
     // `names`: of the databases that are read, in the order of options.databases.
-    // `drain_us`: how long a former process of this gateway has clients of its own, whose rows are to stay.
+    // `drain_within`: how long a former process of this gateway may have clients, whose rows are to stay.
     Presence(const Options& options, const std::vector<std::string>& names, std::string gateway_id,
-             int64_t drain_us = 0);
+             Duration drain_within = {});
     ~Presence();
 
     void start();
@@ -50,7 +51,7 @@ private:
     const Options options_;
     const std::vector<std::string> names_;
     const std::string gateway_id_;
-    const int64_t others_until_us_;
+    const Monotonic others_until_;
     std::map<std::string, std::unique_ptr<PresenceTable>> tables_;
     bool stopping_ = false;
     Loop loop_;

@@ -7,7 +7,7 @@
 namespace odoo_bus {
 
 size_t PresenceRoster::set(uint64_t connection, const std::string& member,
-                           const std::vector<std::string>& channels, int64_t now_us) {
+                           const std::vector<std::string>& channels, Monotonic now) {
     std::vector<Row*> held;
     size_t without_place = 0;
     for (const std::string& channel : channels) {
@@ -27,23 +27,23 @@ size_t PresenceRoster::set(uint64_t connection, const std::string& member,
     // What is kept is not let go of in between.
     for (Row* const row : held)
         hold(*row);
-    gone(connection, now_us);
+    gone(connection, now);
     if (!held.empty())
         connections_.emplace(connection, std::move(held));
     return without_place;
 }
 
-void PresenceRoster::gone(uint64_t connection, int64_t now_us) {
+void PresenceRoster::gone(uint64_t connection, Monotonic now) {
     const auto found = connections_.find(connection);
     if (found == connections_.end())
         return;
     for (Row* const row : found->second)
-        release(*row, now_us);
+        release(*row, now);
     connections_.erase(found);
 }
 
-void PresenceRoster::prune(int64_t now_us) {
-    for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= now_us;) {
+void PresenceRoster::prune(Monotonic now) {
+    for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= now;) {
         Row& row = *it->second;
         if (row.stored || row.told != Told::no) {
             ++it;
@@ -54,8 +54,8 @@ void PresenceRoster::prune(int64_t now_us) {
     }
 }
 
-PresenceRoster::Changes PresenceRoster::changes(size_t limit, int64_t now_us) {
-    prune(now_us);
+PresenceRoster::Changes PresenceRoster::changes(size_t limit, Monotonic now) {
+    prune(now);
     Changes changes;
     // First, since whoever was told of and has left since then must be there again to leave.
     while (!joining_.empty() && changes.joins.size() < limit) {
@@ -63,7 +63,7 @@ PresenceRoster::Changes PresenceRoster::changes(size_t limit, int64_t now_us) {
         stay(row);
         changes.joins.push_back({{*row.channel->name, *row.member}, row.told == Told::yes});
     }
-    for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= now_us; ++it) {
+    for (auto it = leaving_.begin(); it != leaving_.end() && it->first <= now; ++it) {
         if (changes.joins.size() + changes.leaves.size() >= limit)
             break;
         const Row& row = *it->second;
@@ -89,7 +89,7 @@ void PresenceRoster::written(const Changes& changes) {
             join(*row); // it came back meanwhile
             continue;
         }
-        leaving_.erase({row->due_us, row});
+        leaving_.erase({row->due, row});
         erase(*row);
     }
 }
@@ -121,7 +121,7 @@ size_t PresenceRoster::give_up(const Changes& changes, const std::function<bool(
     return given_up;
 }
 
-void PresenceRoster::assume(const std::vector<Pair>& stored, bool emptied, int64_t now_us) {
+void PresenceRoster::assume(const std::vector<Pair>& stored, bool emptied, Monotonic now) {
     for (auto& [name, channel] : channels_)
         for (auto& [member, row] : channel.members) {
             if (row.stored && !emptied)
@@ -133,8 +133,8 @@ void PresenceRoster::assume(const std::vector<Pair>& stored, bool emptied, int64
         if (!row) {
             // Of an earlier process of this gateway: its clients may come back.
             row = &make(who.first, who.second);
-            row->due_us = now_us + bounds_.grace_us;
-            leaving_.emplace(row->due_us, row);
+            row->due = now + bounds_.grace;
+            leaving_.emplace(row->due, row);
         }
         set_stored(*row, true);
     }
@@ -188,14 +188,14 @@ void PresenceRoster::stay(Row& row) {
 
 void PresenceRoster::hold(Row& row) {
     if (row.connections++ == 0)
-        leaving_.erase({row.due_us, &row});
+        leaving_.erase({row.due, &row});
 }
 
-void PresenceRoster::release(Row& row, int64_t now_us) {
+void PresenceRoster::release(Row& row, Monotonic now) {
     if (--row.connections)
         return;
-    row.due_us = now_us + bounds_.grace_us;
-    leaving_.emplace(row.due_us, &row);
+    row.due = now + bounds_.grace;
+    leaving_.emplace(row.due, &row);
 }
 
 // It is in leaving_ no more.

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
+
 namespace odoo_bus {
 
 class PresenceRoster {
@@ -24,7 +26,7 @@ public:
     struct Bounds {
         size_t rows = 100'000;
         size_t members = 1'000; // of one channel
-        int64_t grace_us = 10'000'000;
+        Duration grace = std::chrono::seconds(10);
     };
     using Pair = std::pair<std::string, std::string>; // channel and member
     struct Join {
@@ -42,14 +44,14 @@ public:
 
     // A connection has these channels now, as this member. Returns how many found no place.
     size_t set(uint64_t connection, const std::string& member, const std::vector<std::string>& channels,
-               int64_t now_us);
-    void gone(uint64_t connection, int64_t now_us);
+               Monotonic now);
+    void gone(uint64_t connection, Monotonic now);
 
     // Forgets who came and went, and nobody could be told. Not while changes are being written.
-    void prune(int64_t now_us);
+    void prune(Monotonic now);
     // What is to be written next, at most so much. Then it is `written` or `given up`, or what the table
     // has is read anew, before anything else is asked for.
-    Changes changes(size_t limit, int64_t now_us);
+    Changes changes(size_t limit, Monotonic now);
     void written(const Changes& changes);
     // The connection was lost before the commit was answered: whether they were written shows when the table
     // is read anew, unless a crash has emptied it.
@@ -59,7 +61,7 @@ public:
     size_t give_up(const Changes& changes, const std::function<bool(const Pair&)>& suspicious);
 
     // What the table has of this gateway. `emptied`: it was emptied by a crash since it was looked at last.
-    void assume(const std::vector<Pair>& stored, bool emptied, int64_t now_us);
+    void assume(const std::vector<Pair>& stored, bool emptied, Monotonic now);
 
     size_t rows() const { return rows_; }
     size_t stored() const { return stored_; }
@@ -76,8 +78,8 @@ private:
         unsigned connections = 0;
         bool stored = false;
         Told told = Told::no;
-        uint64_t turn = 0;  // in joining_; 0: it is not there
-        int64_t due_us = 0; // in leaving_, while there is no connection
+        uint64_t turn = 0; // in joining_; 0: it is not there
+        Monotonic due;     // in leaving_, while there is no connection
     };
     struct Channel {
         const std::string* name = nullptr;
@@ -90,7 +92,7 @@ private:
     void join(Row& row);
     void stay(Row& row);
     void hold(Row& row);
-    void release(Row& row, int64_t now_us);
+    void release(Row& row, Monotonic now);
     void erase(Row& row);
     void set_stored(Row& row, bool stored);
 
@@ -99,7 +101,7 @@ private:
     std::unordered_map<uint64_t, std::vector<Row*>> connections_;
     std::map<uint64_t, Row*> joining_;
     uint64_t last_turn_ = 0;
-    std::set<std::pair<int64_t, Row*>> leaving_;
+    std::set<std::pair<Monotonic, Row*>> leaving_;
     size_t rows_ = 0, stored_ = 0;
 };
 

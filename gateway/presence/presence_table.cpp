@@ -6,7 +6,6 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "base/backoff.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "postgres/pg_array.h"
@@ -42,7 +41,7 @@ constexpr int LIFETIME_BEATS = 3;
 // For a server that does not answer at all; it gives up statements itself before.
 constexpr uint64_t PATIENCE_MS = 30'000;
 // Somebody wanted the database to himself, or the server stops; Database sees it as well, and says more.
-constexpr uint64_t TERMINATED_MS = 5'000;
+constexpr std::chrono::milliseconds TERMINATED_WAIT{5'000};
 
 // A gateway that sleeps in the middle must not keep the lock. Operators mean PostgreSQL's.
 constexpr const char* SETTLE = R"(
@@ -66,10 +65,11 @@ PresenceTable::PresenceTable(uv_loop_t* loop, Settings settings)
       connection_(loop, {.on_connected = [this] { connected(); },
                          .on_lost = [this](const std::string& reason) { lose(reason); },
                          .on_notify = [](std::string_view, std::string_view) {}}),
-      retry_(loop), patience_(loop), up_(up.with({settings_.database})),
-      rows_(rows.with({settings_.database})), waiting_(waiting.with({settings_.database})),
-      joins_(joins.with({settings_.database})), leaves_(leaves.with({settings_.database})),
-      expired_(expired.with({settings_.database})), without_place_(without_place.with({settings_.database})) {
+      reconnect_(loop, [this] { connection_.open(settings_.conninfo); }), patience_(loop),
+      up_(up.with({settings_.database})), rows_(rows.with({settings_.database})),
+      waiting_(waiting.with({settings_.database})), joins_(joins.with({settings_.database})),
+      leaves_(leaves.with({settings_.database})), expired_(expired.with({settings_.database})),
+      without_place_(without_place.with({settings_.database})) {
     up_.set(0);
     connection_.open(settings_.conninfo);
 }
@@ -81,7 +81,7 @@ PresenceTable::~PresenceTable() {
 
 void PresenceTable::set(uint64_t connection, const std::string& member,
                         const std::vector<std::string>& channels) {
-    const size_t refused = roster_.set(connection, member, channels, now_us());
+    const size_t refused = roster_.set(connection, member, channels, MonotonicClock::now());
     if (refused == 0)
         return;
     without_place_.add(static_cast<double>(refused));
@@ -93,7 +93,7 @@ void PresenceTable::set(uint64_t connection, const std::string& member,
 }
 
 void PresenceTable::gone(uint64_t connection) {
-    roster_.gone(connection, now_us());
+    roster_.gone(connection, MonotonicClock::now());
 }
 
 void PresenceTable::tick() {
@@ -102,9 +102,9 @@ void PresenceTable::tick() {
     if (busy_)
         return;
     if (!ready_)
-        return roster_.prune(now_us());
-    const int64_t now = now_us();
-    is_due_ = now >= next_beat_us_;
+        return roster_.prune(MonotonicClock::now());
+    const Monotonic now = MonotonicClock::now();
+    is_due_ = now >= next_beat_;
     if (known_)
         writing_ = roster_.changes(settings_.batch, now);
     if (is_due_ || !writing_.empty())
@@ -112,7 +112,7 @@ void PresenceTable::tick() {
 }
 
 double PresenceTable::lifetime_seconds() const {
-    return static_cast<double>(LIFETIME_BEATS * settings_.heartbeat_us) / 1e6;
+    return std::chrono::duration<double>(LIFETIME_BEATS * settings_.heartbeat).count();
 }
 
 // --- the connection ---
@@ -145,8 +145,8 @@ void PresenceTable::prepare(const std::string& schema) {
                                 patience_.stop();
                                 ready_ = true;
                                 known_ = false;
-                                next_beat_us_ = 0;
-                                beating_since_us_ = now_us();
+                                next_beat_ = {};
+                                beating_since_ = MonotonicClock::now();
                             }));
     }
 }
@@ -154,7 +154,7 @@ void PresenceTable::prepare(const std::string& schema) {
 void PresenceTable::disconnect() {
     connection_.close();
     patience_.stop();
-    retry_.stop();
+    reconnect_.stop();
     if (std::exchange(committing_, false))
         roster_.doubt(writing_);
     ready_ = busy_ = known_ = false;
@@ -174,14 +174,12 @@ void PresenceTable::expect() {
 
 void PresenceTable::lose(const std::string& reason) {
     disconnect();
-    if (reason != last_problem_)
+    const auto least = connection_.was_terminated() ? TERMINATED_WAIT : std::chrono::milliseconds(0);
+    if (reconnect_.lost(reason, least))
         log::warning(
             "database \"{}\": who is present cannot be written: {}; trying again, everything else goes "
             "on",
             settings_.database, reason);
-    last_problem_ = reason;
-    retry_ms_ = connection_.was_terminated() ? TERMINATED_MS : next_backoff(retry_ms_);
-    retry_.start(with_jitter(retry_ms_), [this] { connection_.open(settings_.conninfo); });
 }
 
 // Goes on when the statement has succeeded.
@@ -227,18 +225,19 @@ void PresenceTable::enlist() {
                     std::vector<PresenceRoster::Pair> stored;
                     for (int row = 0; row < result.rows(); ++row)
                         stored.emplace_back(result.text(row, 0), result.text(row, 1));
-                    connection_.script("COMMIT", checked("enlisting", [this, begun, stored](const PgResult&) {
-                                           const bool emptied = !begun_.empty() && begun != begun_;
-                                           roster_.assume(stored, emptied,
-                                                          std::max(now_us(), settings_.others_until_us));
-                                           begun_ = begun;
-                                           // If it stays another thing, look again once in a heartbeat.
-                                           next_beat_us_ = known_ ? now_us() + settings_.heartbeat_us : 0;
-                                           known_ = true;
-                                           writing_ = {};
-                                           busy_ = false;
-                                           patience_.stop();
-                                       }));
+                    connection_.script(
+                        "COMMIT", checked("enlisting", [this, begun, stored](const PgResult&) {
+                            const bool emptied = !begun_.empty() && begun != begun_;
+                            roster_.assume(stored, emptied,
+                                           std::max(MonotonicClock::now(), settings_.others_until));
+                            begun_ = begun;
+                            // If it stays another thing, look again once in a heartbeat.
+                            next_beat_ = known_ ? MonotonicClock::now() + settings_.heartbeat : Monotonic();
+                            known_ = true;
+                            writing_ = {};
+                            busy_ = false;
+                            patience_.stop();
+                        }));
                 }));
         }));
 }
@@ -272,7 +271,7 @@ void PresenceTable::change() {
 
 // Not right after this gateway could reach the database again: others may need a moment more for that.
 void PresenceTable::expire() {
-    if (!is_due_ || now_us() - beating_since_us_ < LIFETIME_BEATS * settings_.heartbeat_us)
+    if (!is_due_ || MonotonicClock::now() - beating_since_ < LIFETIME_BEATS * settings_.heartbeat)
         return commit();
     connection_.execute("expire", {settings_.gateway, std::to_string(settings_.batch)},
                         checked("expiring", [this](const PgResult& result) {
@@ -294,12 +293,10 @@ void PresenceTable::commit() {
                            leaves_.add(static_cast<double>(writing_.leaves.size()));
                            writing_ = {};
                            if (is_due_)
-                               next_beat_us_ = now_us() + settings_.heartbeat_us;
-                           if (!last_problem_.empty())
+                               next_beat_ = MonotonicClock::now() + settings_.heartbeat;
+                           if (reconnect_.succeeded())
                                log::info("database \"{}\": who is present is being written again",
                                          settings_.database);
-                           last_problem_.clear();
-                           retry_ms_ = 0;
                            up_.set(1);
                            busy_ = false;
                            patience_.stop();

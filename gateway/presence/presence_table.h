@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/timer.h"
 #include "metrics/metrics.h"
 #include "postgres/pg_connection.h"
+#include "postgres/reconnect.h"
 #include "presence/presence_roster.h"
 
 namespace odoo_bus {
@@ -23,9 +25,9 @@ public:
         std::string database;
         std::string conninfo;
         std::string gateway;
-        int64_t others_until_us = 0; // another process of it may have clients until then
-        bool notify = false;         // send `presence` notifications
-        int64_t heartbeat_us = 0;
+        Monotonic others_until; // another process of it may have clients until then
+        bool notify = false;    // send `presence` notifications
+        Duration heartbeat = {};
         size_t batch = 0; // rows that one transaction writes, and as many that it expires
         PresenceRoster::Bounds bounds;
     };
@@ -63,19 +65,18 @@ private:
     const Settings settings_;
     PresenceRoster roster_;
     PgConnection connection_;
-    Timer retry_, patience_;
-    uint64_t retry_ms_ = 0;
-    std::string last_problem_; // that was logged
-    bool ready_ = false;       // the statements are prepared
-    bool away_ = false;        // between let_go() and expect()
-    bool busy_ = false;        // a transaction is under way
-    bool known_ = false;       // what the table has of this gateway is what the roster believes
-    std::string begun_;        // of the table, when it was looked at last
+    Reconnect reconnect_;
+    Timer patience_;
+    bool ready_ = false; // the statements are prepared
+    bool away_ = false;  // between let_go() and expect()
+    bool busy_ = false;  // a transaction is under way
+    bool known_ = false; // what the table has of this gateway is what the roster believes
+    std::string begun_;  // of the table, when it was looked at last
     PresenceRoster::Changes writing_;
     bool committing_ = false; // the answer is awaited
     bool is_due_ = false;     // the transaction that is under way is a heartbeat
-    int64_t next_beat_us_ = 0;
-    int64_t beating_since_us_ = 0;
+    Monotonic next_beat_;
+    Monotonic beating_since_;
     metrics::Value &up_, &rows_, &waiting_, &joins_, &leaves_, &expired_, &without_place_;
 };
 

@@ -76,8 +76,8 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
         inherit_positions_number(predecessor->offer.positions);
     auth_backend_ = make_auth_backend(options_, names);
     if (!options_.presence.empty())
-        presence_ =
-            std::make_unique<Presence>(options_, names, id_, predecessor ? predecessor->offer.drain_us : 0);
+        presence_ = std::make_unique<Presence>(options_, names, id_,
+                                               Duration(predecessor ? predecessor->offer.drain_us : 0));
 
     const unsigned threads =
         options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
@@ -108,7 +108,7 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
         HttpServer::Surroundings{.gateway_id = id_,
                                  .admit = [this](Admission admission) { admit(std::move(admission)); },
                                  .connections = [this] { return connections(); },
-                                 .watch_memory = [this] { memory_.check(now_us()); },
+                                 .watch_memory = [this] { memory_.check(MonotonicClock::now()); },
                                  .memory_is_full = [this] { return memory_.is_reached(); },
                                  .unavailable = [this] { return database_thread_->unavailable(); },
                                  .authorizers = *auth_backend_});

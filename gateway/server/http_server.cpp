@@ -23,7 +23,7 @@ namespace odoo_bus {
 namespace {
 
 // How long a client may take to read a short answer.
-constexpr int64_t LINGER_US = 2'000'000;
+constexpr std::chrono::seconds LINGER{2};
 
 // How long a client may take to read what Odoo answered.
 constexpr Milliseconds RELAYED_WITHIN{60'000};
@@ -47,8 +47,8 @@ constexpr std::string_view SUBPROTOCOL = "odoo-bus";
 // A stream names each of its channels in the query.
 constexpr size_t MAX_QUERY_PAIRS = 2'000;
 
-int64_t deadline_after(Milliseconds milliseconds) {
-    return now_us() + std::chrono::microseconds(milliseconds).count();
+Monotonic deadline_after(Duration time) {
+    return MonotonicClock::now() + time;
 }
 
 AddressLimits::Bounds address_bounds(const Options& options) {
@@ -149,7 +149,7 @@ void HttpServer::accept(int listener) {
             [this](HttpConnection& v) { on_event(v); });
         connection->seat = std::move(seat);
         HttpConnection& entered = *connections_.emplace(connection.get(), std::move(connection)).first->first;
-        visitors_count_ = connections_.size();
+        connection_count_ = connections_.size();
         if (entered.begin())
             on_event(entered);
     }
@@ -160,12 +160,12 @@ void HttpServer::on_event(HttpConnection& connection) {
         const Response response = route(connection);
         if (!connection.is_over() && !connection.awaits_body() && !connection.is_held()) {
             answers.with({std::to_string(response.status)}).add();
-            connection.answer(response, now_us() + LINGER_US);
+            connection.answer(response, deadline_after(LINGER));
         }
     }
     if (connection.is_over())
         connections_.erase(&connection);
-    visitors_count_ = connections_.size();
+    connection_count_ = connections_.size();
 }
 
 // The answer, unless the connection was admitted and is over.
@@ -237,7 +237,7 @@ std::optional<Response> HttpServer::refuse_address(HttpConnection& connection) {
         return std::nullopt;
     if (!connection.seat)
         connection.seat = addresses_.take_seat(*address);
-    if (connection.seat && addresses_.take_handshake(*address, now_us()))
+    if (connection.seat && addresses_.take_handshake(*address, MonotonicClock::now()))
         return std::nullopt;
     static log::Limited lines("connections of addresses that have too many", 1);
     lines.write(log::Level::warning,
@@ -249,7 +249,7 @@ std::optional<Response> HttpServer::refuse_address(HttpConnection& connection) {
 
 // Behind the address's own limits, so that what one address is refused is not taken from the others.
 std::optional<Response> HttpServer::refuse_handshake() {
-    if (handshakes_.take(options_.max_handshakes, now_us()))
+    if (handshakes_.take(options_.max_handshakes, MonotonicClock::now()))
         return std::nullopt;
     static log::Limited lines("handshakes above --max-handshakes", 1);
     lines.write(log::Level::warning,
@@ -375,13 +375,13 @@ Response HttpServer::serve_health(HttpConnection&) {
 
 void HttpServer::tick() {
     log::Limited::report_suppressed();
-    const int64_t now = now_us();
-    visitors_count_ = connections_.size();
+    const Monotonic now = MonotonicClock::now();
+    connection_count_ = connections_.size();
     addresses_.tidy(now);
     for (auto it = connections_.begin(); it != connections_.end();) {
         HttpConnection& connection = *it->second;
         ++it; // before the connection may be erased
-        if (now < connection.deadline_us() || connection.is_held())
+        if (now < connection.deadline() || connection.is_held())
             continue;
         if (connection.is_answered()) {
             connections_.erase(&connection);

@@ -45,7 +45,7 @@ public:
     // False when it will never accept anybody any more.
     bool accepts() const { return !listeners_.were_handed_over(); }
     // Connections that were accepted and are neither admitted nor over.
-    size_t connections() const { return visitors_count_; }
+    size_t connections() const { return connection_count_; }
     const std::vector<ListeningSocket>& sockets() const {
         return listeners_.sockets();
     } // listen() to start()
@@ -95,7 +95,7 @@ private:
     std::unique_ptr<OdooProxy> odoo_proxy_; // to Odoo, when it is asked who may see what
     ListeningSockets listeners_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
-    std::atomic<size_t> visitors_count_ = 0;
+    std::atomic<size_t> connection_count_ = 0;
 };
 
 } // namespace odoo_bus

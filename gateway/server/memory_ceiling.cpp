@@ -17,10 +17,10 @@ const metrics::Family reached_metric("odoo_bus_memory_ceiling_reached",
                                      "1 while new connections are refused because of --max-memory, else 0.",
                                      metrics::Type::gauge);
 
-// What was freed is given back to the system at most this often: it takes a moment.
-constexpr int64_t TRIM_EVERY_US = 2'000'000;
-// How long what was shed may take to be freed before more is.
-constexpr int64_t SHED_EVERY_US = 500'000;
+// How often freed memory is returned to the system: that takes a moment.
+constexpr std::chrono::seconds TRIM_EVERY{2};
+// How long closed connections may take to free their memory before more are closed.
+constexpr std::chrono::milliseconds SHED_EVERY{500};
 
 } // namespace
 
@@ -34,15 +34,15 @@ uint64_t resident_memory() {
     return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-void MemoryCeiling::check(int64_t now_us) {
+void MemoryCeiling::check(Monotonic now) {
     const uint64_t ceiling = bytes_;
     if (ceiling == 0) {
         reached_ = false;
         return;
     }
     uint64_t resident = resident_memory();
-    if (resident > ceiling - ceiling / 20 && now_us - trimmed_us_ > TRIM_EVERY_US) {
-        trimmed_us_ = now_us;
+    if (resident > ceiling - ceiling / 20 && now - trimmed_at_ > TRIM_EVERY) {
+        trimmed_at_ = now;
         malloc_trim(0);
         resident = resident_memory();
     }
@@ -57,8 +57,8 @@ void MemoryCeiling::check(int64_t now_us) {
             resident >> 20, ceiling >> 20);
     else if (before && !reached_)
         log::info("memory is below its ceiling again ({} MiB)", resident >> 20);
-    if (resident > ceiling && now_us - shed_us_ > SHED_EVERY_US) {
-        shed_us_ = now_us;
+    if (resident > ceiling && now - shed_at_ > SHED_EVERY) {
+        shed_at_ = now;
         shed_(resident - ceiling + ceiling / 20);
     }
 }

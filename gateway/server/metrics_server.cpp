@@ -16,9 +16,9 @@ namespace odoo_bus {
 namespace {
 
 constexpr size_t MAX_HEAD_BYTES = 8192;
-constexpr int64_t DEADLINE_US = 5'000'000;
+constexpr std::chrono::seconds ANSWERED_WITHIN{5};
 // Scrapers are few.
-constexpr size_t MAX_VISITORS = 64;
+constexpr size_t MAX_CONNECTIONS = 64;
 
 } // namespace
 
@@ -58,25 +58,25 @@ void MetricsServer::accept(int listener) {
     const int socket = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (socket < 0)
         return;
-    if (connections_.size() >= MAX_VISITORS) {
+    if (connections_.size() >= MAX_CONNECTIONS) {
         close(socket);
         return;
     }
     auto connection =
         std::make_unique<HttpConnection>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
-                                         now_us() + DEADLINE_US, [this](HttpConnection& v) { on_event(v); });
+                                         MonotonicClock::now() + ANSWERED_WITHIN, [this](HttpConnection& v) { on_event(v); });
     HttpConnection& entered = *connections_.emplace(connection.get(), std::move(connection)).first->first;
-    visitors_count_ = connections_.size();
+    connection_count_ = connections_.size();
     if (entered.begin())
         on_event(entered);
 }
 
 void MetricsServer::on_event(HttpConnection& connection) {
     if (!connection.is_over() && !connection.is_answered())
-        connection.answer(answer(connection.head()), now_us() + DEADLINE_US);
+        connection.answer(answer(connection.head()), MonotonicClock::now() + ANSWERED_WITHIN);
     if (connection.is_over())
         connections_.erase(&connection);
-    visitors_count_ = connections_.size();
+    connection_count_ = connections_.size();
 }
 
 Response MetricsServer::answer(const RequestHead& head) const {
@@ -112,14 +112,14 @@ Response MetricsServer::ready() const {
 }
 
 void MetricsServer::tick() {
-    const int64_t now = now_us();
+    const Monotonic now = MonotonicClock::now();
     for (auto it = connections_.begin(); it != connections_.end();) {
         HttpConnection& connection = *it->second;
         ++it; // before the connection is erased
-        if (now > connection.deadline_us())
+        if (now > connection.deadline())
             connections_.erase(&connection);
     }
-    visitors_count_ = connections_.size();
+    connection_count_ = connections_.size();
 }
 
 } // namespace odoo_bus

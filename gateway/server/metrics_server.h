@@ -31,7 +31,7 @@ public:
     void stop_accepting();
     // False when it will never accept anybody any more.
     bool accepts() const { return !sockets_.were_handed_over(); }
-    size_t connections() const { return visitors_count_; }
+    size_t connections() const { return connection_count_; }
     void stop();
     const std::vector<ListeningSocket>& sockets() const { return sockets_.sockets(); } // listen() to start()
 
@@ -47,7 +47,7 @@ private:
     Loop loop_;
     ListeningSockets sockets_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
-    std::atomic<size_t> visitors_count_ = 0;
+    std::atomic<size_t> connection_count_ = 0;
 };
 
 } // namespace odoo_bus

@@ -8,6 +8,7 @@
 #include "http/address_limits.h"
 
 using namespace odoo_bus;
+using namespace std::chrono_literals;
 
 namespace {
 
@@ -44,13 +45,13 @@ TEST(AddressLimits, AnIpv6NetworkOfOneCustomerCountsAsOne) {
 TEST(AddressLimits, HandshakesComeBackWithTime) {
     AddressLimits limits({.connections = 0, .handshakes_second = 10});
     const Address one = address("192.0.2.1");
-    int64_t now = 1'000'000'000;
+    Monotonic now(1000s);
     int taken = 0;
     while (limits.take_handshake(one, now))
         ++taken;
     EXPECT_EQ(taken, 51); // 5 seconds' and this one
     EXPECT_TRUE(limits.take_handshake(address("192.0.2.2"), now));
-    now += 1'000'000;
+    now += 1s;
     taken = 0;
     while (limits.take_handshake(one, now))
         ++taken;
@@ -59,15 +60,15 @@ TEST(AddressLimits, HandshakesComeBackWithTime) {
 
 TEST(AddressLimits, ForgetsAddressesThatHaveGone) {
     AddressLimits limits({.connections = 5, .handshakes_second = 10});
-    const int64_t now = 1'000'000'000;
+    const Monotonic now(1000s);
     AddressLimits::Seat seat = limits.take_seat(address("192.0.2.1"));
     limits.take_handshake(address("192.0.2.2"), now);
     limits.tidy(now);
     EXPECT_EQ(limits.addresses(), 2u);
-    limits.tidy(now + 1'000'000);
+    limits.tidy(now + 1s);
     EXPECT_EQ(limits.addresses(), 1u);
     seat = {};
-    limits.tidy(now + 1'000'000);
+    limits.tidy(now + 1s);
     EXPECT_EQ(limits.addresses(), 0u);
 }
 
@@ -77,7 +78,7 @@ TEST(AddressLimits, ZeroIsNoLimit) {
     for (int i = 0; i < 10'000; ++i) {
         seats.push_back(limits.take_seat(address("192.0.2.1")));
         EXPECT_TRUE(seats.back());
-        EXPECT_TRUE(limits.take_handshake(address("192.0.2.1"), 1));
+        EXPECT_TRUE(limits.take_handshake(address("192.0.2.1"), Monotonic()));
     }
 }
 

@@ -37,11 +37,11 @@ std::string value_of(const std::string& set_cookie) {
 }
 
 TEST(GatewayCookie, SaysWhenAClientHasMoved) {
-    const int64_t before_us = now_us() - 1'000'000;
+    const WallTime before = WallClock::now() - std::chrono::seconds(1);
     const Provenance moved = provenance_of("aa", "bb");
-    EXPECT_GT(moved.moved_us(), before_us);
-    EXPECT_LE(moved.moved_us(), now_us());
-    EXPECT_EQ(provenance_of("bb.4294967296000", "bb").moved_us(), 1'000'000'000);
+    EXPECT_GT(moved.moved_at(), before);
+    EXPECT_LE(moved.moved_at(), WallClock::now());
+    EXPECT_EQ(provenance_of("bb.4294967296000", "bb").moved_at(), wall_time(1'000'000'000));
 }
 
 TEST(GatewayCookie, NamesAPositionThatCountsInThisProcessOnly) {

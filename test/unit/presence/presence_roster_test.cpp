@@ -17,13 +17,13 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using Pair = PresenceRoster::Pair;
 
-constexpr int64_t SECOND = 1'000'000;
-constexpr int64_t GRACE = 10 * SECOND;
+constexpr Duration SECOND = std::chrono::seconds(1);
+constexpr Duration GRACE = 10 * SECOND;
 
 class PresenceRosterTest : public testing::Test {
 protected:
-    PresenceRoster roster{{.rows = 5, .members = 3, .grace_us = GRACE}};
-    int64_t now = 1'000 * SECOND;
+    PresenceRoster roster{{.rows = 5, .members = 3, .grace = GRACE}};
+    Monotonic now = Monotonic(1'000 * SECOND);
 
     size_t set(uint64_t connection, const std::string& member, std::vector<std::string> channels) {
         return roster.set(connection, member, channels, now);
@@ -53,9 +53,9 @@ TEST_F(PresenceRosterTest, FirstConnectionJoinsAndLastOneLeaves) {
     now += GRACE;
     EXPECT_THAT(write(), ElementsAre("-b ann"));
     roster.gone(2, now);
-    now += GRACE - 1;
+    now += GRACE - Duration(1);
     EXPECT_THAT(write(), IsEmpty());
-    now += 1;
+    now += Duration(1);
     EXPECT_THAT(write(), ElementsAre("-a ann"));
     EXPECT_EQ(roster.rows(), 0u);
     roster.gone(2, now);
@@ -66,7 +66,7 @@ TEST_F(PresenceRosterTest, WhoComesBackInTimeHasNotLeft) {
     write();
     for (uint64_t connection = 1; connection < 50; ++connection) {
         roster.gone(connection, now);
-        now += GRACE - 1;
+        now += GRACE - Duration(1);
         EXPECT_THAT(write(), IsEmpty());
         set(connection + 1, "ann", {"a"});
     }
@@ -222,7 +222,7 @@ TEST_F(PresenceRosterTest, RandomLives) {
     std::mt19937_64 random(seed);
     const auto one_of = [&random](size_t n) { return random() % n; };
     for (int round = 0; round < 200; ++round) {
-        PresenceRoster any({.rows = 20, .members = 4, .grace_us = GRACE});
+        PresenceRoster any({.rows = 20, .members = 4, .grace = GRACE});
         std::set<Pair> table, told;
         const auto commit = [&](const PresenceRoster::Changes& changes) {
             for (const auto& [who, quiet] : changes.joins) {
