@@ -160,7 +160,7 @@ int MainThread::run(const sigset_t& signals, GivenSockets sockets) {
 
 std::optional<int> MainThread::on_time() {
     if (phase_ == Gateway::Phase::draining) {
-        if (!gateway_.is_drained())
+        if (!gateway_.succession().is_drained())
             return std::nullopt;
         log::info("no client is left");
         return stop();
@@ -205,16 +205,16 @@ int MainThread::stop() {
 }
 
 void MainThread::start_successor() {
-    if (const std::string problem = gateway_.cannot_hand_over(); !problem.empty())
+    if (const std::string problem = gateway_.succession().cannot_hand_over(); !problem.empty())
         return log::warning("SIGUSR2: no new process is started: {}", problem);
-    const Successor successor = odoo_bus::start_successor(program_, gateway_.offer());
+    const Successor successor = odoo_bus::start_successor(program_, gateway_.succession().offer());
     if (!successor.problem.empty())
         return log::error("SIGUSR2: {}; this process continues as before", successor.problem);
     log::info("SIGUSR2: process {} was started, and takes over as soon as it is ready", successor.process);
     manager_.tell_reloading();
     successor_ = successor.process;
     phase_ = Gateway::Phase::handing_over;
-    gateway_.hand_over(successor.socket);
+    gateway_.succession().hand_over(successor.socket);
 }
 
 // Without its link to this process it exits; if it does not, it is killed. Returns how it ended.
@@ -232,12 +232,12 @@ std::string MainThread::end_successor() {
 void MainThread::successor_failed() {
     const std::string end = end_successor();
     log::error("no take-over: {} (process {}, {}); its log says more. This process continues as before",
-               gateway_.problem(), successor_, end);
+               gateway_.succession().problem(), successor_, end);
     manager_.tell_ready();
 }
 
 std::optional<int> MainThread::on_phase() {
-    const Gateway::Phase before = std::exchange(phase_, gateway_.phase());
+    const Gateway::Phase before = std::exchange(phase_, gateway_.succession().phase());
     if (before == phase_)
         return std::nullopt;
     switch (phase_) {
@@ -257,11 +257,11 @@ std::optional<int> MainThread::on_phase() {
                   successor_, std::chrono::duration<double>(options_.drain_seconds).count());
         return std::nullopt;
     case Gateway::Phase::orphaned:
-        log::error("not taken over: {}", gateway_.problem());
+        log::error("not taken over: {}", gateway_.succession().problem());
         gateway_.stop();
         return CANNOT_START;
     case Gateway::Phase::refused:
-        log::error("{}", gateway_.problem());
+        log::error("{}", gateway_.succession().problem());
         gateway_.stop();
         return CANNOT_START;
     default:

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/overloaded.h"
+#include "http/gateway_cookie.h"
 #include "postgres/conninfo.h"
 #include "server/gateway_id.h"
 
@@ -45,13 +46,12 @@ std::string judge_given(const Options& options, const GivenSockets& sockets) {
 } // namespace
 
 Gateway::Gateway(const Options& options, std::function<void()> on_phase)
-    : options_(options), on_phase_(std::move(on_phase)),
-      drain_us_(std::chrono::microseconds(options.drain_seconds).count()),
-      take_over_us_(std::chrono::microseconds(options.take_over_timeout).count()),
-      memory_(options.max_memory, [this](uint64_t bytes) {
-          for (const auto& service : services_)
-              service->shed(bytes / services_.size());
-      }) {}
+    : options_(options), memory_(options.max_memory,
+                                 [this](uint64_t bytes) {
+                                     for (const auto& service : parts_.services)
+                                         service->shed(bytes / parts_.services.size());
+                                 }),
+      succession_(parts_, options, std::move(on_phase)) {}
 
 Gateway::~Gateway() {
     stop();
@@ -71,14 +71,31 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
         return problem;
     if (std::string problem = make_state_dir(options_.state_dir); !problem.empty())
         return problem;
-    id_ = gateway_id(options_.state_dir, predecessor ? predecessor->offer.gateway_id : "");
+    parts_.id = gateway_id(options_.state_dir, predecessor ? predecessor->offer.gateway_id : "");
     if (predecessor)
         inherit_positions_number(predecessor->offer.positions);
-    auth_backend_ = make_auth_backend(options_, names);
+    parts_.auth_backend = make_auth_backend(options_, names);
     if (!options_.presence.empty())
-        presence_ = std::make_unique<Presence>(options_, names, id_,
-                                               Duration(predecessor ? predecessor->offer.drain_us : 0));
+        parts_.presence = std::make_unique<Presence>(
+            options_, names, parts_.id, predecessor ? predecessor->offer.drain_within : Duration());
+    if (std::string problem = make_services(); !problem.empty())
+        return problem;
+    parts_.database_thread = std::make_unique<DatabaseThread>(options_, std::move(names), parts_.id, *this);
+    parts_.database_thread->databases().on_refusal(
+        [this](const std::string& why) { succession_.refuse(why); });
+    if (std::string problem = make_servers(sockets); !problem.empty())
+        return problem;
+    if (std::string problem = parts_.auth_backend->start(); !problem.empty())
+        return problem;
+    if (predecessor)
+        succession_.succeed(predecessor->socket);
+    parts_.database_thread->start();
+    if (!predecessor)
+        parts_.serve();
+    return {};
+}
 
+std::string Gateway::make_services() {
     const unsigned threads =
         options_.threads ? options_.threads : std::max(1u, std::thread::hardware_concurrency());
     for (unsigned i = 0; i < threads; ++i) {
@@ -86,90 +103,74 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
             options_, Service::Surroundings{
                           .make_authorizer =
                               [this](std::function<void(Loop::Task)> post) {
-                                  return auth_backend_->make(std::move(post));
+                                  return parts_.auth_backend->make(std::move(post));
                               },
                           .replay =
                               [this](const std::string& database, Id last, std::vector<std::string> channels,
                                      std::function<void(ReplayAnswer)> answer) {
-                                  database_thread_->replay(database, last, std::move(channels),
-                                                           std::move(answer));
+                                  parts_.database_thread->replay(database, last, std::move(channels),
+                                                                 std::move(answer));
                               },
-                          .gateway_id = id_,
-                          .moved_clients = moved_clients_,
-                          .presence = presence_.get()});
+                          .gateway_id = parts_.id,
+                          .moved_clients = parts_.moved_clients,
+                          .presence = parts_.presence.get()});
         if (!service->start())
             return "the service threads cannot be started";
-        services_.push_back(std::move(service));
+        parts_.services.push_back(std::move(service));
     }
-    database_thread_ = std::make_unique<DatabaseThread>(options_, std::move(names), id_, *this);
-    database_thread_->on_refusal([this](const std::string& why) { enter(Phase::refused, why); });
-    http_server_ = std::make_unique<HttpServer>(
-        options_,
-        HttpServer::Surroundings{.gateway_id = id_,
-                                 .admit = [this](Admission admission) { admit(std::move(admission)); },
-                                 .connections = [this] { return connections(); },
-                                 .watch_memory = [this] { memory_.check(MonotonicClock::now()); },
-                                 .memory_is_full = [this] { return memory_.is_reached(); },
-                                 .unavailable = [this] { return database_thread_->unavailable(); },
-                                 .authorizers = *auth_backend_});
-    if (std::string problem = http_server_->listen(sockets); !problem.empty())
-        return problem;
-    metrics_server_ =
-        std::make_unique<MetricsServer>(options_.metrics_listen, [this] { return not_ready(); });
-    if (std::string problem = metrics_server_->listen(sockets); !problem.empty())
-        return problem;
-    if (std::string problem = auth_backend_->start(); !problem.empty())
-        return problem;
-    for (const ListeningSocket& each : http_server_->sockets())
-        listening_.push_back({each.descriptor(), false, each.is_given(), each.asked()});
-    for (const ListeningSocket& each : metrics_server_->sockets())
-        listening_.push_back({each.descriptor(), true, each.is_given(), each.asked()});
-    if (predecessor) {
-        phase_ = Phase::taking_over;
-        database_thread_->succeed(predecessor->socket, take_over());
-    }
-    database_thread_->start();
-    if (!predecessor)
-        serve();
     return {};
 }
 
-void Gateway::serve() {
-    auth_backend_->begin();
-    if (presence_)
-        presence_->start();
-    http_server_->start();
-    metrics_server_->start();
+std::string Gateway::make_servers(GivenSockets& sockets) {
+    parts_.http_server = std::make_unique<HttpServer>(
+        options_,
+        HttpServer::Surroundings{
+            .gateway_id = parts_.id,
+            .admit = [this](Admission admission) { admit(std::move(admission)); },
+            .connections = [this] { return parts_.connections(); },
+            .watch_memory = [this] { memory_.check(MonotonicClock::now()); },
+            .memory_is_full = [this] { return memory_.is_reached(); },
+            .unavailable = [this] { return parts_.database_thread->databases().unavailable(); },
+            .authorizers = *parts_.auth_backend});
+    if (std::string problem = parts_.http_server->listen(sockets); !problem.empty())
+        return problem;
+    succession_.listen(parts_.http_server->sockets(), false);
+    parts_.metrics_server =
+        std::make_unique<MetricsServer>(options_.metrics_listen, [this] { return not_ready(); });
+    if (std::string problem = parts_.metrics_server->listen(sockets); !problem.empty())
+        return problem;
+    succession_.listen(parts_.metrics_server->sockets(), true);
+    return {};
 }
 
 void Gateway::stop() {
     stopping_ = true;
     // While another process takes over, or this one, the reader's thread may start or end the others at this
     // very moment: what it has decided until now holds.
-    if (phase_ == Phase::taking_over || phase_ == Phase::handing_over || phase_ == Phase::refused)
-        database_thread_->stop();
-    if (http_server_)
-        http_server_->stop();
-    for (const auto& service : services_)
+    const Phase phase = succession_.phase();
+    if (phase == Phase::taking_over || phase == Phase::handing_over || phase == Phase::refused)
+        parts_.database_thread->stop();
+    if (parts_.http_server)
+        parts_.http_server->stop();
+    for (const auto& service : parts_.services)
         service->stop(GOING_AWAY, "the gateway stops", STOP_WITHIN_MS);
-    for (const auto& service : services_)
+    for (const auto& service : parts_.services)
         service->join();
-    if (auth_backend_)
-        auth_backend_->stop();
-    if (presence_)
-        presence_->stop();
-    if (database_thread_)
-        database_thread_->stop();
-    metrics_server_.reset(); // the last one: until here it says that the gateway stops
+    if (parts_.auth_backend)
+        parts_.auth_backend->stop();
+    if (parts_.presence)
+        parts_.presence->stop();
+    if (parts_.database_thread)
+        parts_.database_thread->stop();
+    parts_.metrics_server.reset(); // the last one: until here it says that the gateway stops
 }
 
 void Gateway::reconfigure(const Options& options) {
-    drain_us_ = std::chrono::microseconds(options.drain_seconds).count();
-    take_over_us_ = std::chrono::microseconds(options.take_over_timeout).count();
-    http_server_->reconfigure(options);
+    succession_.reconfigure(options);
+    parts_.http_server->reconfigure(options);
     memory_.configure(options.max_memory);
-    auth_backend_->reconfigure(options);
-    for (const auto& service : services_)
+    parts_.auth_backend->reconfigure(options);
+    for (const auto& service : parts_.services)
         service->reconfigure(options);
 }
 
@@ -177,11 +178,11 @@ bool Gateway::is_alive() {
     if (unanswered_ != 0)
         return false;
     const auto answer = [this] { --unanswered_; };
-    unanswered_ = static_cast<unsigned>(services_.size()) + 2;
-    for (const auto& service : services_)
+    unanswered_ = static_cast<unsigned>(parts_.services.size()) + 2;
+    for (const auto& service : parts_.services)
         service->post(answer);
-    database_thread_->post(answer);
-    http_server_->post(answer);
+    parts_.database_thread->post(answer);
+    parts_.http_server->post(answer);
     return true;
 }
 
@@ -189,66 +190,59 @@ bool Gateway::is_alive() {
 
 void Gateway::on_event(const std::string& database, const DatabaseEvent& event) {
     tell_authorization(database, event);
-    if (presence_)
+    if (parts_.presence)
         tell_presence(database, event);
     const auto shared = std::make_shared<const DatabaseEvent>(event);
-    for (const auto& service : services_)
+    for (const auto& service : parts_.services)
         service->on_event(database, shared);
 }
 
 void Gateway::tell_authorization(const std::string& database, const DatabaseEvent& event) {
     std::visit(
         Overloaded{
-            [&](const event::Expect&) { auth_backend_->expect(database); },
-            [&](const event::Begin& begin) { auth_backend_->set_newest(database, begin.newest); },
+            [&](const event::Expect&) { parts_.auth_backend->expect(database); },
+            [&](const event::Begin& begin) { parts_.auth_backend->set_newest(database, begin.newest); },
             [&](const event::Publish& publish) {
                 if (publish.batch)
-                    auth_backend_->set_newest(database,
+                    parts_.auth_backend->set_newest(database,
                                               std::ranges::max(*publish.batch, {}, &Notification::id).id);
             },
-            [&](const event::Lost& lost) { auth_backend_->set_newest(database, lost.newest); },
-            [&](const event::UsersChanged& users) { auth_backend_->users_changed(database, users.partners); },
+            [&](const event::Lost& lost) { parts_.auth_backend->set_newest(database, lost.newest); },
+            [&](const event::UsersChanged& users) { parts_.auth_backend->users_changed(database, users.partners); },
             [](const event::Peers&) {},
-            [&](const event::LetGo&) { auth_backend_->let_go(database); },
-            [&](const event::Forget&) { auth_backend_->forget(database); },
+            [&](const event::LetGo&) { parts_.auth_backend->let_go(database); },
+            [&](const event::Forget&) { parts_.auth_backend->forget(database); },
         },
         event);
 }
 
 void Gateway::tell_presence(const std::string& database, const DatabaseEvent& event) {
     if (std::holds_alternative<event::Expect>(event))
-        presence_->expect(database);
+        parts_.presence->expect(database);
     else if (std::holds_alternative<event::LetGo>(event))
-        presence_->let_go(database);
+        parts_.presence->let_go(database);
     else if (std::holds_alternative<event::Forget>(event))
-        presence_->forget(database);
+        parts_.presence->forget(database);
 }
 
 // --- connections ---
 
 void Gateway::admit(Admission admission) {
-    (*std::ranges::min_element(services_, {}, [](const auto& service) {
+    (*std::ranges::min_element(parts_.services, {}, [](const auto& service) {
         return service->connections();
     }))->adopt(std::move(admission));
 }
 
 // Health says that somebody can be served; ready, that a new client is served as well here as anywhere.
 std::vector<std::string> Gateway::not_ready() const {
-    std::vector<std::string> reasons = database_thread_->unready();
+    std::vector<std::string> reasons = parts_.database_thread->databases().unready();
     if (stopping_)
         reasons.emplace_back("the gateway stops");
-    if (connections() >= http_server_->max_connections())
+    if (parts_.connections() >= parts_.http_server->max_connections())
         reasons.emplace_back("--max-connections is reached");
     if (memory_.is_reached())
         reasons.emplace_back("--max-memory is reached");
     return reasons;
-}
-
-size_t Gateway::connections() const {
-    size_t connections = 0;
-    for (const auto& service : services_)
-        connections += service->connections();
-    return connections;
 }
 
 } // namespace odoo_bus

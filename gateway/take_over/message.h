@@ -1,6 +1,6 @@
 // What two processes of one gateway tell each other while one takes over from the other, and its bytes.
 //
-// database_thread.h describes when each message is sent.
+// database/succession.h describes when each message is sent.
 #pragma once
 
 #include <array>

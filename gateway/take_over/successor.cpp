@@ -30,7 +30,7 @@ inline constexpr auto FIELDS<Offer::Socket> = std::tuple(&Offer::Socket::for_met
                                                          &Offer::Socket::is_given, &Offer::Socket::asked);
 template <>
 inline constexpr auto FIELDS<Offer> = std::tuple(&Offer::process, &Offer::gateway_id, &Offer::positions,
-                                                 &Offer::drain_us, &Offer::sockets);
+                                                 &Offer::drain_within, &Offer::sockets);
 
 namespace {
 

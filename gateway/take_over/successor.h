@@ -1,6 +1,6 @@
 // SIGUSR2: a new process of the program that stands on the disk now is started, and gets everything from this
 // one: first what it needs to know before it reads its configuration, an offer with the listening sockets;
-// then, while both run, the state of the databases (database_thread.h).
+// then, while both run, the state of the databases (succession.h).
 #pragma once
 
 #include <optional>
@@ -10,6 +10,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "http/listening_socket.h"
 
 namespace odoo_bus {
@@ -23,8 +24,8 @@ struct Offer {
     };
     pid_t process = getpid(); // that makes it
     std::string gateway_id;
-    uint64_t positions = 0; // the number in its cookies (gateway_cookie.h)
-    int64_t drain_us = 0;   // how long it will have clients
+    uint64_t positions = 0;     // the number in its cookies (gateway_cookie.h)
+    Duration drain_within = {}; // how long it will have clients
     std::vector<Socket> sockets;
 };
 
