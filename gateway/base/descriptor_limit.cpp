@@ -13,7 +13,7 @@ namespace odoo_bus {
 
 namespace {
 
-// Databases, Odoo, files, and who is still being judged.
+// Databases, Odoo, files, and connections that are not admitted yet.
 constexpr uint64_t BESIDES = 1'000;
 
 } // namespace

@@ -12,7 +12,7 @@ namespace odoo_bus {
 // without a word.
 void fit_descriptor_limit(uint64_t connections);
 
-// How many files so many connections need, with all that is open beside them.
+// Descriptors that this many connections need, with all others that are open.
 uint64_t descriptors_needed(uint64_t connections);
 
 } // namespace odoo_bus

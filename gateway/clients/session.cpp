@@ -325,8 +325,8 @@ bool Session::is_given_here(Id last) const {
     const auto position = feed_->fan_out.position_of(last);
     if (!position || *position <= feed_->adopted_until)
         return false;
-    return here || (from.named && feed_->fan_out.at(*position).dispatched >
-                                      monotonic_at(from.moved_at()) + SETTLED);
+    return here ||
+           (from.named && feed_->fan_out.at(*position).dispatched > monotonic_at(from.moved_at()) + SETTLED);
 }
 
 bool Session::is_at(Position position, Id id) const {

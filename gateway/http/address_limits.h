@@ -1,7 +1,7 @@
 // Limits of one address: connections, and handshakes per second.
 //
-// An IPv6 address counts as its /64, which is what one customer has. The HTTP server's thread owns the limits;
-// any thread may give up a seat.
+// An IPv6 address counts as its /64, which is what one customer has. The HTTP server's thread owns the
+// limits; any thread may give up a seat.
 #pragma once
 
 #include <cstddef>

@@ -15,14 +15,14 @@ namespace odoo_bus {
 enum class Transport : uint8_t { websocket, events, poll };
 
 struct Admission {
-    int socket = -1; // owned by whoever holds the admission
+    int socket = -1; // owned by the holder of the admission
     Transport transport = Transport::websocket;
     std::string head;      // what libwebsockets is to read: the canonical head, and what followed it
     std::string database;  // that the client named, or empty
     Provenance provenance; // which gateway served it last
     std::shared_ptr<const HttpRequest> request; // null for a WebSocket
     AddressLimits::Seat seat;                   // among the connections of its address
-    std::shared_ptr<const Requester> requester; // who asks; null when the authorizer needs it not
+    std::shared_ptr<const Requester> requester; // null when the authorizer does not need it
 };
 
 } // namespace odoo_bus

@@ -30,11 +30,11 @@ uint64_t positions_number();
 // Before there is a client.
 void inherit_positions_number(uint64_t number);
 
-// `id`: of this gateway. Who comes from another one is given a number.
+// `id`: of this gateway. A client that comes from another one is given a number.
 Provenance provenance_of(std::string_view cookie, std::string_view id);
 
-// What Set-Cookie is to say; empty when the client knows it. `position`: of what it is given now, if its id
-// does not say it.
+// The value of Set-Cookie; empty when the client has it. `position`: of what the client is given now, if the
+// id does not say it.
 std::string set_gateway_cookie(Provenance provenance, std::string_view id, uint64_t position = 0);
 
 } // namespace odoo_bus

@@ -20,7 +20,7 @@ namespace odoo_bus {
 
 namespace {
 
-// Where a socket listens; an unnamed or abstract one is a unix socket "(unnamed)", whose path nobody removes.
+// Where a socket listens; an unnamed or abstract one is a unix socket "(unnamed)", whose path is not removed.
 Listener listener_of(const sockaddr_storage& storage, socklen_t length) {
     Listener where;
     char text[INET6_ADDRSTRLEN] = {};
@@ -42,7 +42,7 @@ Listener listener_of(const sockaddr_storage& storage, socklen_t length) {
     return where;
 }
 
-// True when somebody answers at this unix socket, so that it is not a file that a killed gateway left behind.
+// True when a process listens at this unix socket, so that the file was not left behind by a killed gateway.
 bool is_alive(const sockaddr_un& address) {
     const int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const bool alive = connect(probe, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;

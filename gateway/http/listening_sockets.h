@@ -27,7 +27,7 @@ public:
 
     // --- from the loop's thread ---
 
-    // Calls `accept` with a socket at which somebody waits, again and again for as long as somebody does.
+    // Calls `accept` with a socket at which a connection waits, for as long as one does.
     void watch(uv_loop_t* loop, std::function<void(int socket)> accept);
     // Another process accepts at the same sockets.
     void hand_over();

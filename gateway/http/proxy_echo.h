@@ -1,5 +1,5 @@
-// What a proxy has made of a request, told to whoever asks for it: odoo-bus-gateway doctor, with a header of
-// its own. It tells nothing but what the asker sent, and what its own proxy added for it.
+// Answers a request with what a proxy has made of it, when a header asks for that: odoo-bus-gateway doctor
+// does. The answer has only what the client sent and what its proxy added.
 #pragma once
 
 #include <optional>

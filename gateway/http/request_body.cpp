@@ -1,4 +1,4 @@
-// The body of a request, and who may read its answer.
+// The body of a request, and the origins that may read its answer.
 #include "http/request_body.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// The body of a request, and who may read its answer.
+// The body of a request, and the origins that may read its answer.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace odoo_bus {
 
 class HttpConnection;
 
-// Waits for the body that the head announces (HttpConnection::awaits_body()), or tells why it is refused.
+// Waits for the body that the head announces (HttpConnection::awaits_body()), or returns the refusal.
 std::optional<Response> read_body(HttpConnection& connection, size_t max_bytes);
 
 // `origin` when it is one of `allowed`: its pages may read answers, and their browsers send cookies. Else

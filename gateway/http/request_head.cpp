@@ -75,7 +75,7 @@ RequestHead::State RequestHead::feed(std::string_view bytes) {
     if (state_ != State::need_more)
         return state_;
     buffer_.append(bytes);
-    // What cannot be HTTP, such as the begin of a TLS handshake, is told at once.
+    // What cannot be HTTP, such as the start of a TLS handshake, is refused at once.
     if (!buffer_.empty() && !is_token_character(buffer_[0]))
         refuse(400, "The request does not begin with an HTTP method; speak plain HTTP/1.1 to this port.");
     while (state_ == State::need_more) {

@@ -1,4 +1,4 @@
-// Who asks: what an authorizer may need to know of the request that opened a connection.
+// The client that opened a connection.
 #include "http/requester.h"
 
 #include <algorithm>

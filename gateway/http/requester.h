@@ -1,4 +1,4 @@
-// Who asks: what an authorizer may need to know of the request that opened a connection.
+// The client that opened a connection, as far as an authorizer may need to know it.
 #pragma once
 
 #include <optional>
@@ -49,7 +49,7 @@ struct Trust {
     bool is_proxy(const std::optional<Address>& peer) const;
 };
 
-// Whose connection it is: the browser's address as its proxy names it, or the other end of the connection.
+// The client's address: as its trusted proxy names it, or the other end of the connection.
 // Nothing when that is a proxy which does not say.
 std::optional<Address> client_address(const RequestHead& head, const std::optional<Address>& peer,
                                       const Trust& trust);

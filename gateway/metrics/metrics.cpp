@@ -16,7 +16,7 @@ namespace odoo_bus::metrics {
 
 namespace {
 
-// More label values than this mean that somebody else chooses them.
+// More label values than this mean that clients choose them.
 constexpr size_t MAX_CHILDREN = 1000;
 
 struct Series { // counted in slots

@@ -97,7 +97,7 @@ private:
 
 enum class Type { counter, gauge, histogram };
 
-// Values that differ by labels whose values are known when the program runs: databases, close codes.
+// Values that differ by labels whose values become known at run time: databases, close codes.
 //
 //   const metrics::Family closes("odoo_bus_closes_total", "...", metrics::Type::counter, {"code"});
 //   closes.with({"1013"}).add();

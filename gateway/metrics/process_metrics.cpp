@@ -1,4 +1,4 @@
-// What every process tells Prometheus of itself, from /proc.
+// The process metrics that Prometheus expects, from /proc.
 #include "metrics/process_metrics.h"
 
 #include <fstream>

@@ -1,4 +1,4 @@
-// What every process tells Prometheus of itself: CPU, memory, descriptors, its start and its build.
+// The process metrics that Prometheus expects: CPU, memory, descriptors, start and build.
 #pragma once
 
 namespace odoo_bus {

@@ -1,4 +1,4 @@
-// Who is on which channel.
+// The members present on channels.
 #include "presence/presence.h"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-// Who is on which channel, kept in the databases' tables bus_presence: a thread of its own, with one
+// The members present on channels, kept in the databases' tables bus_presence: a thread of its own, with one
 // connection for each database.
 #pragma once
 
@@ -57,7 +57,7 @@ private:
     Loop loop_;
 };
 
-// Whether it names somebody: not empty, no control characters, UTF-8, and not longer than 255 bytes.
+// Whether it can be a member's name: not empty, no control characters, UTF-8, and at most 255 bytes.
 bool is_member_name(std::string_view member);
 
 // Whether a channel as stored is one of this database, in the form of the extension's bus_channel(), and of a

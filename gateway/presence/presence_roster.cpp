@@ -1,4 +1,4 @@
-// Who is to be in one database's table bus_presence for this gateway.
+// The rows that one database's table bus_presence is to have for this gateway.
 #include "presence/presence_roster.h"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ size_t PresenceRoster::set(uint64_t connection, const std::string& member,
     std::ranges::sort(held);
     held.erase(std::unique(held.begin(), held.end()), held.end());
     held.shrink_to_fit();
-    // What is kept is not let go of in between.
+    // A channel that the connection keeps is not released in between.
     for (Row* const row : held)
         hold(*row);
     gone(connection, now);
@@ -57,7 +57,7 @@ void PresenceRoster::prune(Monotonic now) {
 PresenceRoster::Changes PresenceRoster::changes(size_t limit, Monotonic now) {
     prune(now);
     Changes changes;
-    // First, since whoever was told of and has left since then must be there again to leave.
+    // First, since a member that was announced and has left since then must be stored again to leave.
     while (!joining_.empty() && changes.joins.size() < limit) {
         Row& row = *joining_.begin()->second;
         stay(row);

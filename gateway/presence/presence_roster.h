@@ -1,4 +1,4 @@
-// Who is to be in one database's table bus_presence for this gateway, and what of that is there already.
+// The rows that one database's table bus_presence is to have for this gateway, and which of them are stored.
 //
 // Invariants:
 //
@@ -31,7 +31,7 @@ public:
     using Pair = std::pair<std::string, std::string>; // channel and member
     struct Join {
         Pair who;
-        // It was in the table before a crash of the server emptied it: nobody is to be told again.
+        // The row was in the table before a crash of the server emptied it: no second notification is sent.
         bool quiet = false;
     };
     struct Changes {
@@ -47,10 +47,10 @@ public:
                Monotonic now);
     void gone(uint64_t connection, Monotonic now);
 
-    // Forgets who came and went, and nobody could be told. Not while changes are being written.
+    // Forgets members that came and went before they could be written. Not while changes are being written.
     void prune(Monotonic now);
-    // What is to be written next, at most so much. Then it is `written` or `given up`, or what the table
-    // has is read anew, before anything else is asked for.
+    // The next changes to be written, at most `limit`. Before the next call they are written() or given up
+    // with give_up(), or the table is read anew.
     Changes changes(size_t limit, Monotonic now);
     void written(const Changes& changes);
     // The connection was lost before the commit was answered: whether they were written shows when the table
@@ -69,7 +69,7 @@ public:
     size_t waiting() const { return joining_.size(); }
 
 private:
-    // Whether those who listen know of it, since it was in the table.
+    // Whether subscribers were notified of it, since it was in the table.
     enum class Told : uint8_t { no, perhaps, yes };
     struct Channel;
     struct Row {

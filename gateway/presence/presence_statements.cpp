@@ -26,8 +26,8 @@ ON CONFLICT (gateway) DO UPDATE SET expires = excluded.expires RETURNING g.begun
 
 constexpr const char* OWN = "SELECT channel, member FROM {schema}.bus_presence WHERE gateway = $1::text";
 
-// Who has a row of another gateway has been told of, and is still there. That gateway may be dead: then the
-// member leaves when the row expires.
+// A member that has a row of another gateway has been announced, and is still present. That gateway may be
+// dead: then the member leaves when the row expires.
 constexpr const char* CHANGE = R"(
 WITH gone AS (
     DELETE FROM {schema}.bus_presence AS p USING unnest($2::text[], $3::text[]) AS leave (channel, member)

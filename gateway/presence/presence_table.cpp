@@ -36,11 +36,11 @@ const Family without_place("odoo_bus_presence_without_place_total",
                            "--presence-max-members, or because the database cannot hold their names.",
                            Type::counter, DATABASE);
 
-// A gateway that was not heard of for so many heartbeats is dead.
+// A gateway that has sent no heartbeat for this many intervals is dead.
 constexpr int LIFETIME_BEATS = 3;
-// For a server that does not answer at all; it gives up statements itself before.
+// For a server that does not answer at all; one that does ends statements earlier (SETTLE).
 constexpr uint64_t PATIENCE_MS = 30'000;
-// Somebody wanted the database to himself, or the server stops; Database sees it as well, and says more.
+// The database is to be dropped or copied, or the server stops; Database logs more about it.
 constexpr std::chrono::milliseconds TERMINATED_WAIT{5'000};
 
 // A gateway that sleeps in the middle must not keep the lock. Operators mean PostgreSQL's.

@@ -1,8 +1,11 @@
-// One database's bus_presence: writes what the roster wants there, a batch at a time, says that this gateway
-// lives, and removes the rows of gateways that do not.
+// One database's bus_presence: writes the roster's changes in batches, sends this gateway's heartbeat, and
+// removes the rows of dead gateways.
 //
-// Each write is one transaction under a lock that all gateways take, so that they agree on who is the first
-// to join and the last to leave. While the database is away the roster waits, bounded as ever.
+// Each write is one transaction under a lock that all gateways take, so that they agree on the first join and
+// the last leave of a member. While the database is away the changes wait in the roster, which is bounded.
+//
+// Whether a gateway is dead is decided by the clock of the database server; when to send the next heartbeat,
+// by this machine's monotonic clock.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +28,7 @@ public:
         std::string database;
         std::string conninfo;
         std::string gateway;
-        Monotonic others_until; // another process of it may have clients until then
+        Monotonic others_until; // another process of this gateway may have clients until then
         bool notify = false;    // send `presence` notifications
         Duration heartbeat = {};
         size_t batch = 0; // rows that one transaction writes, and as many that it expires

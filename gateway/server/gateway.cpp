@@ -123,15 +123,14 @@ std::string Gateway::make_services() {
 
 std::string Gateway::make_servers(GivenSockets& sockets) {
     parts_.http_server = std::make_unique<HttpServer>(
-        options_,
-        HttpServer::Surroundings{
-            .gateway_id = parts_.id,
-            .admit = [this](Admission admission) { admit(std::move(admission)); },
-            .connections = [this] { return parts_.connections(); },
-            .watch_memory = [this] { memory_.check(MonotonicClock::now()); },
-            .memory_is_full = [this] { return memory_.is_reached(); },
-            .unavailable = [this] { return parts_.database_thread->databases().unavailable(); },
-            .authorizers = *parts_.auth_backend});
+        options_, HttpServer::Surroundings{
+                      .gateway_id = parts_.id,
+                      .admit = [this](Admission admission) { admit(std::move(admission)); },
+                      .connections = [this] { return parts_.connections(); },
+                      .watch_memory = [this] { memory_.check(MonotonicClock::now()); },
+                      .memory_is_full = [this] { return memory_.is_reached(); },
+                      .unavailable = [this] { return parts_.database_thread->databases().unavailable(); },
+                      .authorizers = *parts_.auth_backend});
     if (std::string problem = parts_.http_server->listen(sockets); !problem.empty())
         return problem;
     succession_.listen(parts_.http_server->sockets(), false);
@@ -204,11 +203,13 @@ void Gateway::tell_authorization(const std::string& database, const DatabaseEven
             [&](const event::Begin& begin) { parts_.auth_backend->set_newest(database, begin.newest); },
             [&](const event::Publish& publish) {
                 if (publish.batch)
-                    parts_.auth_backend->set_newest(database,
-                                              std::ranges::max(*publish.batch, {}, &Notification::id).id);
+                    parts_.auth_backend->set_newest(
+                        database, std::ranges::max(*publish.batch, {}, &Notification::id).id);
             },
             [&](const event::Lost& lost) { parts_.auth_backend->set_newest(database, lost.newest); },
-            [&](const event::UsersChanged& users) { parts_.auth_backend->users_changed(database, users.partners); },
+            [&](const event::UsersChanged& users) {
+                parts_.auth_backend->users_changed(database, users.partners);
+            },
             [](const event::Peers&) {},
             [&](const event::LetGo&) { parts_.auth_backend->let_go(database); },
             [&](const event::Forget&) { parts_.auth_backend->forget(database); },
@@ -233,7 +234,8 @@ void Gateway::admit(Admission admission) {
     }))->adopt(std::move(admission));
 }
 
-// Health says that somebody can be served; ready, that a new client is served as well here as anywhere.
+// /health says that clients can be served; /ready, that a new client is served here as well as by any other
+// gateway.
 std::vector<std::string> Gateway::not_ready() const {
     std::vector<std::string> reasons = parts_.database_thread->databases().unready();
     if (stopping_)

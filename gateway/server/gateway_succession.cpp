@@ -127,7 +127,7 @@ void GatewaySuccession::failed(const std::string& why) {
         parts_.auth_backend->take_back();
         return enter(Phase::serving, why);
     }
-    // This process hears nothing any more: its clients find a process that starts anew, or none.
+    // This process receives no events any more: its clients find a process that starts anew, or none.
     log::error("{}: the clients that are left here are sent away", why);
     drain(std::chrono::milliseconds(0));
 }

@@ -1,4 +1,4 @@
-// The front thread: one way from accept() to an answer or an admission.
+// The thread that accepts connections: one way from accept() to an answer or an admission.
 #include "server/http_server.h"
 
 #include <cerrno>
@@ -28,7 +28,7 @@ constexpr std::chrono::seconds LINGER{2};
 // How long a client may take to read what Odoo answered.
 constexpr Milliseconds RELAYED_WITHIN{60'000};
 
-// Connections that are accepted at a time, so that others get their turn.
+// Connections that are accepted in one turn of the loop, so that the others get theirs.
 constexpr int MAX_ACCEPTS = 64;
 
 const metrics::Family answers("odoo_bus_http_answers_total",
@@ -36,12 +36,12 @@ const metrics::Family answers("odoo_bus_http_answers_total",
                               metrics::Type::counter, {"status"});
 const metrics::Counter accepted("odoo_bus_accepted_total", "Accepted connections.");
 
-// Bytes that the kernel keeps for a client whose window is full: it would take megabytes, for each that does
-// not read, while --max-queue-bytes counts nothing. What is on its way to clients that do read is not bounded
-// by it.
+// Bytes that the kernel buffers for a client whose window is full. By default it buffers megabytes for each
+// client that does not read, which --max-queue-bytes does not count. Bytes in flight to clients that read are
+// not bounded by it.
 constexpr int MAX_UNSENT = 128 << 10;
 
-// What browsers want to be agreed on when they send a token among the subprotocols.
+// The subprotocol that is agreed on with a browser that sends a token among the subprotocols.
 constexpr std::string_view SUBPROTOCOL = "odoo-bus";
 
 // A stream names each of its channels in the query.
@@ -56,12 +56,11 @@ AddressLimits::Bounds address_bounds(const Options& options) {
             .handshakes_second = options.max_handshakes_per_address};
 }
 
-// For those who are too many to be listened to first; most of them read it.
+// For connections beyond the limit, whose requests are not read; most clients read it.
 constexpr std::string_view TOO_MANY =
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
-// What all connections have that are accepted at this listener; both fail at a unix socket, which needs them
-// not.
+// Accepted connections inherit these options. Both calls fail at a unix socket, which does not need them.
 void prepare(int listener) {
     const int on = 1;
     setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

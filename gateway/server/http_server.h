@@ -1,5 +1,5 @@
-// The front thread: accepts connections, reads and judges their request heads, answers itself what is no
-// WebSocket, and admits the others.
+// The thread that accepts connections: reads and validates their request heads, answers what needs no service
+// thread, and hands the others over to one.
 #pragma once
 
 #include <atomic>
@@ -40,9 +40,9 @@ public:
     // Empty, or one sentence why it cannot listen where the options say.
     std::string listen(GivenSockets& given);
     void start();
-    // Another process accepts at the same sockets. Who was accepted here is served here.
+    // Another process accepts at the same sockets. Connections that were accepted here are served here.
     void stop_accepting();
-    // False when it will never accept anybody any more.
+    // False when it will accept no connection any more.
     bool accepts() const { return !listeners_.were_handed_over(); }
     // Connections that were accepted and are neither admitted nor over.
     size_t connections() const { return connection_count_; }
@@ -60,7 +60,7 @@ private:
     void accept(int listener);
     void on_event(HttpConnection& connection);
     Response route(HttpConnection& connection);
-    // What is done for a path. They return the answer, or nothing that counts when the connection is over.
+    // One for each path. They return the answer, which is ignored when the connection is over.
     Response serve_websocket(HttpConnection& connection);
     Response serve_health(HttpConnection& connection);
     Response serve_events(HttpConnection& connection);
@@ -69,19 +69,19 @@ private:
     Response serve_script(HttpConnection& connection);
     // Passes it on to Odoo.
     Response serve_odoo_proxy(HttpConnection& connection);
-    // A request whose answer a service thread gives.
+    // A request that a service thread answers.
     Response serve_http(HttpConnection& connection, HttpRequest::Kind kind);
-    // Why its address can have no more, or nothing; takes its seat. A poll counts as a handshake does: each
-    // is authorized.
+    // The refusal when its address has reached a limit, or nothing; takes its seat. A poll counts as a
+    // handshake does: each is authorized.
     std::optional<Response> refuse_address(HttpConnection& connection);
-    // Why nobody can be let in so soon after the others, or nothing.
+    // The refusal when the rate of all handshakes is exceeded, or nothing.
     std::optional<Response> refuse_handshake();
     // What the connection's head says about an admission, without its socket; nothing when the query is
     // malformed.
     std::optional<Admission> begin_admission(HttpConnection& connection, Transport transport) const;
     // Hands the connection over to a service thread; it is over.
     void admit(HttpConnection& connection, Admission admission);
-    // Why it cannot be admitted now, or nothing.
+    // The refusal when it cannot be admitted now, or nothing.
     std::optional<Response> refuse_admission(const Admission& admission) const;
     void tick();
 
@@ -92,7 +92,7 @@ private:
     const Surroundings surroundings_;
     Loop loop_;
     Trust trust_;
-    std::unique_ptr<OdooProxy> odoo_proxy_; // to Odoo, when it is asked who may see what
+    std::unique_ptr<OdooProxy> odoo_proxy_; // with --auth odoo
     ListeningSockets listeners_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
     std::atomic<size_t> connection_count_ = 0;

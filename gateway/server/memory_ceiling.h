@@ -1,5 +1,5 @@
-// Keeps the process below --max-memory: above it no client is admitted, then the connections that hold the most
-// memory are closed.
+// Keeps the process below --max-memory: above it no client is admitted, then the connections that hold the
+// most memory are closed.
 #pragma once
 
 #include <atomic>

@@ -1,4 +1,4 @@
-// What operators' tools ask.
+// Serves /metrics and /ready.
 #include "server/metrics_server.h"
 
 #include <spdlog/fmt/fmt.h>
@@ -62,9 +62,9 @@ void MetricsServer::accept(int listener) {
         close(socket);
         return;
     }
-    auto connection =
-        std::make_unique<HttpConnection>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
-                                         MonotonicClock::now() + ANSWERED_WITHIN, [this](HttpConnection& v) { on_event(v); });
+    auto connection = std::make_unique<HttpConnection>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
+                                                       MonotonicClock::now() + ANSWERED_WITHIN,
+                                                       [this](HttpConnection& v) { on_event(v); });
     HttpConnection& entered = *connections_.emplace(connection.get(), std::move(connection)).first->first;
     connection_count_ = connections_.size();
     if (entered.begin())

@@ -1,5 +1,5 @@
-// What operators' tools ask: GET /metrics and GET /ready, at listeners and on a thread of their own, so that
-// they are answered when clients come in masses.
+// Serves GET /metrics and GET /ready, at listeners and on a thread of its own, so that monitoring is answered
+// while clients connect in masses.
 #pragma once
 
 #include <atomic>
@@ -18,7 +18,7 @@ namespace odoo_bus {
 
 class MetricsServer {
 public:
-    // Why no new client should be sent here now; empty when it should. From the server's thread.
+    // Reasons not to send new clients here now. Called on the server's thread.
     using NotReady = std::function<std::vector<std::string>()>;
 
     MetricsServer(std::vector<Listener> listeners, NotReady not_ready);
@@ -27,9 +27,9 @@ public:
     // Empty, or one sentence why it cannot listen there.
     std::string listen(GivenSockets& given);
     void start();
-    // Another process answers at the same sockets. Who was accepted here is answered here.
+    // Another process accepts at the same sockets. Connections that were accepted here are answered here.
     void stop_accepting();
-    // False when it will never accept anybody any more.
+    // False when it will accept no connection any more.
     bool accepts() const { return !sockets_.were_handed_over(); }
     size_t connections() const { return connection_count_; }
     void stop();

@@ -19,15 +19,15 @@ constexpr uint64_t TIMEOUT_MS = 60'000;
 constexpr size_t MAX_RUNNING = 64;
 constexpr HttpAnswer::Bounds BOUNDS{.head_bytes = 32 << 10, .body_bytes = 8 << 20};
 
-// They concern one connection, or are written anew.
+// Headers that concern one connection, or are written anew.
 constexpr std::string_view NOT_PASSED_ON[] = {
     "connection", "keep-alive",    "proxy-connection", "proxy-authenticate", "proxy-authorization",
     "te",         "trailer",       "upgrade",          "transfer-encoding",  "content-length",
     "expect",     "http2-settings"};
-// What a proxy says of the client: only believed, and only passed on, when it comes from one.
+// Headers in which a proxy describes the client: they are passed on only as a trusted proxy has set them.
 constexpr std::string_view OF_A_PROXY[] = {"forwarded", "x-forwarded-host", "x-forwarded-proto",
                                            "x-forwarded-for", "x-real-ip"};
-// What would let a client choose a database, or be somebody else; and what would give an answer another form.
+// Headers that would let a client choose a database or another identity, or change the form of the answer.
 constexpr std::string_view NOT_FOR_ODOO[] = {"x-odoo-database", "authorization", "accept-encoding"};
 
 template <size_t N>

@@ -1,8 +1,8 @@
-// Requests that are Odoo's to answer and reach the gateway, because Odoo's documented proxy configuration
-// sends it all that begins with /websocket.
+// Passes requests on to Odoo that reach the gateway because Odoo's documented proxy configuration sends it
+// everything below /websocket.
 //
-// One request on one connection each, with a head written anew; answers are read whole, within bounds, before
-// a byte of them is passed on.
+// Each request has a connection of its own and a head that is written anew; an answer is read whole, within
+// bounds, before any of it is passed on.
 #pragma once
 
 #include <functional>
@@ -24,11 +24,11 @@ public:
 
     // Whether Odoo is to answer this path.
     static bool takes(std::string_view path);
-    // Why the request is not passed on, or nothing.
+    // The refusal when the request is not passed on, or nothing.
     std::optional<Response> refuse(const RequestHead& head) const;
-    // What is sent to Odoo. `who` says what is believed of the forwarded headers.
+    // The request to Odoo. `who`: what is believed of the forwarded headers.
     static std::string request(const RequestHead& head, std::string_view body, const Requester& who);
-    // What Odoo answered, as it is passed on.
+    // Odoo's answer as it is passed on.
     static Response response(const HttpAnswer& answer);
 
     // Calls back once, later.

@@ -1,4 +1,4 @@
-// What systemd hands over and is told.
+// Sockets and states of the service manager.
 #include "server/service_manager.h"
 
 #include <charconv>
@@ -54,7 +54,7 @@ ServiceManager ServiceManager::from_environment(bool is_successor) {
         }
     }
 
-    // The former process tells which process is the service now before this one says anything.
+    // The former process sends MAINPID before this one sends anything.
     const std::string watched = take_variable("WATCHDOG_PID");
     if (const char* const every = getenv("WATCHDOG_USEC");
         every && (is_successor || watched.empty() || is_mine(watched)))

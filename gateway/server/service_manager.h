@@ -1,6 +1,5 @@
-// What systemd, or whatever else has started the gateway, hands over and is told: sockets
-// (sd_listen_fds(3)) and states (sd_notify(3)). Both are a few environment variables and a datagram, so that
-// no library is needed for them.
+// The service manager, such as systemd: the sockets that it passes (sd_listen_fds(3)), and the states that it
+// is sent (sd_notify(3)). Both need a few environment variables and a datagram, and no library.
 #pragma once
 
 #include <chrono>
@@ -16,27 +15,27 @@ namespace odoo_bus {
 
 class ServiceManager {
 public:
-    // A listening socket that was opened by somebody else.
+    // A listening socket that the service manager has opened.
     struct Socket {
         int descriptor;
         std::string name; // LISTEN_FDNAMES; empty: it has none
     };
 
-    // Takes the variables out of the environment, so that no other program believes that they are meant for
-    // it: call it once, before there are threads. `is_successor`: they were the former process's own.
+    // Removes the variables from the environment, so that no child takes them for its own. To be called once,
+    // before there are threads. `is_successor`: the variables were the former process's.
     static ServiceManager from_environment(bool is_successor);
 
     // Empty, or one sentence why the sockets cannot be used.
     const std::string& problem() const { return problem_; }
     const std::vector<Socket>& sockets() const { return sockets_; }
 
-    // "READY=1" and what else sd_notify(3) says; several of them are separated by line feeds. Goes nowhere
-    // when nobody listens.
+    // "READY=1" and other states of sd_notify(3), separated by line feeds. Does nothing without a service
+    // manager.
     void tell(std::string_view state) const;
     void tell_ready() const { tell("READY=1"); }
     void tell_reloading() const;
 
-    // How often it wants to be told "WATCHDOG=1"; nothing: never.
+    // How often it expects "WATCHDOG=1"; nothing: never.
     std::optional<std::chrono::milliseconds> watchdog() const { return watchdog_; }
 
 private:

@@ -82,7 +82,7 @@ void TakeOverLink::send(TakeOverMessage message) {
         send_next();
 }
 
-// The kernel decides in one moment whether it is with the other side: see hear_no_more().
+// The kernel decides at one moment whether the message is with the other side: see hear_no_more().
 bool TakeOverLink::send_decision(const TakeOverMessage& message) {
     if (ended_ || is_sending_)
         return false;

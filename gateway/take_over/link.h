@@ -19,20 +19,21 @@ class TakeOverLink {
 public:
     using OnMessage = std::function<void(const TakeOverMessage& message)>;
 
-    // `on_end`: the other side has ended, or has said what cannot be understood. Either may destroy the link.
+    // `on_end`: the other side has ended, or has sent what cannot be decoded. Both callbacks may destroy the
+    // link.
     TakeOverLink(uv_loop_t* loop, int socket, OnMessage on_message, std::function<void()> on_end);
     ~TakeOverLink();
     TakeOverLink(const TakeOverLink&) = delete;
     TakeOverLink& operator=(const TakeOverLink&) = delete;
 
-    // The first bytes of it are with the other side, or in the kernel, when it returns, if nothing waits.
+    // When nothing waits, the first bytes are in the kernel on return.
     void send(TakeOverMessage message);
-    // As send(), of a small one while nothing waits: false when the other side will never read it.
+    // As send(), for a small message while nothing waits. False when the other side will never read it.
     bool send_decision(const TakeOverMessage& message);
     // What the other side has sent is still read; what it tries to send from now on fails there. Then the
     // link ends.
     void hear_no_more();
-    // About how many bytes wait for the other side.
+    // Bytes that wait for the other side, approximately.
     size_t waiting() const { return waiting_; }
 
 private:

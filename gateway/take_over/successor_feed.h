@@ -11,8 +11,8 @@ namespace odoo_bus {
 
 class SuccessorFeed {
 public:
-    // `keeps_history`: the other process is to read next, so that it needs all that can be replayed. A process
-    // that is being drained serves the clients that it has, and no client begins there.
+    // `keeps_history`: the other process is to read next, so that it needs all that can be replayed. A
+    // process that is being drained serves the clients that it has, and no client begins there.
     SuccessorFeed(TakeOverLink& link, bool keeps_history) : link_(link), keeps_history_(keeps_history) {}
 
     void tell(const std::string& database, const DatabaseEvent& event);
