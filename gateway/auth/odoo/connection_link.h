@@ -1,4 +1,5 @@
-// One connection, as the service knows it: what the service wants is posted to the thread that serves it.
+// One connection, as the thread that asks Odoo knows it: what is for the connection is posted to the thread
+// that serves it.
 #pragma once
 
 #include <atomic>
@@ -16,20 +17,29 @@ public:
     ConnectionLink(Client& client, std::function<void(Loop::Task)> post)
         : client_(&client), post_(std::move(post)) {}
 
-    // --- on the service thread ---
+    // --- on the thread that serves the connection ---
 
     void cut() {
         client_ = nullptr;
+        on_decision_ = nullptr;
         gone_.store(true, std::memory_order_relaxed);
     }
+    // The connection's question is on its way. There is one at a time.
+    void await_decision(std::function<void(Decision)> on_decision) { on_decision_ = std::move(on_decision); }
     void note_received() { received_.store(client_->received(), std::memory_order_relaxed); }
 
-    // --- on the service's thread ---
+    // --- on the thread that asks Odoo ---
 
     bool gone() const { return gone_.load(std::memory_order_relaxed); }
     // The position up to which it has been given notifications, about a second ago.
     Position received() const { return received_.load(std::memory_order_relaxed); }
 
+    void decide(Decision decision) {
+        post_([self = shared_from_this(), decision = std::move(decision)]() mutable {
+            if (const auto on_decision = std::exchange(self->on_decision_, nullptr))
+                on_decision(std::move(decision));
+        });
+    }
     void take_back(Refusal refusal) {
         with([refusal = std::move(refusal)](Client& client) { client.take_back(refusal); });
     }
@@ -45,7 +55,8 @@ private:
         });
     }
 
-    Client* client_; // of the service thread
+    Client* client_;                            // null once the connection has ended
+    std::function<void(Decision)> on_decision_; // null unless it waits for one
     const std::function<void(Loop::Task)> post_;
     std::atomic<bool> gone_ = false;
     std::atomic<Position> received_ = 0;

@@ -12,7 +12,7 @@ constexpr int64_t LOOK_AGAIN_US = 1'000'000; // whether an idle connection has r
 
 } // namespace
 
-bool GrantTable::add(const std::shared_ptr<ConnectionLink>& link, const Subject& subject,
+bool GrantTable::add(const std::shared_ptr<ConnectionLink>& link, const OdooSubject& subject,
                      std::shared_ptr<const Grant> grant, int64_t asked_us, int64_t due_us) {
     remove(link);
     if (link->gone())
@@ -36,7 +36,7 @@ bool GrantTable::add(const std::shared_ptr<ConnectionLink>& link, const Subject&
     return true;
 }
 
-std::optional<GrantTable::Subject> GrantTable::remove(const std::shared_ptr<ConnectionLink>& link) {
+std::optional<OdooSubject> GrantTable::remove(const std::shared_ptr<ConnectionLink>& link) {
     const auto known = key_of_link_.find(link.get());
     if (known == key_of_link_.end())
         return std::nullopt;
@@ -118,11 +118,15 @@ void GrantTable::renew(Entry& entry, const Grant& grant, int64_t asked_us, int64
     }
 }
 
+void GrantTable::close(const Entry& entry, const Refusal& refusal) {
+    for (const Entry::Member& member : entry.members)
+        member.link->take_back(refusal);
+}
+
 void GrantTable::close(const std::function<bool(const Entry&)>& is_meant, const Refusal& refusal) {
     for (const auto& [key, entry] : entries_)
         if (is_meant(*entry))
-            for (const Entry::Member& member : entry->members)
-                member.link->take_back(refusal);
+            close(*entry, refusal);
 }
 
 int64_t GrantTable::longest_unchecked_us(int64_t now_us) const {

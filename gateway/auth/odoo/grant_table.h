@@ -13,28 +13,15 @@
 #include <vector>
 
 #include "auth/odoo/connection_link.h"
-#include "auth/odoo/odoo_request.h"
+#include "auth/odoo/odoo_subject.h"
 #include "base/sha256.h"
-#include "http/requester.h"
 
 namespace odoo_bus {
 
 class GrantTable {
 public:
-    // What a question was asked with.
-    struct Subject {
-        std::shared_ptr<const Requester> who;
-        Identity identity;
-        std::vector<std::string> channels; // as named
-        Digest client;                     // the host and the cookies
-        Digest key;                        // and the channels
-        std::string host;
-
-        std::string_view session() const { return identity.cookie("session_id"); }
-    };
-
     struct Entry {
-        Subject subject;
+        OdooSubject subject;
         std::shared_ptr<const Grant> grant;
         struct Member {
             std::shared_ptr<ConnectionLink> link;
@@ -51,10 +38,10 @@ public:
     };
 
     // `due_us`: when the grant is to be checked. False when the connection has ended meanwhile.
-    bool add(const std::shared_ptr<ConnectionLink>& link, const Subject& subject,
+    bool add(const std::shared_ptr<ConnectionLink>& link, const OdooSubject& subject,
              std::shared_ptr<const Grant> grant, int64_t asked_us, int64_t due_us);
     // Returns its subject when it was the last connection of that client.
-    std::optional<Subject> remove(const std::shared_ptr<ConnectionLink>& link);
+    std::optional<OdooSubject> remove(const std::shared_ptr<ConnectionLink>& link);
 
     // The entry that has been due for longest, if any; marked as being asked about. Those whose connections
     // have received nothing wait until they have.
@@ -65,6 +52,8 @@ public:
 
     // A new answer: what its connections are granted from now on.
     void renew(Entry& entry, const Grant& grant, int64_t asked_us, int64_t due_us);
+    // Ends its connections.
+    static void close(const Entry& entry, const Refusal& refusal);
     // Ends the connections of all entries that are meant.
     void close(const std::function<bool(const Entry&)>& is_meant, const Refusal& refusal);
 

@@ -11,6 +11,7 @@
 
 namespace odoo_bus {
 
+struct Renewed {};    // the session has another id now, which its browser must get first: from OdooPort
 struct Expired {};    // the session has ended: JSON-RPC error 100, and that alone
 struct NoDatabase {}; // Odoo cannot tell which database is meant: 404, or a page in place of an answer
 struct Unavailable {  // Odoo is in trouble, or something stands in its place
@@ -21,7 +22,7 @@ struct Refused {
 };
 struct Done {}; // a call without a result that counts
 
-using PeekAnswer = std::variant<Grant, Refused, Expired, NoDatabase, Unavailable>;
+using PeekAnswer = std::variant<Grant, Refused, Renewed, Expired, NoDatabase, Unavailable>;
 using CallAnswer = std::variant<Done, Refused, Expired, NoDatabase, Unavailable>;
 
 // The grant: channels as stored, each once, all of one database, the one that the first channel names.

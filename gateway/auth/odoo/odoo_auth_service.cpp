@@ -1,5 +1,4 @@
-// The one place where Odoo is asked: what clients want to know. What the service asks by itself is in
-// odoo_recheck.cpp.
+// Decides what clients may see by what Odoo says.
 #include "auth/odoo/odoo_auth_service.h"
 
 #include <algorithm>
@@ -7,7 +6,7 @@
 #include "auth/odoo/odoo_refusals.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "http/origin.h"
+#include "common/ascii_json.h"
 #include "metrics/metrics.h"
 
 namespace odoo_bus {
@@ -16,74 +15,50 @@ namespace {
 
 const metrics::Counter cache_hits("odoo_bus_grant_cache_hits_total",
                                   "First subscriptions that were answered from the cache of grants.");
+const metrics::Counter taken_back("odoo_bus_grants_taken_back_total",
+                                  "Sessions whose connections were closed because they have ended in Odoo.");
 
+constexpr const char* LOGIN = "/web/login";
+constexpr uint64_t TICK_MS = 100;
 constexpr int64_t AGAIN_US = 2'000'000; // between two tries of a later subscribe
-constexpr size_t MAX_HOSTS = 10'000;
-
-OdooQueue::Bounds queue_bounds(const Options& options) {
-    return {.concurrency = options.odoo_concurrency, .wait_us = us(options.odoo_wait())};
-}
 
 std::string cache_file(const Options& options) {
     return options.state_dir.empty() ? "" : options.state_dir + "/grants";
 }
 
-// What beside the channels decides the answer: the host that selects the database, and who asks.
-Digest client_digest(const Requester& who, const Identity& identity) {
-    Sha256 hash;
-    hash.add(host_only(who.host)).add(who.sent_host).add(who.forwarded_host).add(who.forwarded_proto);
-    hash.add(who.own_origin ? "own" : "other").add(identity.is_public ? "public" : "session");
-    for (const auto& [name, value] : identity.cookies)
-        hash.add(name).add(value);
-    return hash.finish();
-}
-
-GrantTable::Subject subject_of(std::shared_ptr<const Requester> who, std::vector<std::string> channels) {
-    GrantTable::Subject subject;
-    subject.identity = identify(*who);
-    subject.client = client_digest(*who, subject.identity);
-    subject.host = host_only(who->host);
-    subject.channels = std::move(channels);
-    if (const std::string& guest = subject.identity.guest_channel;
-        !guest.empty() && std::ranges::find(subject.channels, guest) == subject.channels.end())
-        subject.channels.push_back(guest);
-    Sha256 hash;
-    hash.add({reinterpret_cast<const char*>(subject.client.data()), subject.client.size()});
-    for (const std::string& channel : subject.channels)
-        hash.add(channel);
-    subject.key = hash.finish();
-    subject.who = std::move(who);
-    return subject;
+void log_no_database(const std::string& host) {
+    static log::Limited lines("hosts without a database", 1);
+    lines.write(
+        log::Level::warning,
+        "Odoo knows no database for host \"{}\": check its dbfilter, and that the proxy passes on Host or "
+        "X-Forwarded-Host",
+        host);
 }
 
 } // namespace
 
-struct OdooAuthService::Peek {
-    GrantTable::Subject subject;
+struct OdooAuthService::Pending {
+    OdooSubject subject;
     bool first = true;
-    struct Asker {
-        std::shared_ptr<ConnectionLink> link;
-        OnDecision decide;
-    };
-    std::vector<Asker> askers;
-    bool may_be_kept = true; // its answer, for who comes back
-    int64_t asked_us = 0;    // when it was sent last
-    int64_t give_up_us = 0;  // a later subscribe is tried again until then
+    std::vector<std::shared_ptr<ConnectionLink>> links; // of the connections that ask
+    bool may_be_kept = true;                            // the answer, for clients that come back
+    int64_t give_up_us = 0;                             // a later subscribe is tried again until then
     int64_t again_us = 0;
 };
 
 OdooAuthService::OdooAuthService(const Options& options, std::vector<std::string> databases)
-    : options_(options), databases_(std::move(databases)), queue_(queue_bounds(options), [this] { probe(); }),
+    : options_(options),
+      port_(options_, databases.front(),
+            {.renewed = [this](const auto& subject, const auto& rotation) { renewed(subject, rotation); },
+             .expired = [this](const auto& subject) { expired(subject); }}),
       cache_(cache_file(options), us(options.grant_ttl)),
       presence_([this](const auto& subject, const char* path, std::function<std::string()> body) {
           call(subject, path, std::move(body));
       }),
-      worker_version_(options.worker_version, [this](const Requester& who, auto on_page) {
-          read_login_page(who, std::move(on_page));
-      }) {
-    prober_.sent_host = options.odoo_url.host;
-    prober_.user_agent = "odoo-bus-gateway/" ODOO_BUS_VERSION;
-}
+      recheck_(options_, port_, grants_, cache_, presence_),
+      worker_version_(options.worker_version, [this](const Requester& requester, auto on_page) {
+          port_.get(LOGIN, requester, std::move(on_page));
+      }) {}
 
 OdooAuthService::~OdooAuthService() {
     stop();
@@ -95,7 +70,7 @@ void OdooAuthService::start() {
 
 void OdooAuthService::stop() {
     loop_.post([this] {
-        client_.reset();
+        port_.close();
         session_watch_.reset();
         loop_.stop();
     });
@@ -103,9 +78,9 @@ void OdooAuthService::stop() {
 }
 
 void OdooAuthService::open() {
-    client_ = std::make_unique<OdooClient>(loop_.uv(), options_.odoo_url);
+    port_.open(loop_.uv());
     cache_.load(now_us());
-    ticked_us_ = now_us();
+    recheck_.start(now_us());
     if (!options_.odoo_data_dir.empty())
         session_watch_ =
             std::make_unique<SessionWatch>(loop_.uv(), options_.odoo_data_dir, [this](const std::string& id) {
@@ -116,14 +91,219 @@ void OdooAuthService::open() {
     loop_.every(TICK_MS, [this] { tick(); });
 }
 
+void OdooAuthService::reconfigure(const Options& options) {
+    loop_.post([this, options] {
+        options_ = options;
+        port_.reconfigure();
+        cache_.set_ttl(us(options.grant_ttl));
+        worker_version_.configure(options.worker_version);
+    });
+}
+
+void OdooAuthService::tick() {
+    const int64_t now = now_us();
+    port_.tick(now);
+    cache_.tick(now);
+    presence_.tick(now);
+    worker_version_.tick(now);
+    std::erase_if(first_pending_, [](const auto& each) { return each.second.expired(); });
+    std::vector<PendingPtr> due;
+    std::erase_if(again_, [&due, now](const PendingPtr& pending) {
+        if (now < pending->again_us)
+            return false;
+        due.push_back(pending);
+        return true;
+    });
+    for (const PendingPtr& pending : due)
+        enqueue(pending);
+    recheck_.tick(now);
+}
+
+// --- questions ---
+
+void OdooAuthService::ask(Question question) {
+    loop_.post([this, question = std::move(question)]() mutable { ask_now(std::move(question)); });
+}
+
+void OdooAuthService::ask_now(Question question) {
+    if (retired_)
+        return question.link->decide(come_back());
+    const int64_t now = now_us();
+    const auto pending = std::make_shared<Pending>();
+    pending->subject = make_subject(std::move(question.requester), std::move(question.channels));
+    pending->first = question.first;
+    pending->give_up_us = now + us(options_.max_unverified);
+    pending->links.push_back(std::move(question.link));
+    const Digest& key = pending->subject.key;
+    presence_.came(pending->subject.client);
+    if (question.may_reuse) {
+        int64_t asked_us = 0;
+        if (const auto grant = cache_.find(key, now, &asked_us)) {
+            cache_hits.add();
+            return granted(pending, *grant, asked_us, now); // Odoo was not asked: to be checked first
+        }
+        if (const auto sent = first_pending_[key].lock()) {
+            sent->links.push_back(std::move(pending->links.front()));
+            return;
+        }
+        first_pending_[key] = pending;
+    }
+    enqueue(pending);
+}
+
+void OdooAuthService::enqueue(const PendingPtr& pending) {
+    port_.peek(pending->subject, pending->first, OdooQueue::Priority::interactive,
+               [this, pending](const OdooPort::Peek& peek) { answered(pending, peek); });
+}
+
+void OdooAuthService::answered(const PendingPtr& pending, const OdooPort::Peek& peek) {
+    const int64_t now = now_us();
+    const OdooSubject& subject = pending->subject;
+    if (const auto* grant = std::get_if<Grant>(&peek.answer)) {
+        presence_.granted(subject.session(), *grant, peek.sets_session, now);
+        if (pending->may_be_kept)
+            cache_.put(subject.key, subject.client, *grant, peek.asked_us, now);
+        granted(pending, *grant, peek.asked_us, now + us(options_.recheck_interval));
+    } else if (const auto* trouble = std::get_if<Unavailable>(&peek.answer)) {
+        unanswered(pending, trouble->reason);
+    } else if (const auto* refused = std::get_if<Refused>(&peek.answer)) {
+        cache_.forget(subject.key, now);
+        const std::string name = refused->name.empty() ? "" : " (" + refused->name + ")";
+        decide(pending, Refusal{.close_code = 0, .reason = "Odoo refuses it" + name});
+    } else if (std::holds_alternative<Renewed>(peek.answer)) {
+        decide(pending, session_renewed());
+    } else if (std::holds_alternative<NoDatabase>(peek.answer)) {
+        log_no_database(subject.host);
+        decide(pending, Refusal{.close_code = pending->first ? TRY_AGAIN_LATER : 0,
+                                .reason = "Odoo knows no database for this host"});
+    } else if (subject.identity.is_public) {
+        unanswered(pending, "the public session has ended");
+    } else {
+        decide(pending, session_expired());
+    }
+}
+
+void OdooAuthService::granted(const PendingPtr& pending, const Grant& grant, int64_t asked_us,
+                              int64_t due_us) {
+    const OdooSubject& subject = pending->subject;
+    const auto shared = std::make_shared<const Grant>(grant);
+    for (const auto& link : pending->links)
+        if (!grants_.add(link, subject, shared, asked_us, due_us) && !grants_.has(subject.client))
+            presence_.left(subject, now_us()); // while Odoo was asked, which took it for present
+    decide(pending, grant);
+}
+
+// A first subscribe is refused, so that the client backs off; a later one is tried again, since the client
+// goes on with what it had.
+void OdooAuthService::unanswered(const PendingPtr& pending, const std::string& why) {
+    const int64_t now = now_us();
+    if (pending->first || now >= pending->give_up_us)
+        return decide(pending, Refusal{.close_code = TRY_AGAIN_LATER, .reason = why});
+    pending->again_us = now + AGAIN_US;
+    again_.push_back(pending);
+}
+
+void OdooAuthService::decide(const PendingPtr& pending, const Decision& decision) {
+    if (const auto it = first_pending_.find(pending->subject.key);
+        it != first_pending_.end() && it->second.lock() == pending)
+        first_pending_.erase(it);
+    for (const auto& link : std::exchange(pending->links, {}))
+        link->decide(decision);
+}
+
+// --- what else is known of connections ---
+
+void OdooAuthService::join(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> requester) {
+    loop_.post([this, link = std::move(link), requester = std::move(requester)] {
+        worker_version_.check(link, requester, now_us());
+    });
+}
+
+void OdooAuthService::leave(std::shared_ptr<ConnectionLink> link) {
+    loop_.post([this, link = std::move(link)] {
+        if (const auto subject = grants_.remove(link); subject && !retired_)
+            presence_.left(*subject, now_us());
+    });
+}
+
+void OdooAuthService::part(std::shared_ptr<const Requester> requester) {
+    loop_.post([this, requester = std::move(requester)] {
+        const OdooSubject subject = make_subject(requester, {});
+        if (subject.identity.is_public && subject.identity.guest_channel.empty())
+            return; // one of many that share it: what they may see does not change
+        cache_.forget_client(subject.client, now_us());
+        std::erase_if(first_pending_, [&subject](const auto& each) {
+            const PendingPtr sent = each.second.lock();
+            if (!sent || sent->subject.client != subject.client)
+                return false;
+            sent->may_be_kept = false;
+            return true;
+        });
+    });
+}
+
+void OdooAuthService::tell_presence(std::shared_ptr<const Requester> requester,
+                                    const UpdatePresence& presence) {
+    loop_.post([this, requester = std::move(requester), presence] {
+        presence_.update(make_subject(requester, {}), presence);
+    });
+}
+
+void OdooAuthService::call(const OdooSubject& subject, const char* path, std::function<std::string()> body) {
+    port_.call(subject, path, std::move(body), [this, client = subject.client](const CallAnswer& answer) {
+        // It may be that the session was never marked: a peek tells.
+        if (std::holds_alternative<Expired>(answer))
+            grants_.hurry(now_us(), [&client](const GrantTable::Entry& entry) {
+                return entry.subject.client == client;
+            });
+    });
+}
+
+void OdooAuthService::users_changed(const std::string& database, std::set<int64_t> partners) {
+    loop_.post([this, database, partners = std::move(partners)] {
+        std::set<std::string> channels;
+        for (const int64_t partner : partners)
+            if (std::string channel; write_channel(channel, database, "res.partner", partner))
+                channels.insert(std::move(channel));
+        grants_.hurry(now_us(), [&](const GrantTable::Entry& entry) {
+            return std::ranges::any_of(entry.grant->channels,
+                                       [&](const std::string& each) { return channels.contains(each); });
+        });
+    });
+}
+
+// --- what Odoo says of a session ---
+
+void OdooAuthService::renewed(const OdooSubject& subject, const SessionRotation& rotation) {
+    presence_.rotated();
+    if (tell_successor_)
+        tell_successor_(take_over::Rotation{rotation.old_id, rotation.new_id, rotation.set_cookie});
+    cache_.forget_client(subject.client, now_us());
+    close_renewed(rotation.old_id);
+}
+
+void OdooAuthService::close_renewed(std::string_view old_id) {
+    grants_.close([old_id](const GrantTable::Entry& each) { return each.subject.session() == old_id; },
+                  session_renewed());
+}
+
+void OdooAuthService::expired(const OdooSubject& subject) {
+    cache_.forget_client(subject.client, now_us());
+    if (subject.identity.is_public)
+        return; // the session is the gateway's own
+    taken_back.add();
+    grants_.close([&subject](const GrantTable::Entry& each) { return each.subject.client == subject.client; },
+                  session_expired());
+}
+
 // --- another process takes over ---
 
 void OdooAuthService::hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done) {
     loop_.post([this, tell = std::move(tell), done = std::move(done)] {
         tell_successor_ = tell;
         cache_.let_go([tell](const Digest& key) { tell(take_over::Forgotten{key}); });
-        for (const std::vector<std::string>& rotation : rotations_.all(now_us()))
-            tell(take_over::Rotation{rotation[0], rotation[1], rotation[2]});
+        for (const SessionRotation& each : port_.rotations().all(now_us()))
+            tell(take_over::Rotation{each.old_id, each.new_id, each.set_cookie});
         done();
     });
 }
@@ -138,242 +318,40 @@ void OdooAuthService::take_back() {
 void OdooAuthService::retire() {
     loop_.post([this] {
         retired_ = true;
+        recheck_.retire();
         presence_.forget();
     });
 }
 
 void OdooAuthService::inherit(const TakeOverMessage& message) {
     if (const auto* const rotation = std::get_if<take_over::Rotation>(&message)) {
-        rotations_.add(rotation->old_id, rotation->new_id, rotation->set_cookie, now_us());
+        port_.rotations().add({rotation->old_id, rotation->new_id, rotation->set_cookie}, now_us());
         // A connection may have come here with the old id a moment ago.
-        loop_.post([this, old_id = rotation->old_id] { close_rotated(old_id); });
+        loop_.post([this, old_id = rotation->old_id] { close_renewed(old_id); });
     } else if (const auto* const forgotten = std::get_if<take_over::Forgotten>(&message)) {
         loop_.post([this, key = forgotten->grant] { cache_.forget(key, now_us()); });
     }
 }
 
-void OdooAuthService::reconfigure(const Options& options) {
-    loop_.post([this, options] {
-        options_ = options;
-        queue_.set_bounds(queue_bounds(options));
-        cache_.set_ttl(us(options.grant_ttl));
-        worker_version_.configure(options.worker_version);
-    });
-}
-
-void OdooAuthService::tick() {
-    const int64_t now = now_us();
-    queue_.tick(now);
-    cache_.tick(now);
-    presence_.tick(now);
-    rotations_.tick(now);
-    worker_version_.tick(now);
-    std::erase_if(first_peeks_, [](const auto& each) { return each.second.expired(); });
-    std::vector<PeekPtr> due;
-    std::erase_if(again_, [&due, now](const PeekPtr& peek) {
-        if (now < peek->again_us)
-            return false;
-        due.push_back(peek);
-        return true;
-    });
-    for (const PeekPtr& peek : due)
-        enqueue(peek);
-    recheck_due(now);
-    publish_state();
-}
-
-// --- questions of clients ---
-
-void OdooAuthService::ask(Question question, OnDecision on_decision) {
-    loop_.post([this, question = std::move(question), on_decision = std::move(on_decision)]() mutable {
-        ask_now(std::move(question), std::move(on_decision));
-    });
-}
-
-void OdooAuthService::ask_now(Question question, OnDecision on_decision) {
-    if (retired_)
-        return on_decision(come_back());
-    const int64_t now = now_us();
-    const auto peek = std::make_shared<Peek>();
-    peek->subject = subject_of(std::move(question.who), std::move(question.channels));
-    peek->first = question.first;
-    peek->give_up_us = now + us(options_.max_unverified);
-    const Digest& key = peek->subject.key;
-    peek->askers.push_back({std::move(question.link), std::move(on_decision)});
-    presence_.came(peek->subject.client);
-    if (question.may_reuse) {
-        int64_t asked_us = 0;
-        if (const auto grant = cache_.find(key, now, &asked_us)) {
-            cache_hits.add();
-            return granted(peek, *grant, asked_us, now); // who was let in unasked is checked first
-        }
-        if (const auto sent = first_peeks_[key].lock()) {
-            sent->askers.push_back(std::move(peek->askers.front()));
-            return;
-        }
-        first_peeks_[key] = peek;
-    }
-    enqueue(peek);
-}
-
-void OdooAuthService::enqueue(const PeekPtr& peek) {
-    const auto add = [this, peek] {
-        queue_.add({.client = turn_of(peek->subject),
-                    .priority = OdooQueue::Priority::interactive,
-                    .run = [this, peek] { send(peek); },
-                    .drop = [this, peek](const std::string& why) { unanswered(peek, why); }},
-                   now_us());
-    };
-    if (!peek->subject.identity.is_public)
-        return add();
-    public_sessions_.wait(peek->subject.host, [this, peek, add](bool proceed) {
-        proceed ? add() : unanswered(peek, "the question before it had no answer");
-    });
-}
-
-void OdooAuthService::send(const PeekPtr& peek) {
-    peek->asked_us = now_us();
-    // A public session is the gateway's own: that it has ended is nobody's affair.
-    const bool is_first = peek->first || peek->subject.identity.is_public;
-    post(peek->subject, PEEK, peek_body(peek->subject.channels, newest_for(peek->subject.host), is_first),
-         [this, peek](const HttpAnswer* answer, const std::string& problem) {
-             answer ? take(peek, *answer) : unanswered(peek, problem);
-         });
-}
-
-void OdooAuthService::take(const PeekPtr& peek, const HttpAnswer& answer) {
-    const int64_t now = now_us();
-    const GrantTable::Subject& subject = peek->subject;
-    PeekAnswer result = read_peek(answer);
-    if (const auto* trouble = std::get_if<Unavailable>(&result)) {
-        log_trouble(options_, trouble->reason);
-        return unanswered(peek, trouble->reason);
-    }
-    if (subject.identity.is_public)
-        public_sessions_.answered(subject.host, session_set_by(answer));
-    else if (look_for_rotation(subject, answer))
-        return decide(peek, session_renewed());
-    if (const auto* grant = std::get_if<Grant>(&result)) {
-        presence_.granted(subject.session(), *grant, session_set_by(answer).has_value(), now);
-        if (peek->may_be_kept)
-            cache_.put(subject.key, subject.client, *grant, peek->asked_us, now);
-        if (database_of_host_.size() < MAX_HOSTS)
-            database_of_host_[subject.host] = grant->database;
-        return granted(peek, *grant, peek->asked_us, now + us(options_.recheck_interval));
-    }
-    if (const auto* refused = std::get_if<Refused>(&result)) {
-        cache_.forget(subject.key, now);
-        return decide(peek, Refusal{.close_code = 0,
-                                    .reason = "Odoo refuses it" +
-                                              (refused->name.empty() ? "" : " (" + refused->name + ")")});
-    }
-    if (std::holds_alternative<Expired>(result)) {
-        expired(subject);
-        if (subject.identity.is_public)
-            return unanswered(peek, "the public session has ended");
-        return decide(peek, session_expired());
-    }
-    log_no_database(subject.host);
-    decide(peek, Refusal{.close_code = peek->first ? TRY_AGAIN_LATER : 0,
-                         .reason = "Odoo knows no database for this host"});
-}
-
-void OdooAuthService::granted(const PeekPtr& peek, const Grant& grant, int64_t asked_us, int64_t due_us) {
-    const auto shared = std::make_shared<const Grant>(grant);
-    for (const Peek::Asker& asker : peek->askers) {
-        if (!asker.link || grants_.add(asker.link, peek->subject, shared, asked_us, due_us))
-            continue;
-        if (!grants_.has(peek->subject.client)) // gone while Odoo was asked, which took it for there
-            presence_.left(peek->subject, now_us());
-    }
-    decide(peek, grant);
-}
-
-// A first subscribe is refused, so that the client backs off; a later one is tried again, since the client
-// goes on with what it had.
-void OdooAuthService::unanswered(const PeekPtr& peek, const std::string& why) {
-    const int64_t now = now_us();
-    if (peek->subject.identity.is_public)
-        public_sessions_.failed(peek->subject.host);
-    if (peek->first || now >= peek->give_up_us)
-        return decide(peek, Refusal{.close_code = TRY_AGAIN_LATER, .reason = why});
-    peek->again_us = now + AGAIN_US;
-    again_.push_back(peek);
-}
-
-void OdooAuthService::decide(const PeekPtr& peek, const Decision& decision) {
-    if (const auto it = first_peeks_.find(peek->subject.key);
-        it != first_peeks_.end() && it->second.lock() == peek)
-        first_peeks_.erase(it);
-    for (const Peek::Asker& asker : std::exchange(peek->askers, {}))
-        asker.decide(decision);
-}
-
-void OdooAuthService::join(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who) {
-    loop_.post(
-        [this, link = std::move(link), who = std::move(who)] { worker_version_.check(link, who, now_us()); });
-}
-
-void OdooAuthService::leave(std::shared_ptr<ConnectionLink> link) {
-    loop_.post([this, link = std::move(link)] {
-        if (const auto subject = grants_.remove(link); subject && !retired_)
-            presence_.left(*subject, now_us());
-    });
-}
-
-void OdooAuthService::part(std::shared_ptr<const Requester> who) {
-    loop_.post([this, who = std::move(who)] {
-        const GrantTable::Subject subject = subject_of(who, {});
-        if (subject.identity.is_public && subject.identity.guest_channel.empty())
-            return; // what a crowd shares does not change by what one of them does
-        cache_.forget_client(subject.client, now_us());
-        std::erase_if(first_peeks_, [&subject](const auto& each) {
-            const PeekPtr sent = each.second.lock();
-            if (!sent || sent->subject.client != subject.client)
-                return false;
-            sent->may_be_kept = false;
-            return true;
-        });
-    });
-}
-
-void OdooAuthService::tell_presence(std::shared_ptr<const Requester> who, const UpdatePresence& presence) {
-    loop_.post([this, who = std::move(who), presence] { presence_.update(subject_of(who, {}), presence); });
-}
-
 // --- what other threads ask ---
 
-std::optional<Response> OdooAuthService::unavailable(const Requester& who) const {
-    std::optional<OdooQueue::Refusal> refusal;
-    {
-        const std::lock_guard lock(mutex_);
-        refusal = refusal_;
-    }
-    if (!refusal || cache_.knows(client_digest(who, identify(who))))
+std::optional<Response> OdooAuthService::unavailable(const Requester& requester) const {
+    const auto refusal = port_.refusal();
+    if (!refusal || cache_.knows(client_digest(requester, identify(requester))))
         return std::nullopt;
     return Response::refusal(503, refusal->why).with("Retry-After", std::to_string(refusal->retry_after));
 }
 
 void OdooAuthService::renew(Requester& requester) const {
-    rotations_.renew(requester, now_us());
+    port_.rotations().renew(requester, now_us());
 }
 
 void OdooAuthService::set_newest(const std::string& database, Id newest) {
-    const std::lock_guard lock(mutex_);
-    newest_[database] = newest;
+    port_.newest_ids().set(database, newest);
 }
 
 void OdooAuthService::forget_newest(const std::string& database) {
-    const std::lock_guard lock(mutex_);
-    newest_.erase(database);
-}
-
-Id OdooAuthService::newest_for(const std::string& host) const {
-    const auto known = database_of_host_.find(host);
-    const std::string& database = known == database_of_host_.end() ? databases_.front() : known->second;
-    const std::lock_guard lock(mutex_);
-    const auto newest = newest_.find(database);
-    return newest == newest_.end() ? 0 : newest->second;
+    port_.newest_ids().forget(database);
 }
 
 } // namespace odoo_bus

@@ -16,26 +16,20 @@ void OdooAuthorizer::authorize(const Admission& admission, const Subscribe& subs
     // Stock pages repeat an identical list exactly when a membership has changed: only the first is answered
     // from what is known.
     const bool may_reuse = !std::exchange(state.asked, true);
-    const auto decided = [this, admission = &admission, link = state.link,
-                          decide = std::move(decide)](Decision decision) {
-        // The connection may have ended, and another one may have its address.
-        const auto it = states_.find(admission);
-        if (it != states_.end() && it->second.link == link && std::holds_alternative<Grant>(decision)) {
-            it->second.granted = true;
-            if (const auto presence = std::exchange(it->second.presence, std::nullopt))
-                auth_service_.tell_presence(admission->requester, *presence);
+    // The link drops this when the connection ends, and `state` with it.
+    state.link->await_decision([this, &admission, &state, decide = std::move(decide)](Decision decision) {
+        if (std::holds_alternative<Grant>(decision)) {
+            state.granted = true;
+            if (const auto presence = std::exchange(state.presence, std::nullopt))
+                auth_service_.tell_presence(admission.requester, *presence);
         }
         decide(std::move(decision));
-    };
-    auth_service_.ask(
-        {.link = state.link,
-         .who = admission.requester,
-         .channels = subscribe.channels,
-         .first = first,
-         .may_reuse = may_reuse},
-        [post = post_, decided](Decision decision) {
-            post([decided, decision = std::move(decision)]() mutable { decided(std::move(decision)); });
-        });
+    });
+    auth_service_.ask({.link = state.link,
+                       .requester = admission.requester,
+                       .channels = subscribe.channels,
+                       .first = first,
+                       .may_reuse = may_reuse});
 }
 
 // Before the first grant the session is not marked in Odoo, which would take it for an ended one.

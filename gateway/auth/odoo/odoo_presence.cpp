@@ -37,11 +37,11 @@ bool is_of_user(const Grant& grant) {
 } // namespace
 
 // The public is nowhere.
-bool OdooPresence::is_known(const GrantTable::Subject& subject) {
+bool OdooPresence::is_known(const OdooSubject& subject) {
     return !subject.identity.is_public || !subject.identity.guest_channel.empty();
 }
 
-void OdooPresence::update(const GrantTable::Subject& subject, const UpdatePresence& presence) {
+void OdooPresence::update(const OdooSubject& subject, const UpdatePresence& presence) {
     if (!is_known(subject) || presence.inactivity_period < 0 ||
         presence.inactivity_period > MAX_INACTIVITY_MS)
         return;
@@ -56,7 +56,7 @@ void OdooPresence::update(const GrantTable::Subject& subject, const UpdatePresen
     });
 }
 
-void OdooPresence::left(const GrantTable::Subject& subject, int64_t now_us) {
+void OdooPresence::left(const OdooSubject& subject, int64_t now_us) {
     if (is_known(subject))
         gone_.insert_or_assign(subject.client, Gone{subject, now_us + GRACE_US});
 }
@@ -73,11 +73,11 @@ void OdooPresence::granted(std::string_view session, const Grant& grant, bool se
         keeps_ = true;
 }
 
-bool OdooPresence::may_tell(const GrantTable::Subject& subject) const {
+bool OdooPresence::may_tell(const OdooSubject& subject) const {
     if (subject.identity.is_public || keeps_)
         return true;
     // Before 19.0 ids are changed at login only. The page says which Odoo it is from.
-    const std::string& version = subject.who->worker_version;
+    const std::string& version = subject.requester->worker_version;
     return !rotates_ && (version.starts_with("17.") || version.starts_with("18."));
 }
 

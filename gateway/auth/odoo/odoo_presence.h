@@ -11,7 +11,8 @@
 #include <string_view>
 #include <unordered_map>
 
-#include "auth/odoo/grant_table.h"
+#include "auth/authorizer.h"
+#include "auth/odoo/odoo_subject.h"
 #include "protocol/client_event.h"
 
 namespace odoo_bus {
@@ -19,15 +20,15 @@ namespace odoo_bus {
 class OdooPresence {
 public:
     // Sends the body to the path as `subject`, when its turn has come. `body` is asked then.
-    using Call = std::function<void(const GrantTable::Subject& subject, const char* path,
-                                    std::function<std::string()> body)>;
+    using Call =
+        std::function<void(const OdooSubject& subject, const char* path, std::function<std::string()> body)>;
 
     explicit OdooPresence(Call call) : call_(std::move(call)) {}
 
     // The latest one counts; one that is not possible is ignored.
-    void update(const GrantTable::Subject& subject, const UpdatePresence& presence);
+    void update(const OdooSubject& subject, const UpdatePresence& presence);
     // The last connection of this client has ended.
-    void left(const GrantTable::Subject& subject, int64_t now_us);
+    void left(const OdooSubject& subject, int64_t now_us);
     // It is there, again or still.
     void came(const Digest& client) { gone_.erase(client); }
 
@@ -48,12 +49,12 @@ public:
 
 private:
     struct Gone {
-        GrantTable::Subject subject;
+        OdooSubject subject;
         int64_t at_us;
     };
 
-    static bool is_known(const GrantTable::Subject& subject);
-    bool may_tell(const GrantTable::Subject& subject) const;
+    static bool is_known(const OdooSubject& subject);
+    bool may_tell(const OdooSubject& subject) const;
 
     const Call call_;
     std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // that is not sent yet

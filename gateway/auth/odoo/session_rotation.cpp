@@ -20,16 +20,15 @@ bool SessionRotations::is_rotation(std::string_view old_id, std::string_view new
            new_id.substr(0, KEPT_BYTES) == old_id.substr(0, KEPT_BYTES);
 }
 
-void SessionRotations::add(const std::string& old_id, const std::string& new_id, std::string_view set_cookie,
-                           int64_t now_us) {
-    const bool is_plain = set_cookie.size() <= MAX_COOKIE_BYTES &&
-                          std::ranges::all_of(set_cookie, [](char c) { return c >= ' ' && c < 0x7f; });
-    Rotation rotation{new_id,
-                      is_plain ? std::string(set_cookie)
-                               : fmt::format("session_id={}; Max-Age=604800; HttpOnly; Path=/", new_id),
-                      now_us + OLD_LIVES_US};
+void SessionRotations::add(const SessionRotation& rotation, int64_t now_us) {
+    Known known{rotation, now_us + OLD_LIVES_US};
+    const std::string& cookie = rotation.set_cookie;
+    if (cookie.size() > MAX_COOKIE_BYTES ||
+        !std::ranges::all_of(cookie, [](char c) { return c >= ' ' && c < 0x7f; }))
+        known.rotation.set_cookie =
+            fmt::format("session_id={}; Max-Age=604800; HttpOnly; Path=/", rotation.new_id);
     const std::lock_guard lock(mutex_);
-    by_old_id_.insert_or_assign(old_id, std::move(rotation));
+    by_old_id_.insert_or_assign(rotation.old_id, std::move(known));
 }
 
 void SessionRotations::renew(Requester& requester, int64_t now_us) const {
@@ -44,18 +43,18 @@ void SessionRotations::renew(Requester& requester, int64_t now_us) const {
         const auto known = by_old_id_.find(value);
         if (known == by_old_id_.end() || known->second.until_us <= now_us)
             return;
-        value = known->second.new_id;
-        requester.new_cookie = known->second.set_cookie;
+        value = known->second.rotation.new_id;
+        requester.new_cookie = known->second.rotation.set_cookie;
         return;
     }
 }
 
-std::vector<std::vector<std::string>> SessionRotations::all(int64_t now_us) const {
+std::vector<SessionRotation> SessionRotations::all(int64_t now_us) const {
     const std::lock_guard lock(mutex_);
-    std::vector<std::vector<std::string>> rotations;
-    for (const auto& [old_id, rotation] : by_old_id_)
-        if (rotation.until_us > now_us)
-            rotations.push_back({old_id, rotation.new_id, rotation.set_cookie});
+    std::vector<SessionRotation> rotations;
+    for (const auto& [old_id, known] : by_old_id_)
+        if (known.until_us > now_us)
+            rotations.push_back(known.rotation);
     return rotations;
 }
 

@@ -14,6 +14,12 @@
 
 namespace odoo_bus {
 
+struct SessionRotation {
+    std::string old_id;
+    std::string new_id;
+    std::string set_cookie; // the header's value
+};
+
 class SessionRotations {
 public:
     // True when an answer that sets `set_cookie` has rotated the session `old_id`: the new id has the same
@@ -21,28 +27,25 @@ public:
     static bool is_rotation(std::string_view old_id, std::string_view new_id);
 
     // From any thread.
-    void add(const std::string& old_id, const std::string& new_id, std::string_view set_cookie,
-             int64_t now_us);
+    void add(const SessionRotation& rotation, int64_t now_us);
 
     // From any thread. Gives a browser that shows an old id the new one, when the page is of its own host: in
     // its cookies, and as `new_cookie`.
     void renew(Requester& requester, int64_t now_us) const;
 
-    // From any thread. Each as the arguments of add().
-    std::vector<std::vector<std::string>> all(int64_t now_us) const;
+    // From any thread.
+    std::vector<SessionRotation> all(int64_t now_us) const;
 
     // About once a second.
     void tick(int64_t now_us);
 
 private:
-    struct Rotation {
-        std::string new_id;
-        std::string set_cookie; // the header's value
+    mutable std::mutex mutex_;
+    struct Known {
+        SessionRotation rotation;
         int64_t until_us;
     };
-
-    mutable std::mutex mutex_;
-    std::unordered_map<std::string, Rotation> by_old_id_;
+    std::unordered_map<std::string, Known> by_old_id_;
 };
 
 } // namespace odoo_bus

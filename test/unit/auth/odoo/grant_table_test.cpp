@@ -40,9 +40,9 @@ protected:
         for (FakeClient& each : client)
             links.push_back(std::make_shared<ConnectionLink>(each, [](const Loop::Task& task) { task(); }));
     }
-    static GrantTable::Subject subject(const std::string& session, const std::string& channel) {
-        GrantTable::Subject subject;
-        subject.who = std::make_shared<Requester>();
+    static OdooSubject subject(const std::string& session, const std::string& channel) {
+        OdooSubject subject;
+        subject.requester = std::make_shared<Requester>();
         subject.identity.cookies = {{"session_id", session}};
         subject.channels = {channel};
         subject.client = Sha256().add(session).finish();
@@ -161,7 +161,7 @@ TEST(SessionRotations, OnlyTheSameSessionIsRenewed) {
 
 TEST(SessionRotations, ABrowserThatShowsTheOldOneGetsTheNewOneForTwoMinutes) {
     SessionRotations rotations;
-    rotations.add(OLD, NEW, "session_id=" + NEW + "; Path=/; HttpOnly", 0);
+    rotations.add({OLD, NEW, "session_id=" + NEW + "; Path=/; HttpOnly"}, 0);
     const auto shown = [&](bool same_host, const std::string& id, int64_t now) {
         Requester who;
         who.same_host = same_host;
@@ -178,7 +178,7 @@ TEST(SessionRotations, ABrowserThatShowsTheOldOneGetsTheNewOneForTwoMinutes) {
 
 TEST(SessionRotations, AnOddCookieIsWrittenAnew) {
     SessionRotations rotations;
-    rotations.add(OLD, NEW, "session_id=" + NEW + "; Comment=\xff", 0);
+    rotations.add({OLD, NEW, "session_id=" + NEW + "; Comment=\xff"}, 0);
     Requester who;
     who.same_host = true;
     who.cookies = {{"session_id", OLD}};

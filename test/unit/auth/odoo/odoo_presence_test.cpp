@@ -21,17 +21,17 @@ protected:
         std::function<std::string()> body;
     };
     std::vector<Sent> sent; // and waits for its turn
-    OdooPresence presence{[this](const GrantTable::Subject&, const char* path, auto body) {
+    OdooPresence presence{[this](const OdooSubject&, const char* path, auto body) {
         sent.push_back({path, std::move(body)});
     }};
     const Grant user{.database = "mydb",
                      .channels = {R"(["mydb","broadcast"])", R"(["mydb","res.partner",3])"}};
 
-    static GrantTable::Subject subject(const std::string& session, const std::string& version = "19.0-2") {
-        GrantTable::Subject subject;
+    static OdooSubject subject(const std::string& session, const std::string& version = "19.0-2") {
+        OdooSubject subject;
         auto who = std::make_shared<Requester>();
         who->worker_version = version;
-        subject.who = who;
+        subject.requester = who;
         subject.identity.is_public = false;
         subject.identity.cookies = {{"session_id", session}};
         subject.client = Sha256().add(session).finish();

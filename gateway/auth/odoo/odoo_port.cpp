@@ -1,0 +1,254 @@
+// The one way to Odoo.
+#include "auth/odoo/odoo_port.h"
+
+#include <utility>
+
+#include "auth/odoo/odoo_request.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "metrics/metrics.h"
+
+namespace odoo_bus {
+
+namespace {
+
+const metrics::Family requests("odoo_bus_odoo_requests_total", "Requests to Odoo, by result.",
+                               metrics::Type::counter, {"result"});
+const metrics::Counter rotated("odoo_bus_sessions_renewed_total",
+                               "Sessions whose id Odoo changed in a response to the gateway.");
+
+constexpr const char* PEEK = "/websocket/peek_notifications";
+constexpr const char* HEALTH = "/websocket/health";
+
+int64_t us(Milliseconds milliseconds) {
+    return std::chrono::microseconds(milliseconds).count();
+}
+
+OdooQueue::Bounds queue_bounds(const Options& options) {
+    return {.concurrency = options.odoo_concurrency, .wait_us = us(options.odoo_wait())};
+}
+
+uint64_t timeout_ms(const Options& options) {
+    return static_cast<uint64_t>(options.odoo_timeout.count());
+}
+
+} // namespace
+
+struct OdooPort::Question {
+    OdooSubject subject;
+    bool first;
+    OnPeek on_peek;
+    int64_t asked_us = 0; // when it was sent
+};
+
+OdooPort::OdooPort(const Options& options, const std::string& database, Events events)
+    : options_(options), events_(std::move(events)), queue_(queue_bounds(options), [this] { probe(); }),
+      newest_ids_(database) {
+    prober_.sent_host = options.odoo_url.host;
+    prober_.user_agent = "odoo-bus-gateway/" ODOO_BUS_VERSION;
+}
+
+void OdooPort::open(uv_loop_t* loop) {
+    client_ = std::make_unique<OdooClient>(loop, options_.odoo_url);
+}
+
+void OdooPort::close() {
+    client_.reset();
+}
+
+void OdooPort::reconfigure() {
+    queue_.set_bounds(queue_bounds(options_));
+}
+
+void OdooPort::tick(int64_t now_us) {
+    queue_.tick(now_us);
+    rotations_.tick(now_us);
+    publish_refusal();
+}
+
+// --- what is asked ---
+
+void OdooPort::peek(const OdooSubject& subject, bool first, OdooQueue::Priority priority, OnPeek on_peek) {
+    // A public session is the gateway's own: its end is not the client's.
+    const bool is_first = first || subject.identity.is_public;
+    const auto question = std::make_shared<Question>(Question{subject, is_first, std::move(on_peek)});
+    const auto enqueue_question = [this, priority, question] {
+        enqueue(priority, {.subject = question->subject,
+                           .path = PEEK,
+                           .body =
+                               [this, question] {
+                                   question->asked_us = now_us();
+                                   const OdooSubject& asker = question->subject;
+                                   return peek_body(asker.channels, newest_ids_.of_host(asker.host),
+                                                    question->first);
+                               },
+                           .on_response =
+                               [this, question](const HttpAnswer* answer, const std::string& problem) {
+                                   question->on_peek(answer ? read(*question, *answer)
+                                                            : unavailable(*question, problem));
+                               }});
+    };
+    if (!subject.identity.is_public)
+        return enqueue_question();
+    public_sessions_.wait(subject.host, [this, question, enqueue_question](bool proceed) {
+        if (proceed)
+            enqueue_question();
+        else
+            question->on_peek(unavailable(*question, "the question before it had no answer"));
+    });
+}
+
+void OdooPort::call(const OdooSubject& subject, const char* path, std::function<std::string()> body,
+                    std::function<void(const CallAnswer&)> on_answer) {
+    if (subject.identity.is_public && !public_sessions_.session(subject.host)) {
+        body(); // without a public session of this host nobody was let in there, so nobody is there
+        return;
+    }
+    enqueue(OdooQueue::Priority::presence,
+            {.subject = subject,
+             .path = path,
+             .body = body,
+             .on_response = [this, subject, on_answer = std::move(on_answer)](const HttpAnswer* answer,
+                                                                              const std::string& problem) {
+                 if (!answer)
+                     return on_answer(Unavailable{problem});
+                 if (!subject.identity.is_public)
+                     look_for_rotation(subject, *answer);
+                 on_answer(read_call(*answer));
+             }});
+}
+
+void OdooPort::get(const char* path, const Requester& requester,
+                   std::function<void(std::optional<std::string>)> on_page) {
+    const std::string turn = path;
+    queue_.add({.client = turn,
+                .priority = OdooQueue::Priority::background,
+                .run =
+                    [this, turn, request = get_request(path, requester), on_page] {
+                        client_->ask(request, timeout_ms(options_), {},
+                                     [this, turn, on_page, sent_us = now_us()](const HttpAnswer* answer,
+                                                                               const std::string&) {
+                                         const bool is_page = answer && answer->status() == 200;
+                                         on_page(is_page ? std::optional(answer->body()) : std::nullopt);
+                                         queue_.done(turn, answer != nullptr, sent_us, now_us());
+                                     });
+                    },
+                .drop = [on_page](const std::string&) { on_page(std::nullopt); }},
+               now_us());
+}
+
+// --- a request and its response ---
+
+void OdooPort::enqueue(OdooQueue::Priority priority, Request request) {
+    const auto shared = std::make_shared<const Request>(std::move(request));
+    queue_.add({.client = turn_of(shared->subject),
+                .priority = priority,
+                .run = [this, shared] { send(shared); },
+                .drop =
+                    [shared](const std::string& why) {
+                        shared->body();
+                        shared->on_response(nullptr, why);
+                    }},
+               now_us());
+}
+
+void OdooPort::send(const std::shared_ptr<const Request>& request) {
+    const OdooSubject& subject = request->subject;
+    std::string cookies = subject.identity.cookie_header();
+    if (const auto session =
+            subject.identity.is_public ? public_sessions_.session(subject.host) : std::nullopt)
+        cookies += (cookies.empty() ? "session_id=" : "; session_id=") + *session;
+    client_->ask(post_request(request->path, *subject.requester, cookies, request->body()),
+                 timeout_ms(options_), {},
+                 [this, request, sent_us = now_us()](const HttpAnswer* answer, const std::string& problem) {
+                     received(*request, sent_us, answer, problem);
+                 });
+}
+
+void OdooPort::received(const Request& request, int64_t sent_us, const HttpAnswer* answer,
+                        const std::string& problem) {
+    const int status = answer ? answer->status() : 0;
+    const bool answered = answer && status != 429 && (status < 502 || status > 504);
+    requests.with({answered ? "answered" : "failed"}).add();
+    if (!answer)
+        log_trouble(problem);
+    request.on_response(answer, problem);
+    queue_.done(turn_of(request.subject), answered, sent_us, now_us());
+    publish_refusal();
+}
+
+OdooPort::Peek OdooPort::read(const Question& question, const HttpAnswer& answer) {
+    const OdooSubject& subject = question.subject;
+    const auto session = session_set_by(answer);
+    Peek peek{read_peek(answer), question.asked_us, session.has_value()};
+    if (const auto* trouble = std::get_if<Unavailable>(&peek.answer)) {
+        log_trouble(trouble->reason);
+        return unavailable(question, trouble->reason);
+    }
+    if (subject.identity.is_public) {
+        public_sessions_.answered(subject.host, session);
+    } else if (look_for_rotation(subject, answer)) {
+        peek.answer = Renewed{};
+        return peek;
+    }
+    if (const auto* grant = std::get_if<Grant>(&peek.answer))
+        newest_ids_.learn(subject.host, grant->database);
+    if (std::holds_alternative<Expired>(peek.answer)) {
+        if (subject.identity.is_public)
+            public_sessions_.forget(subject.host);
+        events_.expired(subject);
+    }
+    return peek;
+}
+
+OdooPort::Peek OdooPort::unavailable(const Question& question, const std::string& problem) {
+    if (question.subject.identity.is_public)
+        public_sessions_.failed(question.subject.host);
+    return {Unavailable{problem}, question.asked_us, false};
+}
+
+bool OdooPort::look_for_rotation(const OdooSubject& subject, const HttpAnswer& answer) {
+    const std::string session(subject.session());
+    for (const std::string_view cookie : answer.all("set-cookie")) {
+        const auto set = session_of_cookie(cookie);
+        if (!set || !SessionRotations::is_rotation(session, *set))
+            continue;
+        rotated.add();
+        const SessionRotation rotation{session, *set, std::string(cookie)};
+        rotations_.add(rotation, now_us());
+        events_.renewed(subject, rotation);
+        return true;
+    }
+    return false;
+}
+
+// --- the state of Odoo ---
+
+void OdooPort::probe() {
+    client_->ask(get_request(HEALTH, prober_), timeout_ms(options_), {},
+                 [this](const HttpAnswer* answer, const std::string&) {
+                     if (answer && answer->status() < 500)
+                         queue_.recovered(now_us());
+                     else
+                         queue_.failed(now_us());
+                     publish_refusal();
+                 });
+}
+
+void OdooPort::publish_refusal() {
+    auto refusal = queue_.refusal(now_us());
+    const std::lock_guard lock(mutex_);
+    refusal_ = std::move(refusal);
+}
+
+std::optional<OdooQueue::Refusal> OdooPort::refusal() const {
+    const std::lock_guard lock(mutex_);
+    return refusal_;
+}
+
+void OdooPort::log_trouble(const std::string& what) const {
+    static log::Limited lines("questions without an answer", 1);
+    lines.write(log::Level::warning, "Odoo at {}: {}", options_.odoo_url.text(), what);
+}
+
+} // namespace odoo_bus

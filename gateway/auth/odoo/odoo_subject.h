@@ -1,0 +1,34 @@
+// As whom, on which host and about which channels Odoo is asked.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "auth/odoo/odoo_request.h"
+#include "base/sha256.h"
+#include "http/requester.h"
+
+namespace odoo_bus {
+
+struct OdooSubject {
+    std::shared_ptr<const Requester> requester;
+    Identity identity;
+    std::vector<std::string> channels; // as named, and the guest's
+    Digest client;                     // of the host and the cookies
+    Digest key;                        // of these and the channels
+    std::string host;
+
+    std::string_view session() const { return identity.cookie("session_id"); }
+};
+
+OdooSubject make_subject(std::shared_ptr<const Requester> requester, std::vector<std::string> channels);
+
+// OdooSubject::client of such a subject.
+Digest client_digest(const Requester& requester, const Identity& identity);
+
+// In the queue clients take turns: sessions, and connections without one by their address.
+std::string turn_of(const OdooSubject& subject);
+
+} // namespace odoo_bus
