@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "auth/auth_backend.h"
 #include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "commands/doctor/doctor.h"
@@ -308,6 +309,10 @@ int main(int count, char** values) {
     }
     const Options options = std::get<Options>(std::move(parsed));
     if (options.check_config) {
+        if (const std::string problem = check_auth(options); !problem.empty()) {
+            fprintf(stderr, "odoo-bus-gateway: %s\n", problem.c_str());
+            return BAD_CONFIGURATION;
+        }
         for (const std::string& warning : options.warnings)
             fprintf(stderr, "odoo-bus-gateway: %s\n", warning.c_str());
         puts("the configuration is valid");

@@ -59,6 +59,10 @@ private:
 
 } // namespace
 
+std::string check_auth(const Options& options) {
+    return options.auth == Auth::token ? read_token_keys(options.token_keys).problem : "";
+}
+
 std::unique_ptr<AuthBackend> make_auth_backend(const Options& options,
                                                const std::vector<std::string>& names) {
     switch (options.auth) {

@@ -9,6 +9,7 @@ import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
 from harness.deadline import DEADLINE
+from harness.gateway import run_gateway
 from harness.http_clients import TRANSPORTS, EventsClient
 from harness.tokens import KeyPair, Secret, claims, encode
 
@@ -135,6 +136,8 @@ BAD = {
     "never expires": (lambda: signed({"sub": "x", "channels": ["a"]}), "no time at which it expires"),
     "expires at a text": (lambda: signed(claims(["a"], exp="2099-01-01")), "no time at which it expires"),
     "expires in infinity": (lambda: signed(encode(b'{"exp":1e999,"channels":["a"]}')), CLAIMS),
+    "expires in milliseconds": (lambda: signed(claims(["a"], exp=int(time.time() + 60) * 1000)), "no time at which it expires"),
+    "expires after the last microsecond": (lambda: signed(claims(["a"], exp=10**15)), "no time at which it expires"),
     "not yet valid": (lambda: signed(claims(["a"], nbf=int(time.time()) + 600)), "is not valid yet"),
     "another audience": (lambda: signed(claims(["a"], aud="somebody else")), "for another audience"),
     "another database": (lambda: signed(claims(["a"], db="not_served")), "a database that is not served"),
@@ -225,6 +228,20 @@ def test_keys_of_every_kind_in_one_set(make_token_gateway, tmp_path):
         assert status(gateway, bearer(signer.token(claims(["a"]), {"kid": "unknown"}))) == 401
     assert status(gateway, bearer(other.token(claims(["a"])))) == 401
     assert status(gateway, bearer(Secret(rsa.public.read_bytes()).token(claims(["a"]), {"kid": "r"}))) == 401
+
+
+@pytest.mark.parametrize("size", [32, 64, 65, 1024, 1025, 100_000])
+def test_a_secret_may_be_long(make_token_gateway, size):
+    secret = Secret(b"s" * size)
+    gateway = make_token_gateway(secret)
+    assert status(gateway, bearer(secret.token(claims(["a"])))) == 200
+    assert status(gateway, bearer(Secret(b"s" * (size - 1)).token(claims(["a"])))) == 401
+
+
+def test_keys_that_cannot_be_used_are_named(make_token_gateway):
+    gateway = make_token_gateway(json.dumps({"keys": [{"kty": "OKP", "kid": "ed"}, SECRET.jwk()]}))
+    assert any('ignored key 1 (kid "ed")' in line for line in gateway.lines)
+    assert status(gateway, bearer(SECRET.token(claims(["a"])))) == 200
 
 
 def test_keys_are_rotated_without_a_restart(make_token_gateway, tmp_path):
@@ -353,3 +370,10 @@ def test_files_without_usable_keys(make_gateway, database, tmp_path):
         assert gateway.wait() != 0, text
         assert any("--token-keys" in line for line in gateway.lines), text
         assert "PRIVATE KEY-----" not in "\n".join(gateway.lines)
+        assert "--token-keys" in check_config(path).stderr, text
+    SECRET.write(path)
+    assert check_config(path).returncode == 0
+
+
+def check_config(keys):
+    return run_gateway("--check-config", "--database", "dbname=x", "--auth", "token", "--token-keys", str(keys))

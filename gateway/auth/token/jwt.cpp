@@ -3,10 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-
-#include <openssl/crypto.h>
-#include <openssl/ecdsa.h>
-#include <openssl/hmac.h>
+#include <optional>
 
 #include "base/json.h"
 
@@ -18,10 +15,7 @@ constexpr size_t MAX_TOKEN_BYTES = 8 * 1024;
 constexpr size_t MAX_DEPTH = 8;
 constexpr size_t MAX_CHANNELS = 1'000;
 constexpr size_t MAX_TEXT_BYTES = 1'024;
-
-const unsigned char* bytes(std::string_view text) {
-    return reinterpret_cast<const unsigned char*>(text.data());
-}
+constexpr double MAX_TIME = 253'402'300'799; // the last second of the year 9999
 
 // A JSON object without doubles: of two equal claims another reader might take the other one.
 Json parse_object(std::string_view text) {
@@ -39,69 +33,13 @@ std::string_view text_of(const json_t* value) {
                                  : std::string_view();
 }
 
-bool verify_hmac(const JwtKey& key, std::string_view signed_part, std::string_view signature) {
-    unsigned char expected[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    return HMAC(EVP_sha256(), key.secret.data(), static_cast<int>(key.secret.size()), bytes(signed_part),
-                signed_part.size(), expected, &length) &&
-           signature.size() == length && CRYPTO_memcmp(expected, signature.data(), length) == 0;
-}
-
-// The two numbers of an ECDSA signature as OpenSSL takes them; empty when they are none.
-std::string to_der(std::string_view signature) {
-    if (signature.size() != 64)
-        return {};
-    const std::unique_ptr<ECDSA_SIG, decltype(&ECDSA_SIG_free)> pair(ECDSA_SIG_new(), ECDSA_SIG_free);
-    BIGNUM* const r = BN_bin2bn(bytes(signature), 32, nullptr);
-    BIGNUM* const s = BN_bin2bn(bytes(signature) + 32, 32, nullptr);
-    if (!pair || !r || !s || ECDSA_SIG_set0(pair.get(), r, s) != 1) {
-        BN_free(r);
-        BN_free(s);
-        return {};
-    }
-    std::string der(static_cast<size_t>(std::max(i2d_ECDSA_SIG(pair.get(), nullptr), 0)), '\0');
-    auto* end = reinterpret_cast<unsigned char*>(der.data());
-    i2d_ECDSA_SIG(pair.get(), &end);
-    return der;
-}
-
-bool verify_public(const JwtKey& key, std::string_view signed_part, std::string_view signature) {
-    const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context(EVP_MD_CTX_new(), EVP_MD_CTX_free);
-    return context &&
-           EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key.key.get()) == 1 &&
-           EVP_DigestVerify(context.get(), bytes(signature), signature.size(), bytes(signed_part),
-                            signed_part.size()) == 1;
-}
-
-bool verify(const JwtKey& key, std::string_view signed_part, const std::string& signature) {
-    switch (key.algorithm) {
-    case JwtAlgorithm::hs256:
-        return verify_hmac(key, signed_part, signature);
-    case JwtAlgorithm::rs256:
-        return verify_public(key, signed_part, signature);
-    case JwtAlgorithm::es256:
-        return verify_public(key, signed_part, to_der(signature));
-    }
-    return false;
-}
-
-std::optional<JwtAlgorithm> algorithm_of(std::string_view name) {
-    if (name == "HS256")
-        return JwtAlgorithm::hs256;
-    if (name == "RS256")
-        return JwtAlgorithm::rs256;
-    if (name == "ES256")
-        return JwtAlgorithm::es256;
-    return std::nullopt;
-}
-
-// Seconds since 1970; nothing when it is missing or no such number.
+// Seconds since 1970; nothing when it is missing or no such number. One that is beyond year 9999 is none:
+// milliseconds, most likely, with which a token would never expire.
 std::optional<int64_t> time_of(const json_t* claim) {
-    if (json_is_integer(claim) && std::abs(json_integer_value(claim)) < int64_t{1} << 50)
-        return json_integer_value(claim);
-    if (json_is_real(claim) && std::fabs(json_real_value(claim)) < 1e15)
-        return static_cast<int64_t>(json_real_value(claim));
-    return std::nullopt;
+    const double time = json_number_value(claim);
+    if (!json_is_number(claim) || std::fabs(time) > MAX_TIME)
+        return std::nullopt;
+    return json_is_integer(claim) ? json_integer_value(claim) : static_cast<int64_t>(time);
 }
 
 bool names_audience(const json_t* claim, const std::string& audience) {
@@ -162,7 +100,7 @@ bool JwtClaims::grants(std::string_view channel) const {
     });
 }
 
-std::variant<JwtClaims, JwtProblem> verify_jwt(std::string_view token, const JwtKeys& keys,
+std::variant<JwtClaims, JwtProblem> verify_jwt(std::string_view token, const std::vector<JwtKey>& keys,
                                                const JwtRules& rules, int64_t now) {
     if (token.size() > MAX_TOKEN_BYTES)
         return problem("the token is too large");
@@ -170,25 +108,27 @@ std::variant<JwtClaims, JwtProblem> verify_jwt(std::string_view token, const Jwt
     const size_t second = first == token.npos ? first : token.find('.', first + 1);
     if (second == token.npos || token.find('.', second + 1) != token.npos)
         return problem("the token does not have three parts");
-    const auto head = decode_base64url(token.substr(0, first));
-    const auto body = decode_base64url(token.substr(first + 1, second - first - 1));
-    const auto signature = decode_base64url(token.substr(second + 1));
-    if (!head || !body || !signature)
+    const std::string_view head_part = token.substr(0, first), signature_part = token.substr(second + 1);
+    const std::string_view body_part = token.substr(first + 1, second - first - 1);
+    const auto head = decode_base64url(head_part), body = decode_base64url(body_part);
+    if (!head || !body || !decode_base64url(signature_part))
         return problem("a part of the token is not base64url");
 
     const Json header = parse_object(*head);
     if (!header)
         return problem("the header of the token is not a JSON object without doubles");
-    const auto algorithm = algorithm_of(text_of(json_object_get(header.get(), "alg")));
-    if (!algorithm)
+    const std::string_view algorithm = text_of(json_object_get(header.get(), "alg"));
+    if (algorithm != "HS256" && algorithm != "RS256" && algorithm != "ES256")
         return problem("the token's algorithm is not HS256, RS256 or ES256");
     if (json_object_get(header.get(), "crit"))
         return problem("the token asks for an extension that is not known");
     const std::string_view id = text_of(json_object_get(header.get(), "kid"));
-    const std::string_view signed_part = token.substr(0, second);
+    const Json jws(json_pack("{s:s%,s:s%,s:s%}", "protected", head_part.data(), head_part.size(), "payload",
+                             body_part.data(), body_part.size(), "signature", signature_part.data(),
+                             signature_part.size()));
     const bool is_signed = std::ranges::any_of(keys, [&](const JwtKey& key) {
-        return key.algorithm == *algorithm && (id.empty() || key.id.empty() || key.id == id) &&
-               verify(key, signed_part, *signature);
+        return key.algorithm == algorithm && (id.empty() || key.id.empty() || key.id == id) &&
+               key.verifies(jws.get());
     });
     if (!is_signed)
         return problem("the token is signed by no known key");

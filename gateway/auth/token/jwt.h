@@ -31,7 +31,7 @@ struct JwtProblem {
 };
 
 // `now`: seconds since 1970.
-std::variant<JwtClaims, JwtProblem> verify_jwt(std::string_view token, const JwtKeys& keys,
+std::variant<JwtClaims, JwtProblem> verify_jwt(std::string_view token, const std::vector<JwtKey>& keys,
                                                const JwtRules& rules, int64_t now);
 
 } // namespace odoo_bus

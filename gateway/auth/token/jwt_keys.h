@@ -8,25 +8,29 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
-#include <openssl/evp.h>
+#include <jansson.h>
 
 namespace odoo_bus {
 
-enum class JwtAlgorithm { hs256, rs256, es256 };
-
 struct JwtKey {
-    JwtAlgorithm algorithm;
-    std::string id;     // `kid`, or empty
-    std::string secret; // of hs256
-    std::shared_ptr<EVP_PKEY> key;
-};
-using JwtKeys = std::vector<JwtKey>;
+    std::string algorithm; // HS256, RS256 or ES256
+    std::string id;        // `kid`, or empty
+    // What José takes: `alg` and the members of a secret or a public key, nothing else.
+    std::shared_ptr<const json_t> jwk;
 
-// `text`: of a file. The keys, or why there are none; no part of it is repeated.
-std::variant<JwtKeys, std::string> parse_jwt_keys(std::string_view text);
+    bool verifies(const json_t* jws) const; // from any thread
+};
+
+struct JwtKeys {
+    std::vector<JwtKey> keys = {};
+    std::vector<std::string> ignored = {}; // keys of the set that cannot be used: which, and why
+    std::string problem = {};              // why there are no keys; no part of a key is repeated
+};
+
+// `text`: of a file.
+JwtKeys parse_jwt_keys(std::string_view text);
 
 // Nothing unless `text` is base64url without padding (RFC 7515, section 2) as an encoder writes it.
 std::optional<std::string> decode_base64url(std::string_view text);

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
-#include <sstream>
 
 #include <spdlog/fmt/fmt.h>
 #include <sys/stat.h>
@@ -21,7 +20,7 @@ namespace {
 
 constexpr int SESSION_EXPIRED = 4001;
 constexpr int64_t LOOK_EVERY_US = 2'000'000;
-constexpr off_t MAX_FILE_BYTES = 1 << 20;
+constexpr size_t MAX_FILE_BYTES = 1 << 20;
 constexpr std::string_view SUBPROTOCOL = "odoo-bus.token.";
 
 class TokenAuthorizer final : public Authorizer {
@@ -56,6 +55,24 @@ std::string_view token_of(const Requester& requester, const std::string& cookie)
 }
 
 } // namespace
+
+JwtKeys read_token_keys(const std::string& path) {
+    const auto problem = [&path](std::string_view why) {
+        return JwtKeys{.problem = fmt::format("--token-keys {}: {}", path, why)};
+    };
+    std::ifstream stream(path, std::ios::binary);
+    if (!stream)
+        return problem(strerror(errno));
+    std::string text(MAX_FILE_BYTES + 1, '\0');
+    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<size_t>(stream.gcount()));
+    if (stream.bad())
+        return problem("it cannot be read");
+    if (text.size() > MAX_FILE_BYTES)
+        return problem("it is larger than 1 MiB");
+    JwtKeys keys = parse_jwt_keys(text);
+    return keys.problem.empty() ? keys : problem(keys.problem);
+}
 
 TokenAuthBackend::TokenAuthBackend(const Options& options, std::vector<std::string> databases)
     : path_(options.token_keys), databases_(std::move(databases)) {
@@ -96,20 +113,14 @@ std::string TokenAuthBackend::load() {
     if (rules_.keys && seen == seen_)
         return {};
     seen_ = seen;
-    if (file.st_size > MAX_FILE_BYTES)
-        return fmt::format("--token-keys {}: it is larger than 1 MiB", path_);
-    std::ifstream stream(path_, std::ios::binary);
-    std::stringstream text;
-    text << stream.rdbuf();
-    if (!stream)
-        return fmt::format("--token-keys {}: it cannot be read", path_);
-    auto keys = parse_jwt_keys(text.str());
-    if (const auto* problem = std::get_if<std::string>(&keys))
-        return fmt::format("--token-keys {}: {}", path_, *problem);
-    const auto& known = std::get<JwtKeys>(keys);
-    log::info("tokens are verified with {} {} from {}", known.size(), known.size() == 1 ? "key" : "keys",
-              path_);
-    rules_.keys = std::make_shared<JwtKeys>(known);
+    JwtKeys known = read_token_keys(path_);
+    if (!known.problem.empty())
+        return known.problem;
+    for (const std::string& each : known.ignored)
+        log::info("--token-keys {}: ignored {}", path_, each);
+    log::info("tokens are verified with {} {} from {}", known.keys.size(),
+              known.keys.size() == 1 ? "key" : "keys", path_);
+    rules_.keys = std::make_shared<const std::vector<JwtKey>>(std::move(known.keys));
     return {};
 }
 

@@ -16,6 +16,9 @@
 
 namespace odoo_bus {
 
+// The keys in this file; `problem` names the option and the file.
+JwtKeys read_token_keys(const std::string& path);
+
 class TokenAuthBackend final : public AuthBackend {
 public:
     TokenAuthBackend(const Options& options, std::vector<std::string> databases);
@@ -28,7 +31,7 @@ public:
 
 private:
     struct Rules {
-        std::shared_ptr<const JwtKeys> keys;
+        std::shared_ptr<const std::vector<JwtKey>> keys;
         JwtRules claims;
         std::string cookie;
     };
