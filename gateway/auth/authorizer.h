@@ -1,12 +1,12 @@
 // Who may see what: the one interface that every kind of authorization implements.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "base/clock.h"
 #include "http/admission.h"
 #include "protocol/client_event.h"
 #include "protocol/notification.h"
@@ -21,8 +21,9 @@ struct Grant {
     std::vector<std::string> refused = {};
     // Who it is to those who see the channels (presence.h); empty: nobody.
     std::string member = {};
-    // The connection ends at this time with this code, so that the client asks anew; 0: never.
-    int64_t valid_until_us = 0;
+    // The connection ends with `end_code`, so that the client asks anew, when the first of these is reached.
+    WallTime expires = WallTime::max();    // a token has a date
+    Monotonic renew_at = Monotonic::max(); // other grants have an age
     int end_code = 4001;
 };
 

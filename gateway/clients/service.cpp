@@ -152,7 +152,7 @@ void Service::tick() {
     each_session([&](Session& session) {
         behind_now += session.is_behind();
         bytes_now += static_cast<int64_t>(session.queued_bytes());
-        session.check_grant(wall);
+        session.check_grant(now, wall);
         session.tick(now);
     });
     behind.add(behind_now - std::exchange(behind_, behind_now));

@@ -232,7 +232,8 @@ void Session::place(const Subscribe& subscribe, const Grant& grant) {
     if (format_ != FrameFormat::events)
         format_ = subscribe.name_channels ? FrameFormat::named : FrameFormat::plain;
     confirm_ = subscribe.confirm;
-    valid_until_ = wall_time(grant.valid_until_us);
+    expires_ = grant.expires;
+    renew_at_ = grant.renew_at;
     end_code_ = grant.end_code;
     on_granted(grant);
     tell_presence(grant);
@@ -402,8 +403,8 @@ void Session::replayed(const ReplayAnswer& answer, const Grant& grant) {
     finish();
 }
 
-void Session::check_grant(WallTime now) {
-    if (valid_until_ != WallTime() && now > valid_until_)
+void Session::check_grant(Monotonic now, WallTime date) {
+    if (date > expires_ || now > renew_at_)
         close(end_code_, "the grant has expired");
 }
 

@@ -52,7 +52,7 @@ public:
     // The client knows elements without an id.
     bool knows_internal() const { return knows_internal_; }
     // Ends the connection when what it was granted is not valid any more.
-    void check_grant(WallTime now);
+    void check_grant(Monotonic now, WallTime date);
 
     void take_back(const Refusal& refusal) override;
     void regrant(const Grant& grant) override;
@@ -127,9 +127,10 @@ private:
     bool busy_ = false;
     bool subscribed_ = false; // a first subscribe was granted
     bool knows_internal_ = false;
-    bool sent_back_ = false; // come_back() was called
-    Position began_ = 0;     // where; 0 also when it was given rows from the table
-    WallTime valid_until_;   // the grant; 1970: for ever
+    bool sent_back_ = false;             // come_back() was called
+    Position began_ = 0;                 // where; 0 also when it was given rows from the table
+    WallTime expires_ = WallTime::max(); // the grant
+    Monotonic renew_at_ = Monotonic::max();
     int end_code_ = 0;
     uint64_t present_ = 0;             // its number for presence.h, once it has told of a member
     std::optional<int64_t> confirm_;   // of the subscribe that is being worked on

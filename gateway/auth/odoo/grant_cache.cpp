@@ -31,6 +31,7 @@ constexpr size_t CHECKSUM_DIGITS = 16;
 constexpr size_t SPARE_LINES = 10'000; // that may have passed their time before the file is written anew
 constexpr size_t MAX_LINE = 4 << 20;
 constexpr off_t MAX_FILE = off_t{1} << 30;
+constexpr int64_t MAX_DATE = int64_t{1} << 60;
 
 std::string hex(const Digest& digest) {
     return fmt::format("{:02x}", fmt::join(digest, ""));
@@ -55,8 +56,8 @@ std::string with_checksum(const std::string& text) {
 
 } // namespace
 
-GrantCache::GrantCache(std::string file, int64_t ttl_us, size_t max_entries)
-    : path_(std::move(file)), ttl_us_(ttl_us), max_entries_(max_entries) {}
+GrantCache::GrantCache(std::string file, Duration ttl, size_t max_entries)
+    : path_(std::move(file)), ttl_(ttl), max_entries_(max_entries) {}
 
 // --- entries ---
 
@@ -78,33 +79,32 @@ void GrantCache::insert(const Digest& key, Entry entry) {
     entries_.emplace(key, std::move(entry));
 }
 
-void GrantCache::put(const Digest& key, const Digest& client, const Grant& grant, int64_t asked_us,
-                     int64_t now_us) {
+void GrantCache::put(const Digest& key, const Digest& client, const Grant& grant, Monotonic asked,
+                     Monotonic now) {
     const auto known = entries_.find(key);
-    if (known != entries_.end() && known->second.asked_us > asked_us)
+    if (known != entries_.end() && known->second.asked > asked)
         return;
     if (known == entries_.end() && entries_.size() >= max_entries_)
         erase(entries_.begin()); // any of them: it costs one question
-    Entry entry{client, std::make_shared<Grant>(grant), asked_us, now_us + ttl_us_};
+    Entry entry{client, std::make_shared<Grant>(grant), asked, now + ttl_};
     append(key, entry);
     insert(key, std::move(entry));
 }
 
-std::shared_ptr<const Grant> GrantCache::find(const Digest& key, int64_t now_us, int64_t* asked_us) const {
+std::shared_ptr<const Grant> GrantCache::find(const Digest& key, Monotonic now, Monotonic* asked) const {
     const auto it = entries_.find(key);
-    // A clock that was set back must not make a grant live longer.
-    if (it == entries_.end() || it->second.expires_us <= now_us || it->second.expires_us > now_us + ttl_us_)
+    if (it == entries_.end() || it->second.expires <= now)
         return nullptr;
-    if (asked_us)
-        *asked_us = it->second.asked_us;
+    if (asked)
+        *asked = it->second.asked;
     return it->second.grant;
 }
 
-void GrantCache::forget(const Digest& key, int64_t now_us) {
+void GrantCache::forget(const Digest& key, Monotonic now) {
     const auto it = entries_.find(key);
     if (it == entries_.end())
         return;
-    append(key, {it->second.client, nullptr, now_us, 0});
+    append(key, {it->second.client, nullptr, now, now});
     if (on_forget_)
         on_forget_(key);
     erase(it);
@@ -121,17 +121,18 @@ void GrantCache::take_back() {
         rewrite();
 }
 
-void GrantCache::forget_client(const Digest& client, int64_t now_us) {
+void GrantCache::forget_client(const Digest& client, Monotonic now) {
     const auto known = clients_.find(client);
     if (known == clients_.end())
         return;
     for (const Digest& key : std::vector<Digest>(known->second))
-        forget(key, now_us);
+        forget(key, now);
 }
 
-void GrantCache::tick(int64_t now_us) {
+void GrantCache::tick(Monotonic now, WallTime date) {
+    from_boot_ = date.time_since_epoch() - now.time_since_epoch();
     for (auto it = entries_.begin(); it != entries_.end();)
-        it = it->second.expires_us <= now_us ? erase(it) : std::next(it);
+        it = it->second.expires <= now ? erase(it) : std::next(it);
     if (file_ && lines_ > entries_.size() * 2 + SPARE_LINES)
         rewrite();
 }
@@ -147,7 +148,8 @@ void GrantCache::append(const Digest& key, const Entry& entry) {
     if (!file_)
         return;
     std::string line = fmt::format(R"({{"key":"{}","client":"{}","asked":{},"expires":{})", hex(key),
-                                   hex(entry.client), entry.asked_us, entry.expires_us);
+                                   hex(entry.client), microseconds(date_of(entry.asked)),
+                                   entry.grant ? microseconds(date_of(entry.expires)) : 0);
     if (entry.grant) {
         std::string database;
         if (!write_json_string(database, entry.grant->database))
@@ -171,7 +173,7 @@ void GrantCache::append_line(const std::string& text) {
     ++lines_;
 }
 
-bool GrantCache::read_line(std::string_view line, int64_t now_us) {
+bool GrantCache::read_line(std::string_view line, Monotonic now) {
     if (line.size() < CHECKSUM_DIGITS + 1)
         return false;
     const std::string_view text = line.substr(CHECKSUM_DIGITS + 1);
@@ -182,8 +184,11 @@ bool GrantCache::read_line(std::string_view line, int64_t now_us) {
     if (!from_hex(json_object_get(value.get(), "key"), key) ||
         !from_hex(json_object_get(value.get(), "client"), client))
         return false;
-    const int64_t asked_us = json_integer_value(json_object_get(value.get(), "asked"));
-    const int64_t expires_us = json_integer_value(json_object_get(value.get(), "expires"));
+    const auto time = [this, &value](const char* name) {
+        const json_int_t date = json_integer_value(json_object_get(value.get(), name));
+        return time_of(wall_time(std::clamp<json_int_t>(date, 0, MAX_DATE)));
+    };
+    const Monotonic asked = time("asked"), expires = time("expires");
     const json_t* database = json_object_get(value.get(), "database");
     const json_t* channels = json_object_get(value.get(), "channels");
     const auto known = entries_.find(key);
@@ -192,7 +197,8 @@ bool GrantCache::read_line(std::string_view line, int64_t now_us) {
             erase(known);
         return true;
     }
-    if (expires_us <= now_us || expires_us > now_us + ttl_us_) {
+    // A clock that was set back must not make a grant live longer.
+    if (expires <= now || expires > now + ttl_) {
         if (known != entries_.end())
             erase(known); // it was replaced by this one
         return true;
@@ -202,11 +208,12 @@ bool GrantCache::read_line(std::string_view line, int64_t now_us) {
     // As they stand there: encoded anew they might differ.
     for (const std::string_view channel : json_elements(json_member(text, "channels").value_or("")))
         grant->channels.emplace_back(channel);
-    insert(key, {client, std::move(grant), asked_us, expires_us});
+    insert(key, {client, std::move(grant), asked, expires});
     return true;
 }
 
-void GrantCache::load(int64_t now_us) {
+void GrantCache::load(Monotonic now, WallTime date) {
+    from_boot_ = date.time_since_epoch() - now.time_since_epoch();
     if (path_.empty())
         return;
     const int descriptor = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
@@ -221,7 +228,7 @@ void GrantCache::load(int64_t now_us) {
         while (entries_.size() < max_entries_ && (length = getline(&line, &capacity, file.get())) > 0) {
             const auto size = static_cast<size_t>(length);
             const bool whole = line[size - 1] == '\n' && size <= MAX_LINE;
-            if (!whole || !read_line({line, size - 1}, now_us))
+            if (!whole || !read_line({line, size - 1}, now))
                 ++wrong;
         }
         free(line);

@@ -2,7 +2,6 @@
 // the gateway. Neither holds a cookie; keys are SHA-256 digests.
 #pragma once
 
-#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <memory>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "auth/authorizer.h"
+#include "base/clock.h"
 #include "base/sha256.h"
 
 namespace odoo_bus {
@@ -21,19 +21,19 @@ namespace odoo_bus {
 class GrantCache {
 public:
     // `file`: empty keeps nothing across a restart.
-    GrantCache(std::string file, int64_t ttl_us, size_t max_entries = 200'000);
+    GrantCache(std::string file, Duration ttl, size_t max_entries = 200'000);
 
     // Reads the file, once. Entries that have passed their time, and lines that are not ours, are left out.
-    void load(int64_t now_us);
+    void load(Monotonic now, WallTime date);
 
-    void set_ttl(int64_t ttl_us) { ttl_us_ = ttl_us; }
+    void set_ttl(Duration ttl) { ttl_ = ttl; }
 
-    // `asked_us`: when Odoo was asked; an answer to an older question changes nothing.
-    void put(const Digest& key, const Digest& client, const Grant& grant, int64_t asked_us, int64_t now_us);
-    // `asked_us`: receives when Odoo was asked.
-    std::shared_ptr<const Grant> find(const Digest& key, int64_t now_us, int64_t* asked_us = nullptr) const;
-    void forget(const Digest& key, int64_t now_us);
-    void forget_client(const Digest& client, int64_t now_us);
+    // `asked`: when Odoo was asked; an answer to an older question changes nothing.
+    void put(const Digest& key, const Digest& client, const Grant& grant, Monotonic asked, Monotonic now);
+    // `asked`: receives when Odoo was asked.
+    std::shared_ptr<const Grant> find(const Digest& key, Monotonic now, Monotonic* asked = nullptr) const;
+    void forget(const Digest& key, Monotonic now);
+    void forget_client(const Digest& client, Monotonic now);
 
     // Another process has the file from now on, and is told of what is forgotten here.
     void let_go(std::function<void(const Digest& key)> on_forget);
@@ -41,7 +41,7 @@ public:
     void take_back();
 
     // About once a second: lets go of what has passed its time.
-    void tick(int64_t now_us);
+    void tick(Monotonic now, WallTime date);
 
     // From any thread: whether this client would find something.
     bool knows(const Digest& client) const;
@@ -52,8 +52,8 @@ private:
     struct Entry {
         Digest client;
         std::shared_ptr<const Grant> grant;
-        int64_t asked_us;
-        int64_t expires_us;
+        Monotonic asked;
+        Monotonic expires;
     };
     using Entries = std::unordered_map<Digest, Entry, DigestHash>;
 
@@ -62,16 +62,19 @@ private:
     void append(const Digest& key, const Entry& entry);
     void append_line(const std::string& text);
     void rewrite();
-    bool read_line(std::string_view line, int64_t now_us);
+    bool read_line(std::string_view line, Monotonic now);
+    WallTime date_of(Monotonic time) const { return WallTime(time.time_since_epoch() + from_boot_); }
+    Monotonic time_of(WallTime date) const { return Monotonic(date.time_since_epoch() - from_boot_); }
 
     struct CloseFile {
         void operator()(FILE* file) const { fclose(file); }
     };
 
     const std::string path_;
-    int64_t ttl_us_;
+    Duration ttl_;
     const size_t max_entries_;
     Entries entries_;
+    Duration from_boot_{}; // from the zero of Monotonic to that of WallTime: the file holds dates
     std::unique_ptr<FILE, CloseFile> file_;
     std::function<void(const Digest&)> on_forget_;                        // set: another process has the file
     size_t lines_ = 0;                                                    // in the file

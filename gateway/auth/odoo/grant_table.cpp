@@ -7,13 +7,13 @@ namespace odoo_bus {
 
 namespace {
 
-constexpr int64_t ANSWERED_SOON_US = 200'000;
-constexpr int64_t LOOK_AGAIN_US = 1'000'000; // whether an idle connection has received something
+constexpr Duration ANSWERED_SOON = std::chrono::milliseconds(200);
+constexpr Duration LOOK_AGAIN = std::chrono::seconds(1); // whether an idle connection has received something
 
 } // namespace
 
 bool GrantTable::add(const std::shared_ptr<ConnectionLink>& link, const OdooSubject& subject,
-                     std::shared_ptr<const Grant> grant, int64_t asked_us, int64_t due_us) {
+                     std::shared_ptr<const Grant> grant, Monotonic asked, Monotonic due) {
     remove(link);
     if (link->gone())
         return false;
@@ -21,14 +21,14 @@ bool GrantTable::add(const std::shared_ptr<ConnectionLink>& link, const OdooSubj
     if (!entry) {
         entry = std::make_shared<Entry>();
         entry->subject = subject;
-        entry->due_us = due_us;
-        due_.emplace(due_us, subject.key);
+        entry->due = due;
+        due_.emplace(due, subject.key);
     }
-    if (entry->asked_us <= asked_us) {
-        entry->asked_us = asked_us;
+    if (entry->asked <= asked) {
+        entry->asked = asked;
         entry->grant = std::move(grant);
-        entry->failing_since_us = 0;
-        put_off(*entry, due_us);
+        entry->failing_since = std::nullopt;
+        put_off(*entry, due);
     }
     entry->members.push_back({.link = link});
     key_of_link_[link.get()] = subject.key;
@@ -44,7 +44,7 @@ std::optional<OdooSubject> GrantTable::remove(const std::shared_ptr<ConnectionLi
     key_of_link_.erase(known);
     std::erase_if(entry->members, [&link](const Entry::Member& member) { return member.link == link; });
     if (entry->members.empty()) {
-        due_.erase({entry->due_us, entry->subject.key});
+        due_.erase({entry->due, entry->subject.key});
         entries_.erase(entry->subject.key);
     }
     const auto client = clients_.find(entry->subject.client);
@@ -59,55 +59,55 @@ bool GrantTable::is_active(const Entry& entry) {
         entry.members, [](const Entry::Member& member) { return member.link->received() != member.checked; });
 }
 
-std::shared_ptr<GrantTable::Entry> GrantTable::next_due(int64_t now_us, int64_t interval_us) {
-    while (!due_.empty() && due_.begin()->first <= now_us) {
+std::shared_ptr<GrantTable::Entry> GrantTable::next_due(Monotonic now, Duration interval) {
+    while (!due_.empty() && due_.begin()->first <= now) {
         const EntryPtr entry = entries_.at(due_.begin()->second);
         if (entry->asking) {
-            put_off(*entry, now_us + ANSWERED_SOON_US);
+            put_off(*entry, now + ANSWERED_SOON);
             continue;
         }
-        if (!entry->urgent_us && !entry->failing_since_us && !is_active(*entry)) {
-            put_off(*entry, now_us + std::min(interval_us, LOOK_AGAIN_US));
+        if (!entry->urgent && !entry->failing_since && !is_active(*entry)) {
+            put_off(*entry, now + std::min(interval, LOOK_AGAIN));
             continue;
         }
         entry->asking = true;
         for (Entry::Member& member : entry->members)
             member.asked = member.link->received();
-        put_off(*entry, now_us + interval_us);
+        put_off(*entry, now + interval);
         return entry;
     }
     return nullptr;
 }
 
-void GrantTable::put_off(Entry& entry, int64_t due_us) {
-    if (due_.erase({entry.due_us, entry.subject.key}) == 0)
+void GrantTable::put_off(Entry& entry, Monotonic due) {
+    if (due_.erase({entry.due, entry.subject.key}) == 0)
         return; // its last connection has ended
-    entry.due_us = due_us;
-    due_.emplace(due_us, entry.subject.key);
+    entry.due = due;
+    due_.emplace(due, entry.subject.key);
 }
 
-size_t GrantTable::hurry(int64_t now_us, const std::function<bool(const Entry&)>& is_meant) {
+size_t GrantTable::hurry(Monotonic now, const std::function<bool(const Entry&)>& is_meant) {
     size_t meant = 0;
     for (const auto& [key, entry] : entries_) {
         if (!is_meant(*entry))
             continue;
-        entry->urgent_us = now_us;
-        put_off(*entry, 0);
+        entry->urgent = now;
+        put_off(*entry, Monotonic());
         ++meant;
     }
     return meant;
 }
 
-void GrantTable::renew(Entry& entry, const Grant& grant, int64_t asked_us, int64_t due_us) {
-    entry.failing_since_us = 0;
+void GrantTable::renew(Entry& entry, const Grant& grant, Monotonic asked, Monotonic due) {
+    entry.failing_since = std::nullopt;
     entry.refused = 0;
-    if (entry.urgent_us > asked_us)
-        return put_off(entry, 0); // the reason came when the question was on its way
-    entry.urgent_us = 0;
-    put_off(entry, due_us);
-    if (entry.asked_us > asked_us)
+    if (entry.urgent > asked)
+        return put_off(entry, Monotonic()); // the reason came when the question was on its way
+    entry.urgent = std::nullopt;
+    put_off(entry, due);
+    if (entry.asked > asked)
         return; // a later question was answered before
-    entry.asked_us = asked_us;
+    entry.asked = asked;
     const bool changed = entry.grant->database != grant.database || entry.grant->channels != grant.channels;
     if (changed)
         entry.grant = std::make_shared<Grant>(grant);
@@ -129,11 +129,11 @@ void GrantTable::close(const std::function<bool(const Entry&)>& is_meant, const 
             close(*entry, refusal);
 }
 
-int64_t GrantTable::longest_unchecked_us(int64_t now_us) const {
-    int64_t longest = 0;
+Duration GrantTable::longest_unchecked(Monotonic now) const {
+    Duration longest{};
     for (const auto& [key, entry] : entries_)
         if (is_active(*entry))
-            longest = std::max(longest, now_us - entry->asked_us);
+            longest = std::max(longest, now - entry->asked);
     return longest;
 }
 

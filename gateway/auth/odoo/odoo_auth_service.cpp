@@ -20,7 +20,7 @@ const metrics::Counter taken_back("odoo_bus_grants_taken_back_total",
 
 constexpr const char* LOGIN = "/web/login";
 constexpr uint64_t TICK_MS = 100;
-constexpr int64_t AGAIN_US = 2'000'000; // between two tries of a later subscribe
+constexpr std::chrono::seconds AGAIN{2}; // between two tries of a later subscribe
 
 std::string cache_file(const Options& options) {
     return options.state_dir.empty() ? "" : options.state_dir + "/grants";
@@ -42,8 +42,8 @@ struct OdooAuthService::Pending {
     bool first = true;
     std::vector<std::shared_ptr<ConnectionLink>> links; // of the connections that ask
     bool may_be_kept = true;                            // the answer, for clients that come back
-    int64_t give_up_us = 0;                             // a later subscribe is tried again until then
-    int64_t again_us = 0;
+    Monotonic give_up;                                  // a later subscribe is tried again until then
+    Monotonic again;
 };
 
 OdooAuthService::OdooAuthService(const Options& options, std::vector<std::string> databases)
@@ -51,7 +51,7 @@ OdooAuthService::OdooAuthService(const Options& options, std::vector<std::string
       port_(options_, databases.front(),
             {.renewed = [this](const auto& subject, const auto& rotation) { renewed(subject, rotation); },
              .expired = [this](const auto& subject) { expired(subject); }}),
-      cache_(cache_file(options), us(options.grant_ttl)),
+      cache_(cache_file(options), options.grant_ttl),
       presence_([this](const auto& subject, const char* path, std::function<std::string()> body) {
           call(subject, path, std::move(body));
       }),
@@ -79,12 +79,12 @@ void OdooAuthService::stop() {
 
 void OdooAuthService::open() {
     port_.open(loop_.uv());
-    cache_.load(now_us());
-    recheck_.start(now_us());
+    cache_.load(MonotonicClock::now(), WallClock::now());
+    recheck_.start(MonotonicClock::now());
     if (!options_.odoo_data_dir.empty())
         session_watch_ =
             std::make_unique<SessionWatch>(loop_.uv(), options_.odoo_data_dir, [this](const std::string& id) {
-                grants_.hurry(now_us(), [&id](const GrantTable::Entry& entry) {
+                grants_.hurry(MonotonicClock::now(), [&id](const GrantTable::Entry& entry) {
                     return entry.subject.session() == id;
                 });
             });
@@ -95,21 +95,21 @@ void OdooAuthService::reconfigure(const Options& options) {
     loop_.post([this, options] {
         options_ = options;
         port_.reconfigure();
-        cache_.set_ttl(us(options.grant_ttl));
+        cache_.set_ttl(options.grant_ttl);
         worker_version_.configure(options.worker_version);
     });
 }
 
 void OdooAuthService::tick() {
-    const int64_t now = now_us();
+    const Monotonic now = MonotonicClock::now();
     port_.tick(now);
-    cache_.tick(now);
+    cache_.tick(now, WallClock::now());
     presence_.tick(now);
     worker_version_.tick(now);
     std::erase_if(first_pending_, [](const auto& each) { return each.second.expired(); });
     std::vector<PendingPtr> due;
     std::erase_if(again_, [&due, now](const PendingPtr& pending) {
-        if (now < pending->again_us)
+        if (now < pending->again)
             return false;
         due.push_back(pending);
         return true;
@@ -128,19 +128,19 @@ void OdooAuthService::ask(Question question) {
 void OdooAuthService::ask_now(Question question) {
     if (retired_)
         return question.link->decide(come_back());
-    const int64_t now = now_us();
+    const Monotonic now = MonotonicClock::now();
     const auto pending = std::make_shared<Pending>();
     pending->subject = make_subject(std::move(question.requester), std::move(question.channels));
     pending->first = question.first;
-    pending->give_up_us = now + us(options_.max_unverified);
+    pending->give_up = now + options_.max_unverified;
     pending->links.push_back(std::move(question.link));
     const Digest& key = pending->subject.key;
     presence_.came(pending->subject.client);
     if (question.may_reuse) {
-        int64_t asked_us = 0;
-        if (const auto grant = cache_.find(key, now, &asked_us)) {
+        Monotonic asked;
+        if (const auto grant = cache_.find(key, now, &asked)) {
             cache_hits.add();
-            return granted(pending, *grant, asked_us, now); // Odoo was not asked: to be checked first
+            return granted(pending, *grant, asked, now); // Odoo was not asked: to be checked first
         }
         if (const auto sent = first_pending_[key].lock()) {
             sent->links.push_back(std::move(pending->links.front()));
@@ -157,13 +157,13 @@ void OdooAuthService::enqueue(const PendingPtr& pending) {
 }
 
 void OdooAuthService::answered(const PendingPtr& pending, const OdooPort::Peek& peek) {
-    const int64_t now = now_us();
+    const Monotonic now = MonotonicClock::now();
     const OdooSubject& subject = pending->subject;
     if (const auto* grant = std::get_if<Grant>(&peek.answer)) {
         presence_.granted(subject.session(), *grant, peek.sets_session, now);
         if (pending->may_be_kept)
-            cache_.put(subject.key, subject.client, *grant, peek.asked_us, now);
-        granted(pending, *grant, peek.asked_us, now + us(options_.recheck_interval));
+            cache_.put(subject.key, subject.client, *grant, peek.asked, now);
+        granted(pending, *grant, peek.asked, now + options_.recheck_interval);
     } else if (const auto* trouble = std::get_if<Unavailable>(&peek.answer)) {
         unanswered(pending, trouble->reason);
     } else if (const auto* refused = std::get_if<Refused>(&peek.answer)) {
@@ -183,23 +183,22 @@ void OdooAuthService::answered(const PendingPtr& pending, const OdooPort::Peek& 
     }
 }
 
-void OdooAuthService::granted(const PendingPtr& pending, const Grant& grant, int64_t asked_us,
-                              int64_t due_us) {
+void OdooAuthService::granted(const PendingPtr& pending, const Grant& grant, Monotonic asked, Monotonic due) {
     const OdooSubject& subject = pending->subject;
     const auto shared = std::make_shared<const Grant>(grant);
     for (const auto& link : pending->links)
-        if (!grants_.add(link, subject, shared, asked_us, due_us) && !grants_.has(subject.client))
-            presence_.left(subject, now_us()); // while Odoo was asked, which took it for present
+        if (!grants_.add(link, subject, shared, asked, due) && !grants_.has(subject.client))
+            presence_.left(subject, MonotonicClock::now()); // while Odoo was asked, which took it for present
     decide(pending, grant);
 }
 
 // A first subscribe is refused, so that the client backs off; a later one is tried again, since the client
 // goes on with what it had.
 void OdooAuthService::unanswered(const PendingPtr& pending, const std::string& why) {
-    const int64_t now = now_us();
-    if (pending->first || now >= pending->give_up_us)
+    const Monotonic now = MonotonicClock::now();
+    if (pending->first || now >= pending->give_up)
         return decide(pending, Refusal{.close_code = TRY_AGAIN_LATER, .reason = why});
-    pending->again_us = now + AGAIN_US;
+    pending->again = now + AGAIN;
     again_.push_back(pending);
 }
 
@@ -215,14 +214,14 @@ void OdooAuthService::decide(const PendingPtr& pending, const Decision& decision
 
 void OdooAuthService::join(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> requester) {
     loop_.post([this, link = std::move(link), requester = std::move(requester)] {
-        worker_version_.check(link, requester, now_us());
+        worker_version_.check(link, requester, MonotonicClock::now());
     });
 }
 
 void OdooAuthService::leave(std::shared_ptr<ConnectionLink> link) {
     loop_.post([this, link = std::move(link)] {
         if (const auto subject = grants_.remove(link); subject && !retired_)
-            presence_.left(*subject, now_us());
+            presence_.left(*subject, MonotonicClock::now());
     });
 }
 
@@ -231,7 +230,7 @@ void OdooAuthService::part(std::shared_ptr<const Requester> requester) {
         const OdooSubject subject = make_subject(requester, {});
         if (subject.identity.is_public && subject.identity.guest_channel.empty())
             return; // one of many that share it: what they may see does not change
-        cache_.forget_client(subject.client, now_us());
+        cache_.forget_client(subject.client, MonotonicClock::now());
         std::erase_if(first_pending_, [&subject](const auto& each) {
             const PendingPtr sent = each.second.lock();
             if (!sent || sent->subject.client != subject.client)
@@ -253,7 +252,7 @@ void OdooAuthService::call(const OdooSubject& subject, const char* path, std::fu
     port_.call(subject, path, std::move(body), [this, client = subject.client](const CallAnswer& answer) {
         // It may be that the session was never marked: a peek tells.
         if (std::holds_alternative<Expired>(answer))
-            grants_.hurry(now_us(), [&client](const GrantTable::Entry& entry) {
+            grants_.hurry(MonotonicClock::now(), [&client](const GrantTable::Entry& entry) {
                 return entry.subject.client == client;
             });
     });
@@ -265,7 +264,7 @@ void OdooAuthService::users_changed(const std::string& database, std::set<int64_
         for (const int64_t partner : partners)
             if (std::string channel; write_channel(channel, database, "res.partner", partner))
                 channels.insert(std::move(channel));
-        grants_.hurry(now_us(), [&](const GrantTable::Entry& entry) {
+        grants_.hurry(MonotonicClock::now(), [&](const GrantTable::Entry& entry) {
             return std::ranges::any_of(entry.grant->channels,
                                        [&](const std::string& each) { return channels.contains(each); });
         });
@@ -278,7 +277,7 @@ void OdooAuthService::renewed(const OdooSubject& subject, const SessionRotation&
     presence_.rotated();
     if (tell_successor_)
         tell_successor_(take_over::Rotation{rotation.old_id, rotation.new_id, rotation.set_cookie});
-    cache_.forget_client(subject.client, now_us());
+    cache_.forget_client(subject.client, MonotonicClock::now());
     close_renewed(rotation.old_id);
 }
 
@@ -288,7 +287,7 @@ void OdooAuthService::close_renewed(std::string_view old_id) {
 }
 
 void OdooAuthService::expired(const OdooSubject& subject) {
-    cache_.forget_client(subject.client, now_us());
+    cache_.forget_client(subject.client, MonotonicClock::now());
     if (subject.identity.is_public)
         return; // the session is the gateway's own
     taken_back.add();
@@ -302,7 +301,7 @@ void OdooAuthService::hand_over(std::function<void(TakeOverMessage)> tell, std::
     loop_.post([this, tell = std::move(tell), done = std::move(done)] {
         tell_successor_ = tell;
         cache_.let_go([tell](const Digest& key) { tell(take_over::Forgotten{key}); });
-        for (const SessionRotation& each : port_.rotations().all(now_us()))
+        for (const SessionRotation& each : port_.rotations().all(MonotonicClock::now()))
             tell(take_over::Rotation{each.old_id, each.new_id, each.set_cookie});
         done();
     });
@@ -325,11 +324,12 @@ void OdooAuthService::retire() {
 
 void OdooAuthService::inherit(const TakeOverMessage& message) {
     if (const auto* const rotation = std::get_if<take_over::Rotation>(&message)) {
-        port_.rotations().add({rotation->old_id, rotation->new_id, rotation->set_cookie}, now_us());
+        port_.rotations().add({rotation->old_id, rotation->new_id, rotation->set_cookie},
+                              MonotonicClock::now());
         // A connection may have come here with the old id a moment ago.
         loop_.post([this, old_id = rotation->old_id] { close_renewed(old_id); });
     } else if (const auto* const forgotten = std::get_if<take_over::Forgotten>(&message)) {
-        loop_.post([this, key = forgotten->grant] { cache_.forget(key, now_us()); });
+        loop_.post([this, key = forgotten->grant] { cache_.forget(key, MonotonicClock::now()); });
     }
 }
 
@@ -343,7 +343,7 @@ std::optional<Response> OdooAuthService::unavailable(const Requester& requester)
 }
 
 void OdooAuthService::renew(Requester& requester) const {
-    port_.rotations().renew(requester, now_us());
+    port_.rotations().renew(requester, MonotonicClock::now());
 }
 
 void OdooAuthService::set_newest(const std::string& database, Id newest) {

@@ -20,6 +20,7 @@
 #include "auth/odoo/odoo_recheck.h"
 #include "auth/odoo/session_watch.h"
 #include "auth/odoo/worker_version.h"
+#include "base/clock.h"
 #include "base/loop.h"
 #include "config/options.h"
 #include "http/http_response.h"
@@ -88,7 +89,7 @@ private:
     void ask_now(Question question);
     void enqueue(const PendingPtr& pending);
     void answered(const PendingPtr& pending, const OdooPort::Peek& peek);
-    void granted(const PendingPtr& pending, const Grant& grant, int64_t asked_us, int64_t due_us);
+    void granted(const PendingPtr& pending, const Grant& grant, Monotonic asked, Monotonic due);
     void unanswered(const PendingPtr& pending, const std::string& why);
     void decide(const PendingPtr& pending, const Decision& decision);
 

@@ -20,12 +20,8 @@ const metrics::Counter rotated("odoo_bus_sessions_renewed_total",
 constexpr const char* PEEK = "/websocket/peek_notifications";
 constexpr const char* HEALTH = "/websocket/health";
 
-int64_t us(Milliseconds milliseconds) {
-    return std::chrono::microseconds(milliseconds).count();
-}
-
 OdooQueue::Bounds queue_bounds(const Options& options) {
-    return {.concurrency = options.odoo_concurrency, .wait_us = us(options.odoo_wait())};
+    return {.concurrency = options.odoo_concurrency, .wait = options.odoo_wait()};
 }
 
 uint64_t timeout_ms(const Options& options) {
@@ -38,7 +34,7 @@ struct OdooPort::Question {
     OdooSubject subject;
     bool first;
     OnPeek on_peek;
-    int64_t asked_us = 0; // when it was sent
+    Monotonic asked{}; // when it was sent
 };
 
 OdooPort::OdooPort(const Options& options, const std::string& database, Events events)
@@ -60,9 +56,9 @@ void OdooPort::reconfigure() {
     queue_.set_bounds(queue_bounds(options_));
 }
 
-void OdooPort::tick(int64_t now_us) {
-    queue_.tick(now_us);
-    rotations_.tick(now_us);
+void OdooPort::tick(Monotonic now) {
+    queue_.tick(now);
+    rotations_.tick(now);
     publish_refusal();
 }
 
@@ -77,7 +73,7 @@ void OdooPort::peek(const OdooSubject& subject, bool first, OdooQueue::Priority 
                            .path = PEEK,
                            .body =
                                [this, question] {
-                                   question->asked_us = now_us();
+                                   question->asked = MonotonicClock::now();
                                    const OdooSubject& asker = question->subject;
                                    return peek_body(asker.channels, newest_ids_.of_host(asker.host),
                                                     question->first);
@@ -126,15 +122,15 @@ void OdooPort::get(const char* path, const Requester& requester,
                 .run =
                     [this, turn, request = get_request(path, requester), on_page] {
                         client_->ask(request, timeout_ms(options_), {},
-                                     [this, turn, on_page, sent_us = now_us()](const HttpAnswer* answer,
-                                                                               const std::string&) {
+                                     [this, turn, on_page, sent = MonotonicClock::now()](
+                                         const HttpAnswer* answer, const std::string&) {
                                          const bool is_page = answer && answer->status() == 200;
                                          on_page(is_page ? std::optional(answer->body()) : std::nullopt);
-                                         queue_.done(turn, answer != nullptr, sent_us, now_us());
+                                         queue_.done(turn, answer != nullptr, sent, MonotonicClock::now());
                                      });
                     },
                 .drop = [on_page](const std::string&) { on_page(std::nullopt); }},
-               now_us());
+               MonotonicClock::now());
 }
 
 // --- a request and its response ---
@@ -149,7 +145,7 @@ void OdooPort::enqueue(OdooQueue::Priority priority, Request request) {
                         shared->body();
                         shared->on_response(nullptr, why);
                     }},
-               now_us());
+               MonotonicClock::now());
 }
 
 void OdooPort::send(const std::shared_ptr<const Request>& request) {
@@ -158,14 +154,14 @@ void OdooPort::send(const std::shared_ptr<const Request>& request) {
     if (const auto session =
             subject.identity.is_public ? public_sessions_.session(subject.host) : std::nullopt)
         cookies += (cookies.empty() ? "session_id=" : "; session_id=") + *session;
-    client_->ask(post_request(request->path, *subject.requester, cookies, request->body()),
-                 timeout_ms(options_), {},
-                 [this, request, sent_us = now_us()](const HttpAnswer* answer, const std::string& problem) {
-                     received(*request, sent_us, answer, problem);
-                 });
+    client_->ask(
+        post_request(request->path, *subject.requester, cookies, request->body()), timeout_ms(options_), {},
+        [this, request, sent = MonotonicClock::now()](const HttpAnswer* answer, const std::string& problem) {
+            received(*request, sent, answer, problem);
+        });
 }
 
-void OdooPort::received(const Request& request, int64_t sent_us, const HttpAnswer* answer,
+void OdooPort::received(const Request& request, Monotonic sent, const HttpAnswer* answer,
                         const std::string& problem) {
     const int status = answer ? answer->status() : 0;
     const bool answered = answer && status != 429 && (status < 502 || status > 504);
@@ -173,14 +169,14 @@ void OdooPort::received(const Request& request, int64_t sent_us, const HttpAnswe
     if (!answer)
         log_trouble(problem);
     request.on_response(answer, problem);
-    queue_.done(turn_of(request.subject), answered, sent_us, now_us());
+    queue_.done(turn_of(request.subject), answered, sent, MonotonicClock::now());
     publish_refusal();
 }
 
 OdooPort::Peek OdooPort::read(const Question& question, const HttpAnswer& answer) {
     const OdooSubject& subject = question.subject;
     const auto session = session_set_by(answer);
-    Peek peek{read_peek(answer), question.asked_us, session.has_value()};
+    Peek peek{read_peek(answer), question.asked, session.has_value()};
     if (const auto* trouble = std::get_if<Unavailable>(&peek.answer)) {
         log_trouble(trouble->reason);
         return unavailable(question, trouble->reason);
@@ -204,7 +200,7 @@ OdooPort::Peek OdooPort::read(const Question& question, const HttpAnswer& answer
 OdooPort::Peek OdooPort::unavailable(const Question& question, const std::string& problem) {
     if (question.subject.identity.is_public)
         public_sessions_.failed(question.subject.host);
-    return {Unavailable{problem}, question.asked_us, false};
+    return {Unavailable{problem}, question.asked, false};
 }
 
 bool OdooPort::look_for_rotation(const OdooSubject& subject, const HttpAnswer& answer) {
@@ -215,7 +211,7 @@ bool OdooPort::look_for_rotation(const OdooSubject& subject, const HttpAnswer& a
             continue;
         rotated.add();
         const SessionRotation rotation{session, *set, std::string(cookie)};
-        rotations_.add(rotation, now_us());
+        rotations_.add(rotation, MonotonicClock::now());
         events_.renewed(subject, rotation);
         return true;
     }
@@ -228,15 +224,15 @@ void OdooPort::probe() {
     client_->ask(get_request(HEALTH, prober_), timeout_ms(options_), {},
                  [this](const HttpAnswer* answer, const std::string&) {
                      if (answer && answer->status() < 500)
-                         queue_.recovered(now_us());
+                         queue_.recovered();
                      else
-                         queue_.failed(now_us());
+                         queue_.failed(MonotonicClock::now());
                      publish_refusal();
                  });
 }
 
 void OdooPort::publish_refusal() {
-    auto refusal = queue_.refusal(now_us());
+    auto refusal = queue_.refusal(MonotonicClock::now());
     const std::lock_guard lock(mutex_);
     refusal_ = std::move(refusal);
 }

@@ -19,6 +19,7 @@
 #include "auth/odoo/odoo_subject.h"
 #include "auth/odoo/public_session.h"
 #include "auth/odoo/session_rotation.h"
+#include "base/clock.h"
 #include "config/options.h"
 #include "http/requester.h"
 
@@ -41,11 +42,11 @@ public:
     void open(uv_loop_t* loop);
     void close(); // requests that were sent get no response
     void reconfigure();
-    void tick(int64_t now_us); // about ten times a second
+    void tick(Monotonic now); // about ten times a second
 
     struct Peek {
         PeekAnswer answer; // Unavailable also when there was no response
-        int64_t asked_us = 0;
+        Monotonic asked{};
         bool sets_session = false;
     };
     using OnPeek = std::function<void(const Peek&)>;
@@ -81,7 +82,7 @@ private:
 
     void enqueue(OdooQueue::Priority priority, Request request);
     void send(const std::shared_ptr<const Request>& request);
-    void received(const Request& request, int64_t sent_us, const HttpAnswer* answer,
+    void received(const Request& request, Monotonic sent, const HttpAnswer* answer,
                   const std::string& problem);
     Peek read(const Question& question, const HttpAnswer& answer);
     Peek unavailable(const Question& question, const std::string& problem);

@@ -7,6 +7,8 @@
 
 namespace odoo_bus {
 
+using namespace std::chrono_literals;
+
 namespace {
 
 constexpr const char* PRESENCE = "/websocket/update_bus_presence";
@@ -16,10 +18,10 @@ constexpr int64_t MAX_INACTIVITY_MS = int64_t{1} << 31;
 constexpr size_t MAX_IDS_BYTES = 64 << 10;
 
 // A page that is loaded anew closes its connection and opens another.
-constexpr int64_t GRACE_US = 5'000'000;
+constexpr Duration GRACE = 5s;
 
 // Odoo changes ids of sessions that are older than three hours.
-constexpr int64_t ROTATION_US = int64_t{3} * 3600 * 1'000'000 + 300'000'000;
+constexpr Duration ROTATION = 3h + 5min;
 constexpr size_t MAX_SEEN = 200'000;
 
 // ["mydb","res.partner",3]: Odoo gives it to who has logged in, and to nobody else.
@@ -56,20 +58,20 @@ void OdooPresence::update(const OdooSubject& subject, const UpdatePresence& pres
     });
 }
 
-void OdooPresence::left(const OdooSubject& subject, int64_t now_us) {
+void OdooPresence::left(const OdooSubject& subject, Monotonic now) {
     if (is_known(subject))
-        gone_.insert_or_assign(subject.client, Gone{subject, now_us + GRACE_US});
+        gone_.insert_or_assign(subject.client, Gone{subject, now + GRACE});
 }
 
 // Odoo that changes ids does so in no error, nor for who is not logged in: neither says that it does not.
-void OdooPresence::granted(std::string_view session, const Grant& grant, bool sets_session, int64_t now_us) {
+void OdooPresence::granted(std::string_view session, const Grant& grant, bool sets_session, Monotonic now) {
     if (keeps_ || session.empty() || sets_session || !is_of_user(grant))
         return;
     if (seen_.size() >= MAX_SEEN)
         seen_.clear();
-    const auto [seen, is_new] = seen_.try_emplace(std::string(session), now_us);
+    const auto [seen, is_new] = seen_.try_emplace(std::string(session), now);
     // Old enough to be given another id, if this Odoo did so on our calls.
-    if (now_us - seen->second > ROTATION_US)
+    if (now - seen->second > ROTATION)
         keeps_ = true;
 }
 
@@ -81,9 +83,9 @@ bool OdooPresence::may_tell(const OdooSubject& subject) const {
     return !rotates_ && (version.starts_with("17.") || version.starts_with("18."));
 }
 
-void OdooPresence::tick(int64_t now_us) {
+void OdooPresence::tick(Monotonic now) {
     for (auto it = gone_.begin(); it != gone_.end();) {
-        if (now_us < it->second.at_us) {
+        if (now < it->second.at) {
             ++it;
             continue;
         }

@@ -5,7 +5,6 @@
 // is asked first.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -13,6 +12,7 @@
 
 #include "auth/authorizer.h"
 #include "auth/odoo/odoo_subject.h"
+#include "base/clock.h"
 #include "protocol/client_event.h"
 
 namespace odoo_bus {
@@ -28,7 +28,7 @@ public:
     // The latest one counts; one that is not possible is ignored.
     void update(const OdooSubject& subject, const UpdatePresence& presence);
     // The last connection of this client has ended.
-    void left(const OdooSubject& subject, int64_t now_us);
+    void left(const OdooSubject& subject, Monotonic now);
     // It is there, again or still.
     void came(const Digest& client) { gone_.erase(client); }
 
@@ -36,7 +36,7 @@ public:
     void forget() { gone_.clear(); }
 
     // A peek of this session was answered with the grant. `sets_session`: and with the id of a session.
-    void granted(std::string_view session, const Grant& grant, bool sets_session, int64_t now_us);
+    void granted(std::string_view session, const Grant& grant, bool sets_session, Monotonic now);
     // The id of a session was changed.
     void rotated() {
         rotates_ = true;
@@ -45,12 +45,12 @@ public:
     }
 
     // About ten times a second.
-    void tick(int64_t now_us);
+    void tick(Monotonic now);
 
 private:
     struct Gone {
         OdooSubject subject;
-        int64_t at_us;
+        Monotonic at;
     };
 
     static bool is_known(const OdooSubject& subject);
@@ -59,9 +59,9 @@ private:
     const Call call_;
     std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // that is not sent yet
     std::unordered_map<Digest, Gone, DigestHash> gone_;
-    std::unordered_map<std::string, int64_t> seen_; // users' sessions, and when they were seen first
-    bool rotates_ = false;                          // this Odoo changes ids when the gateway calls
-    bool keeps_ = false;                            // it does not
+    std::unordered_map<std::string, Monotonic> seen_; // users' sessions, and when they were seen first
+    bool rotates_ = false;                            // this Odoo changes ids when the gateway calls
+    bool keeps_ = false;                              // it does not
 };
 
 } // namespace odoo_bus

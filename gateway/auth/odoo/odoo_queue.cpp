@@ -11,7 +11,9 @@
 
 namespace odoo_bus {
 
-void OdooQueue::add(Task task, int64_t now_us) {
+using namespace std::chrono_literals;
+
+void OdooQueue::add(Task task, Monotonic now) {
     if (waiting_ >= bounds_.waiting)
         return task.drop("too many requests wait for Odoo");
     Lane& lane = lanes_[static_cast<size_t>(task.priority)];
@@ -20,7 +22,7 @@ void OdooQueue::add(Task task, int64_t now_us) {
         lane.clients.push_back({task.client, {}});
         known = lane.by_name.emplace(task.client, std::prev(lane.clients.end())).first;
     }
-    known->second->tasks.push_back({std::move(task), now_us});
+    known->second->tasks.push_back({std::move(task), now});
     ++lane.tasks;
     ++waiting_;
     run_next();
@@ -59,31 +61,31 @@ void OdooQueue::run_next() {
     }
 }
 
-void OdooQueue::done(const std::string& client, bool answered, int64_t began_us, int64_t now_us) {
+void OdooQueue::done(const std::string& client, bool answered, Monotonic began, Monotonic now) {
     --running_;
     if (answered) {
         constexpr double WEIGHT = 0.05;
-        average_us_ += WEIGHT * (static_cast<double>(now_us - began_us) - average_us_);
+        average_ += WEIGHT * (now - began - average_);
         last_failed_.clear();
         failures_ = 0;
         if (open_)
-            return recovered(now_us);
+            return recovered();
     } else if (std::exchange(last_failed_, client) != client && ++failures_ >= bounds_.failures && !open_) {
         open_ = true;
-        failed(now_us);
+        failed(now);
         log::warning("Odoo does not answer: new clients are refused with 503 until it does; clients that are "
                      "connected go on");
     }
     run_next();
 }
 
-void OdooQueue::failed(int64_t now_us) {
+void OdooQueue::failed(Monotonic now) {
     probing_ = false;
     probe_after_ms_ = next_backoff(probe_after_ms_);
-    probe_at_us_ = now_us + static_cast<int64_t>(with_jitter(probe_after_ms_)) * 1000;
+    probe_at_ = now + std::chrono::milliseconds(with_jitter(probe_after_ms_));
 }
 
-void OdooQueue::recovered(int64_t) {
+void OdooQueue::recovered() {
     probing_ = false;
     failures_ = 0;
     last_failed_.clear();
@@ -93,11 +95,11 @@ void OdooQueue::recovered(int64_t) {
     run_next();
 }
 
-void OdooQueue::expire(Lane& lane, int64_t now_us) {
+void OdooQueue::expire(Lane& lane, Monotonic now) {
     std::vector<Task> dropped;
     for (auto client = lane.clients.begin(); client != lane.clients.end();) {
         auto& tasks = client->tasks;
-        while (!tasks.empty() && now_us - tasks.front().since_us > bounds_.wait_us) {
+        while (!tasks.empty() && now - tasks.front().since > bounds_.wait) {
             dropped.push_back(std::move(tasks.front().task));
             tasks.pop_front();
             --lane.tasks;
@@ -111,24 +113,24 @@ void OdooQueue::expire(Lane& lane, int64_t now_us) {
         task.drop("Odoo did not come to it in time");
 }
 
-void OdooQueue::tick(int64_t now_us) {
+void OdooQueue::tick(Monotonic now) {
     for (Lane& lane : lanes_)
-        expire(lane, now_us);
-    if (open_ && !probing_ && now_us >= probe_at_us_) {
+        expire(lane, now);
+    if (open_ && !probing_ && now >= probe_at_) {
         probing_ = true;
         probe_();
     }
 }
 
-std::optional<OdooQueue::Refusal> OdooQueue::refusal(int64_t now_us) const {
+std::optional<OdooQueue::Refusal> OdooQueue::refusal(Monotonic now) const {
     if (open_)
         return Refusal{"Odoo does not answer",
-                       static_cast<unsigned>(2 + std::max<int64_t>(0, probe_at_us_ - now_us) / 1'000'000)};
+                       static_cast<unsigned>(2 + std::max(probe_at_ - now, Duration()) / 1s)};
     const size_t ahead = lanes_[static_cast<size_t>(Priority::interactive)].tasks;
-    const double wait_us = average_us_ * static_cast<double>(ahead) / std::max(1u, bounds_.concurrency);
-    if (ahead >= bounds_.waiting || wait_us > static_cast<double>(bounds_.wait_us))
+    const auto wait = average_ * static_cast<double>(ahead) / std::max(1u, bounds_.concurrency);
+    if (ahead >= bounds_.waiting || wait > bounds_.wait)
         return Refusal{"too many clients wait for Odoo",
-                       static_cast<unsigned>(std::clamp(std::ceil(wait_us / 2e6), 2.0, 60.0))};
+                       static_cast<unsigned>(std::clamp(std::ceil(wait.count() / 2), 2.0, 60.0))};
     return std::nullopt;
 }
 

@@ -5,13 +5,14 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <deque>
 #include <functional>
 #include <list>
 #include <optional>
 #include <string>
 #include <unordered_map>
+
+#include "base/clock.h"
 
 namespace odoo_bus {
 
@@ -22,7 +23,7 @@ public:
 
     struct Bounds {
         unsigned concurrency = 8;
-        int64_t wait_us = 20'000'000; // in the queue
+        Duration wait = std::chrono::seconds(20); // in the queue
         size_t waiting = 50'000;
         unsigned failures = 3; // in a row, of as many clients, that open the breaker
     };
@@ -40,14 +41,14 @@ public:
     void set_bounds(Bounds bounds) { bounds_ = bounds; }
 
     // Runs it now or later, or drops it.
-    void add(Task task, int64_t now_us);
+    void add(Task task, Monotonic now);
     // A task that ran has ended; `answered`: Odoo gave an answer, whatever it says.
-    void done(const std::string& client, bool answered, int64_t began_us, int64_t now_us);
+    void done(const std::string& client, bool answered, Monotonic began, Monotonic now);
     // What the probe found.
-    void recovered(int64_t now_us);
-    void failed(int64_t now_us);
+    void recovered();
+    void failed(Monotonic now);
     // About ten times a second: drops what has waited too long, and asks for a probe when it is time.
-    void tick(int64_t now_us);
+    void tick(Monotonic now);
 
     // Why a new client would wait in vain, and after how many seconds it may try again; nothing when it would
     // not.
@@ -55,7 +56,7 @@ public:
         std::string why;
         unsigned retry_after;
     };
-    std::optional<Refusal> refusal(int64_t now_us) const;
+    std::optional<Refusal> refusal(Monotonic now) const;
 
     size_t waiting() const { return waiting_; }
     unsigned running() const { return running_; }
@@ -64,7 +65,7 @@ public:
 private:
     struct Waiting {
         Task task;
-        int64_t since_us;
+        Monotonic since;
     };
     struct Client {
         std::string name;
@@ -79,19 +80,19 @@ private:
 
     void run_next();
     std::optional<Waiting> take(Lane& lane);
-    void expire(Lane& lane, int64_t now_us);
+    void expire(Lane& lane, Monotonic now);
 
     Bounds bounds_;
     const std::function<void()> probe_;
     Lane lanes_[PRIORITIES];
     size_t waiting_ = 0;
     unsigned running_ = 0;
-    double average_us_ = 20'000; // that a task takes
-    unsigned failures_ = 0;      // in a row
-    std::string last_failed_;    // one client alone cannot open the breaker
+    std::chrono::duration<double> average_{0.02}; // that a task takes
+    unsigned failures_ = 0;                       // in a row
+    std::string last_failed_;                     // one client alone cannot open the breaker
     bool open_ = false;
     bool probing_ = false;
-    int64_t probe_at_us_ = 0;
+    Monotonic probe_at_;
     uint64_t probe_after_ms_ = 0;
 };
 

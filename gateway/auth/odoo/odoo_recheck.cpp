@@ -20,18 +20,21 @@ const metrics::Family
 // A grant that Odoo refuses to confirm is asked about again once before it is revoked: the refusal may have
 // been a conflict between transactions.
 constexpr unsigned REFUSALS = 2;
-constexpr int64_t SOON_US = 5'000'000;
-constexpr int64_t MEASURE_US = 1'000'000;
+constexpr Duration SOON = std::chrono::seconds(5);
+constexpr Duration MEASURE = std::chrono::seconds(1);
+
+double seconds(Duration duration) {
+    return std::chrono::duration<double>(duration).count();
+}
 
 } // namespace
 
-void OdooRecheck::tick(int64_t now_us) {
+void OdooRecheck::tick(Monotonic now) {
     const double rate = options_.recheck_rate;
-    allowance_ =
-        std::min(std::max(rate, 1.0), allowance_ + rate * static_cast<double>(now_us - ticked_us_) / 1e6);
-    ticked_us_ = now_us;
+    allowance_ = std::min(std::max(rate, 1.0), allowance_ + rate * seconds(now - ticked_));
+    ticked_ = now;
     while (allowance_ >= 1) {
-        const EntryPtr entry = grants_.next_due(now_us, us(options_.recheck_interval));
+        const EntryPtr entry = grants_.next_due(now, options_.recheck_interval);
         if (!entry)
             break;
         allowance_ -= 1;
@@ -40,10 +43,10 @@ void OdooRecheck::tick(int64_t now_us) {
         else
             ask(entry);
     }
-    if (now_us - measured_us_ < MEASURE_US)
+    if (now - measured_ < MEASURE)
         return;
-    measured_us_ = now_us;
-    unchecked.with().set(static_cast<double>(grants_.longest_unchecked_us(now_us)) / 1e6);
+    measured_ = now;
+    unchecked.with().set(seconds(grants_.longest_unchecked(now)));
 }
 
 void OdooRecheck::ask(const EntryPtr& entry) {
@@ -53,13 +56,13 @@ void OdooRecheck::ask(const EntryPtr& entry) {
 }
 
 void OdooRecheck::answered(const EntryPtr& entry, const OdooPort::Peek& peek) {
-    const int64_t now = now_us();
+    const Monotonic now = MonotonicClock::now();
     const OdooSubject& subject = entry->subject;
     entry->asking = false;
     if (const auto* grant = std::get_if<Grant>(&peek.answer)) {
         presence_.granted(subject.session(), *grant, peek.sets_session, now);
-        cache_.put(subject.key, subject.client, *grant, peek.asked_us, now);
-        grants_.renew(*entry, *grant, peek.asked_us, now + us(options_.recheck_interval));
+        cache_.put(subject.key, subject.client, *grant, peek.asked, now);
+        grants_.renew(*entry, *grant, peek.asked, now + options_.recheck_interval);
     } else if (std::holds_alternative<Unavailable>(peek.answer) ||
                std::holds_alternative<NoDatabase>(peek.answer)) {
         failed(entry);
@@ -69,22 +72,22 @@ void OdooRecheck::answered(const EntryPtr& entry, const OdooPort::Peek& peek) {
 }
 
 void OdooRecheck::refused(const EntryPtr& entry) {
-    const int64_t now = now_us();
+    const Monotonic now = MonotonicClock::now();
     cache_.forget(entry->subject.key, now);
     if (++entry->refused < REFUSALS) {
-        entry->urgent_us = now;
-        return grants_.put_off(*entry, now + SOON_US);
+        entry->urgent = now;
+        return grants_.put_off(*entry, now + SOON);
     }
     // The page comes back, subscribes, and gets what Odoo grants then.
     grants_.close(*entry, {.close_code = 4002, .reason = "grant taken back"});
 }
 
 void OdooRecheck::failed(const EntryPtr& entry) {
-    const int64_t now = now_us();
-    if (!entry->failing_since_us)
-        entry->failing_since_us = now;
-    if (now - entry->failing_since_us < us(options_.max_unverified))
-        return grants_.put_off(*entry, now + std::min(SOON_US, us(options_.max_unverified) / 4));
+    const Monotonic now = MonotonicClock::now();
+    if (!entry->failing_since)
+        entry->failing_since = now;
+    if (now - *entry->failing_since < options_.max_unverified)
+        return grants_.put_off(*entry, now + std::min(SOON, Duration(options_.max_unverified) / 4));
     grants_.close(*entry,
                   {.close_code = TRY_AGAIN_LATER, .reason = "Odoo could not be asked for --max-unverified"});
 }

@@ -2,13 +2,13 @@
 // received something since Odoo was asked last.
 #pragma once
 
-#include <cstdint>
 #include <memory>
 
 #include "auth/odoo/grant_cache.h"
 #include "auth/odoo/grant_table.h"
 #include "auth/odoo/odoo_port.h"
 #include "auth/odoo/odoo_presence.h"
+#include "base/clock.h"
 #include "config/options.h"
 
 namespace odoo_bus {
@@ -20,12 +20,12 @@ public:
                 OdooPresence& presence)
         : options_(options), port_(port), grants_(grants), cache_(cache), presence_(presence) {}
 
-    void start(int64_t now_us) { ticked_us_ = now_us; }
+    void start(Monotonic now) { ticked_ = now; }
     // Another process has taken over: connections that are due are sent there instead.
     void retire() { retired_ = true; }
 
     // About ten times a second.
-    void tick(int64_t now_us);
+    void tick(Monotonic now);
 
 private:
     using EntryPtr = std::shared_ptr<GrantTable::Entry>;
@@ -41,8 +41,8 @@ private:
     OdooPresence& presence_;
     bool retired_ = false;
     double allowance_ = 0; // re-checks that may be sent now
-    int64_t ticked_us_ = 0;
-    int64_t measured_us_ = 0;
+    Monotonic ticked_;
+    Monotonic measured_;
 };
 
 } // namespace odoo_bus

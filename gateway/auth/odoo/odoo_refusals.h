@@ -1,18 +1,11 @@
 // The decisions that the parts of authorization by Odoo have in common.
 #pragma once
 
-#include <cstdint>
-
 #include "auth/authorizer.h"
-#include "config/options.h"
 
 namespace odoo_bus {
 
 inline constexpr int TRY_AGAIN_LATER = 1013;
-
-inline int64_t us(Milliseconds milliseconds) {
-    return std::chrono::microseconds(milliseconds).count();
-}
 
 inline Refusal session_expired() {
     return {.close_code = 4001, .reason = "SESSION_EXPIRED"};

@@ -10,7 +10,7 @@ namespace odoo_bus {
 namespace {
 
 constexpr size_t KEPT_BYTES = 42; // of an id, by a rotation
-constexpr int64_t OLD_LIVES_US = 120'000'000;
+constexpr std::chrono::seconds OLD_LIVES{120};
 constexpr size_t MAX_COOKIE_BYTES = 512;
 
 } // namespace
@@ -20,8 +20,8 @@ bool SessionRotations::is_rotation(std::string_view old_id, std::string_view new
            new_id.substr(0, KEPT_BYTES) == old_id.substr(0, KEPT_BYTES);
 }
 
-void SessionRotations::add(const SessionRotation& rotation, int64_t now_us) {
-    Known known{rotation, now_us + OLD_LIVES_US};
+void SessionRotations::add(const SessionRotation& rotation, Monotonic now) {
+    Known known{rotation, now + OLD_LIVES};
     const std::string& cookie = rotation.set_cookie;
     if (cookie.size() > MAX_COOKIE_BYTES ||
         !std::ranges::all_of(cookie, [](char c) { return c >= ' ' && c < 0x7f; }))
@@ -31,7 +31,7 @@ void SessionRotations::add(const SessionRotation& rotation, int64_t now_us) {
     by_old_id_.insert_or_assign(rotation.old_id, std::move(known));
 }
 
-void SessionRotations::renew(Requester& requester, int64_t now_us) const {
+void SessionRotations::renew(Requester& requester, Monotonic now) const {
     if (!requester.same_host)
         return;
     const std::lock_guard lock(mutex_);
@@ -41,7 +41,7 @@ void SessionRotations::renew(Requester& requester, int64_t now_us) const {
         if (name != "session_id")
             continue;
         const auto known = by_old_id_.find(value);
-        if (known == by_old_id_.end() || known->second.until_us <= now_us)
+        if (known == by_old_id_.end() || known->second.until <= now)
             return;
         value = known->second.rotation.new_id;
         requester.new_cookie = known->second.rotation.set_cookie;
@@ -49,18 +49,18 @@ void SessionRotations::renew(Requester& requester, int64_t now_us) const {
     }
 }
 
-std::vector<SessionRotation> SessionRotations::all(int64_t now_us) const {
+std::vector<SessionRotation> SessionRotations::all(Monotonic now) const {
     const std::lock_guard lock(mutex_);
     std::vector<SessionRotation> rotations;
     for (const auto& [old_id, known] : by_old_id_)
-        if (known.until_us > now_us)
+        if (known.until > now)
             rotations.push_back(known.rotation);
     return rotations;
 }
 
-void SessionRotations::tick(int64_t now_us) {
+void SessionRotations::tick(Monotonic now) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(by_old_id_, [now_us](const auto& each) { return each.second.until_us <= now_us; });
+    std::erase_if(by_old_id_, [now](const auto& each) { return each.second.until <= now; });
 }
 
 } // namespace odoo_bus

@@ -2,7 +2,6 @@
 // logged out when the old one ends.
 #pragma once
 
-#include <cstdint>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -10,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/clock.h"
 #include "http/requester.h"
 
 namespace odoo_bus {
@@ -27,23 +27,23 @@ public:
     static bool is_rotation(std::string_view old_id, std::string_view new_id);
 
     // From any thread.
-    void add(const SessionRotation& rotation, int64_t now_us);
+    void add(const SessionRotation& rotation, Monotonic now);
 
     // From any thread. Gives a browser that shows an old id the new one, when the page is of its own host: in
     // its cookies, and as `new_cookie`.
-    void renew(Requester& requester, int64_t now_us) const;
+    void renew(Requester& requester, Monotonic now) const;
 
     // From any thread.
-    std::vector<SessionRotation> all(int64_t now_us) const;
+    std::vector<SessionRotation> all(Monotonic now) const;
 
     // About once a second.
-    void tick(int64_t now_us);
+    void tick(Monotonic now);
 
 private:
     mutable std::mutex mutex_;
     struct Known {
         SessionRotation rotation;
-        int64_t until_us;
+        Monotonic until;
     };
     std::unordered_map<std::string, Known> by_old_id_;
 };

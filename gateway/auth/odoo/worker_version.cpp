@@ -12,7 +12,7 @@ namespace {
 const metrics::Counter outdated("odoo_bus_outdated_pages_total",
                                 "Pages that were told to reload, because Odoo has another version.");
 
-constexpr int64_t INTERVAL_US = 5'000'000; // between two questions
+constexpr std::chrono::seconds INTERVAL{5}; // between two questions
 constexpr size_t MAX_WAITING = 10'000;
 
 Refusal outdated_version() {
@@ -40,7 +40,7 @@ std::optional<std::string> WorkerVersion::find(std::string_view page) {
 
 // As Odoo, it looks at browsers only.
 void WorkerVersion::check(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who,
-                          int64_t now_us) {
+                          Monotonic now) {
     const std::string& version = who->worker_version;
     if (setting_ == "off" || version.empty() || who->user_agent.empty())
         return;
@@ -53,14 +53,14 @@ void WorkerVersion::check(std::shared_ptr<ConnectionLink> link, std::shared_ptr<
     if (version == known_ || waiting_.size() >= MAX_WAITING)
         return;
     waiting_.push_back({std::move(link), std::move(who)});
-    tick(now_us);
+    tick(now);
 }
 
-void WorkerVersion::tick(int64_t now_us) {
-    if (waiting_.empty() || asking_ || now_us - asked_us_ < INTERVAL_US)
+void WorkerVersion::tick(Monotonic now) {
+    if (waiting_.empty() || asking_ || now - asked_ < INTERVAL)
         return;
     asking_ = true;
-    asked_us_ = now_us;
+    asked_ = now;
     auto pages = std::make_shared<std::vector<Page>>(std::exchange(waiting_, {}));
     fetch_(*pages->back().who, [this, pages](const std::optional<std::string>& page) {
         asking_ = false;

@@ -5,7 +5,6 @@
 // another version has come, and when it cannot tell, nobody is closed.
 #pragma once
 
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,6 +13,7 @@
 #include <vector>
 
 #include "auth/odoo/connection_link.h"
+#include "base/clock.h"
 #include "http/requester.h"
 
 namespace odoo_bus {
@@ -29,8 +29,8 @@ public:
 
     void configure(const std::string& setting) { setting_ = setting; }
     // A page has come; closed now or later when it is outdated.
-    void check(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who, int64_t now_us);
-    void tick(int64_t now_us);
+    void check(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who, Monotonic now);
+    void tick(Monotonic now);
 
     // What the login page says, "19.0-2".
     static std::optional<std::string> find(std::string_view page);
@@ -47,7 +47,7 @@ private:
     std::string known_; // of Odoo; empty: it was not asked yet
     std::vector<Page> waiting_;
     bool asking_ = false;
-    int64_t asked_us_ = 0;
+    Monotonic asked_;
 };
 
 } // namespace odoo_bus

@@ -29,10 +29,6 @@ std::string key_of(const SqlAuthService::Question& question) {
     return question.request + pg_array(question.channels);
 }
 
-int64_t us(Milliseconds milliseconds) {
-    return std::chrono::microseconds(milliseconds).count();
-}
-
 } // namespace
 
 SqlAuthService::Seat::Seat(Pool& of, uv_loop_t* loop)
@@ -148,7 +144,7 @@ bool SqlAuthService::answer_known(Pool& pool, const Question& question) {
     if (!question.may_be_known)
         return false;
     const auto known = pool.known.find(key_of(question));
-    if (known == pool.known.end() || known->second.until_us <= now_us())
+    if (known == pool.known.end() || known->second.until <= MonotonicClock::now())
         return false;
     question.answer(known->second.decision);
     return true;
@@ -215,7 +211,7 @@ void SqlAuthService::answered(Seat& seat, const PgResult& result) {
     if (seat.pool.known.size() >= MAX_KNOWN)
         seat.pool.known.clear();
     seat.pool.known.insert_or_assign(key_of(*seat.question),
-                                     Known{decision, now_us() + us(options_.sql_cache)});
+                                     Known{decision, MonotonicClock::now() + options_.sql_cache});
     give(seat, decision);
 }
 
@@ -235,7 +231,7 @@ Decision SqlAuthService::decide(const Question& question, const PgResult& result
             grant.refused.push_back(name);
     }
     grant.member = result.text(0, 1);
-    grant.valid_until_us = now_us() + us(options_.sql_grant);
+    grant.renew_at = MonotonicClock::now() + options_.sql_grant;
     grant.end_code = ASKED_ANEW;
     return grant;
 }

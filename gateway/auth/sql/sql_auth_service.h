@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "auth/authorizer.h"
+#include "base/clock.h"
 #include "base/loop.h"
 #include "base/timer.h"
 #include "config/options.h"
@@ -60,7 +61,7 @@ private:
     };
     struct Known {
         Decision decision;
-        int64_t until_us;
+        Monotonic until;
     };
     struct Pool {
         SqlAuthService& auth_service;

@@ -19,7 +19,7 @@ namespace odoo_bus {
 namespace {
 
 constexpr int SESSION_EXPIRED = 4001;
-constexpr int64_t LOOK_EVERY_US = 2'000'000;
+constexpr std::chrono::seconds LOOK_EVERY{2};
 constexpr size_t MAX_FILE_BYTES = 1 << 20;
 constexpr std::string_view SUBPROTOCOL = "odoo-bus.token.";
 
@@ -104,7 +104,7 @@ bool TokenAuthBackend::may_serve(const std::string& database) const {
 }
 
 std::string TokenAuthBackend::load() {
-    looked_us_ = now_us();
+    looked_ = MonotonicClock::now();
     struct stat file = {};
     if (stat(path_.c_str(), &file) != 0)
         return fmt::format("--token-keys {}: {}", path_, strerror(errno));
@@ -127,7 +127,7 @@ std::string TokenAuthBackend::load() {
 // The file may be replaced at any time: keys are rotated.
 TokenAuthBackend::Rules TokenAuthBackend::rules() {
     const std::lock_guard lock(mutex_);
-    if (now_us() - looked_us_ > LOOK_EVERY_US)
+    if (MonotonicClock::now() - looked_ > LOOK_EVERY)
         if (const std::string problem = load(); !problem.empty())
             log::error("{}; the former keys are kept", problem);
     return rules_;
@@ -138,7 +138,8 @@ Decision TokenAuthBackend::decide(const Admission& admission, const Subscribe& s
     const std::string_view token = token_of(*admission.requester, rules.cookie);
     if (token.empty())
         return Refusal{SESSION_EXPIRED, "a token is missing"};
-    const auto verified = verify_jwt(token, *rules.keys, rules.claims, now_us() / 1'000'000);
+    const auto verified =
+        verify_jwt(token, *rules.keys, rules.claims, microseconds(WallClock::now()) / 1'000'000);
     if (const auto* problem = std::get_if<JwtProblem>(&verified))
         return Refusal{SESSION_EXPIRED, problem->reason};
     const auto& claims = std::get<JwtClaims>(verified);
@@ -149,7 +150,7 @@ Decision TokenAuthBackend::decide(const Admission& admission, const Subscribe& s
     if (!may_serve(grant.database))
         return Refusal{SESSION_EXPIRED, "the token is for a database that is not served"};
     grant.member = claims.subject;
-    grant.valid_until_us = (claims.expires + rules.claims.skew) * 1'000'000;
+    grant.expires = WallTime(std::chrono::seconds(claims.expires + rules.claims.skew));
     for (const std::string& name : subscribe.channels) {
         std::string channel;
         if (claims.grants(name) && write_channel(channel, grant.database, name))

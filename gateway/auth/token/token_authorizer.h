@@ -12,6 +12,7 @@
 
 #include "auth/auth_backend.h"
 #include "auth/token/jwt.h"
+#include "base/clock.h"
 #include "config/database_pattern.h"
 
 namespace odoo_bus {
@@ -47,7 +48,7 @@ private:
     std::optional<DatabasePattern> match_; // --database-match: others than those that are named
     std::mutex mutex_;
     Rules rules_;
-    int64_t looked_us_ = 0;            // when the file was last looked at
+    Monotonic looked_;                 // when the file was last looked at
     std::pair<int64_t, int64_t> seen_; // its time and size
 };
 

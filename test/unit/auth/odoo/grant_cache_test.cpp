@@ -13,9 +13,9 @@
 namespace odoo_bus {
 namespace {
 
-using testing::ElementsAre;
+using namespace std::chrono_literals;
 
-constexpr int64_t TTL = 60'000'000;
+constexpr Duration TTL = 60s;
 
 Digest digest(const std::string& text) {
     return Sha256().add(text).finish();
@@ -26,16 +26,21 @@ protected:
     const std::string path =
         std::filesystem::temp_directory_path() / ("odoo_bus_grants_" + std::to_string(getpid()));
     const Grant grant{"mydb", {R"(["mydb","\u00e9\"]"])", R"(["mydb","res.partner",3])"}};
-    int64_t now = 1'700'000'000'000'000;
+    Monotonic now = MonotonicClock::now();
+    WallTime date = wall_time(1'700'000'000'000'000);
 
     void TearDown() override { std::filesystem::remove(path); }
     std::string file() const {
         std::ifstream in(path, std::ios::binary);
         return {std::istreambuf_iterator<char>(in), {}};
     }
+    void pass(Duration time) {
+        now += time;
+        date += time;
+    }
     std::unique_ptr<GrantCache> make() {
         auto cache = std::make_unique<GrantCache>(path, TTL);
-        cache->load(now);
+        cache->load(now, date);
         return cache;
     }
 };
@@ -45,20 +50,19 @@ TEST_F(GrantCacheTest, LivesForItsTime) {
     cache.put(digest("k"), digest("c"), grant, now, now);
     EXPECT_EQ(cache.find(digest("k"), now)->channels, grant.channels);
     EXPECT_EQ(cache.find(digest("other"), now), nullptr);
-    EXPECT_TRUE(cache.find(digest("k"), now + TTL - 1));
+    EXPECT_TRUE(cache.find(digest("k"), now + TTL - 1us));
     EXPECT_FALSE(cache.find(digest("k"), now + TTL));
-    EXPECT_FALSE(cache.find(digest("k"), now - 1)); // the clock was set back
     EXPECT_TRUE(cache.knows(digest("c")));
-    cache.tick(now + TTL);
+    cache.tick(now + TTL, date);
     EXPECT_FALSE(cache.knows(digest("c")));
     EXPECT_EQ(cache.size(), 0u);
 }
 
 TEST_F(GrantCacheTest, AnOlderAnswerChangesNothing) {
     GrantCache cache({}, TTL);
-    cache.put(digest("k"), digest("c"), grant, now + 5, now + 10);
-    cache.put(digest("k"), digest("c"), {"mydb", {"[\"mydb\",\"old\"]"}}, now, now + 20);
-    EXPECT_EQ(cache.find(digest("k"), now + 20)->channels, grant.channels);
+    cache.put(digest("k"), digest("c"), grant, now + 5us, now + 10us);
+    cache.put(digest("k"), digest("c"), {"mydb", {"[\"mydb\",\"old\"]"}}, now, now + 20us);
+    EXPECT_EQ(cache.find(digest("k"), now + 20us)->channels, grant.channels);
 }
 
 TEST_F(GrantCacheTest, OutlivesARestart) {
@@ -68,8 +72,35 @@ TEST_F(GrantCacheTest, OutlivesARestart) {
     struct stat status = {};
     ASSERT_EQ(stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_mode & 0777, 0600u);
-    now += TTL;
+    pass(TTL);
     EXPECT_FALSE(make()->find(digest("k"), now));
+}
+
+TEST_F(GrantCacheTest, OutlivesARestartOfTheMachine) {
+    make()->put(digest("k"), digest("c"), grant, now, now);
+    date += 59s;
+    now = Monotonic(5s); // it counts from the boot
+    EXPECT_TRUE(make()->find(digest("k"), now));
+    pass(1s);
+    EXPECT_FALSE(make()->find(digest("k"), now));
+}
+
+TEST_F(GrantCacheTest, AClockThatIsSetMakesNoGrantLiveLonger) {
+    for (const Duration by : {Duration(-1h), Duration(2h)}) {
+        const auto cache = make();
+        cache->put(digest("k"), digest("c"), grant, now, now);
+        date += by;
+        cache->tick(now, date);
+        EXPECT_TRUE(cache->find(digest("k"), now + TTL - 1us)) << "in memory its age counts";
+        EXPECT_FALSE(cache->find(digest("k"), now + TTL));
+        EXPECT_FALSE(make()->find(digest("k"), now));
+    }
+}
+
+// As it was written before the gateway had two clocks.
+TEST_F(GrantCacheTest, TheFileHoldsDates) {
+    make()->put(digest("k"), digest("c"), grant, now - 2s, now);
+    EXPECT_THAT(file(), testing::HasSubstr(R"("asked":1699999998000000,"expires":1700000060000000,)"));
 }
 
 TEST_F(GrantCacheTest, WhatWasForgottenStaysForgotten) {
@@ -86,7 +117,7 @@ TEST_F(GrantCacheTest, WhatWasForgottenStaysForgotten) {
 TEST_F(GrantCacheTest, ALongerTtlInTheFileIsNotBelieved) {
     {
         GrantCache longer(path, 100 * TTL);
-        longer.load(now);
+        longer.load(now, date);
         longer.put(digest("k"), digest("c"), grant, now, now);
     }
     EXPECT_FALSE(make()->find(digest("k"), now));
@@ -119,10 +150,10 @@ TEST_F(GrantCacheTest, AFileThatOthersCanWriteIsNotBelieved) {
 TEST_F(GrantCacheTest, TheFileDoesNotGrowForEver) {
     auto cache = make();
     for (int i = 0; i < 10'100; ++i)
-        cache->put(digest("k"), digest("c"), grant, now + i, now + i);
+        cache->put(digest("k"), digest("c"), grant, now + i * 1us, now + i * 1us);
     const size_t before = file().size();
-    now += 20'000;
-    cache->tick(now);
+    pass(20ms);
+    cache->tick(now, date);
     EXPECT_LT(file().size(), before / 100);
     EXPECT_TRUE(make()->find(digest("k"), now));
 }

@@ -12,12 +12,11 @@
 namespace odoo_bus {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-
-constexpr int64_t SECOND = 1'000'000;
 
 struct FakeClient final : Client {
     std::vector<int> closes;
@@ -34,7 +33,7 @@ protected:
     GrantTable grants;
     FakeClient client[3];
     std::vector<std::shared_ptr<ConnectionLink>> links;
-    int64_t now = 1'000 * SECOND;
+    Monotonic now = MonotonicClock::now();
 
     void SetUp() override {
         for (FakeClient& each : client)
@@ -49,7 +48,7 @@ protected:
         subject.key = Sha256().add(session).add(channel).finish();
         return subject;
     }
-    void add(int i, const std::string& session, const std::string& channel, int64_t due = 0) {
+    void add(int i, const std::string& session, const std::string& channel, Monotonic due = {}) {
         grants.add(links[static_cast<size_t>(i)], subject(session, channel),
                    std::make_shared<Grant>(Grant{"mydb", {channel}}), now, due);
     }
@@ -57,7 +56,7 @@ protected:
         client[i].position = position;
         links[static_cast<size_t>(i)]->note_received();
     }
-    std::shared_ptr<GrantTable::Entry> due() { return grants.next_due(now, 300 * SECOND); }
+    std::shared_ptr<GrantTable::Entry> due() { return grants.next_due(now, 300s); }
 };
 
 TEST_F(OdooRosterTest, WhoReceivesNothingIsNotAskedAbout) {
@@ -65,13 +64,13 @@ TEST_F(OdooRosterTest, WhoReceivesNothingIsNotAskedAbout) {
     EXPECT_EQ(due(), nullptr);
     receive(0, 5);
     EXPECT_EQ(due(), nullptr); // it is looked at once a second
-    now += SECOND;
+    now += 1s;
     const auto entry = due();
     ASSERT_TRUE(entry);
-    EXPECT_EQ(grants.longest_unchecked_us(now), SECOND);
-    grants.renew(*entry, *entry->grant, now, now + 300 * SECOND);
-    EXPECT_EQ(grants.longest_unchecked_us(now), 0);
-    now += 400 * SECOND;
+    EXPECT_EQ(grants.longest_unchecked(now), 1s);
+    grants.renew(*entry, *entry->grant, now, now + 300s);
+    EXPECT_EQ(grants.longest_unchecked(now), 0s);
+    now += 400s;
     EXPECT_EQ(due(), nullptr);
 }
 
@@ -83,7 +82,7 @@ TEST_F(OdooRosterTest, ConnectionsThatAskedTheSameAreOneQuestion) {
     receive(0, 1);
     const auto entry = due();
     ASSERT_TRUE(entry);
-    grants.renew(*entry, {"mydb", {"a", "new"}}, now + 1, now + SECOND);
+    grants.renew(*entry, {"mydb", {"a", "new"}}, now + 1us, now + 1s);
     EXPECT_THAT(client[0].grants, ElementsAre(ElementsAre("a", "new")));
     EXPECT_THAT(client[1].grants, ElementsAre(ElementsAre("a", "new")));
     EXPECT_THAT(client[2].grants, IsEmpty());
@@ -100,9 +99,9 @@ TEST_F(OdooRosterTest, WhatWasReceivedWhileTheQuestionWasOnItsWayIsNotChecked) {
     ASSERT_TRUE(entry);
     receive(0, 2);
     grants.renew(*entry, *entry->grant, now, now);
-    EXPECT_FALSE(grants.next_due(now, SECOND)) << "asking";
+    EXPECT_FALSE(grants.next_due(now, 1s)) << "asking";
     entry->asking = false;
-    now += SECOND;
+    now += 1s;
     EXPECT_TRUE(due());
 }
 
@@ -112,11 +111,11 @@ TEST_F(OdooRosterTest, AReasonThatComesWhileTheQuestionIsOnItsWayCounts) {
     EXPECT_EQ(grants.hurry(now, all), 1u);
     const auto entry = due();
     ASSERT_TRUE(entry);
-    const int64_t asked = now;
-    now += SECOND;
+    const Monotonic asked = now;
+    now += 1s;
     grants.hurry(now, all);
     entry->asking = false;
-    grants.renew(*entry, *entry->grant, asked, now + 300 * SECOND);
+    grants.renew(*entry, *entry->grant, asked, now + 300s);
     EXPECT_TRUE(due());
 }
 
@@ -124,7 +123,7 @@ TEST_F(OdooRosterTest, AnOlderAnswerChangesNothing) {
     add(0, "anna", "a");
     receive(0, 1);
     const auto entry = due();
-    grants.renew(*entry, {"mydb", {"older"}}, now - SECOND, now);
+    grants.renew(*entry, {"mydb", {"older"}}, now - 1s, now);
     EXPECT_THAT(client[0].grants, IsEmpty());
 }
 
@@ -161,28 +160,28 @@ TEST(SessionRotations, OnlyTheSameSessionIsRenewed) {
 
 TEST(SessionRotations, ABrowserThatShowsTheOldOneGetsTheNewOneForTwoMinutes) {
     SessionRotations rotations;
-    rotations.add({OLD, NEW, "session_id=" + NEW + "; Path=/; HttpOnly"}, 0);
-    const auto shown = [&](bool same_host, const std::string& id, int64_t now) {
+    rotations.add({OLD, NEW, "session_id=" + NEW + "; Path=/; HttpOnly"}, Monotonic());
+    const auto shown = [&](bool same_host, const std::string& id, Duration age) {
         Requester who;
         who.same_host = same_host;
         who.cookies = {{"x", OLD}, {"session_id", id}};
-        rotations.renew(who, now);
+        rotations.renew(who, Monotonic() + age);
         EXPECT_EQ(who.cookies[0].second, OLD);
         return std::pair(who.cookies[1].second, who.new_cookie);
     };
-    EXPECT_EQ(shown(true, OLD, 119 * SECOND), std::pair(NEW, "session_id=" + NEW + "; Path=/; HttpOnly"));
-    EXPECT_EQ(shown(true, OLD, 120 * SECOND), std::pair(OLD, std::string()));
-    EXPECT_EQ(shown(false, OLD, SECOND), std::pair(OLD, std::string()));
-    EXPECT_EQ(shown(true, NEW, SECOND), std::pair(NEW, std::string()));
+    EXPECT_EQ(shown(true, OLD, 119s), std::pair(NEW, "session_id=" + NEW + "; Path=/; HttpOnly"));
+    EXPECT_EQ(shown(true, OLD, 120s), std::pair(OLD, std::string()));
+    EXPECT_EQ(shown(false, OLD, 1s), std::pair(OLD, std::string()));
+    EXPECT_EQ(shown(true, NEW, 1s), std::pair(NEW, std::string()));
 }
 
 TEST(SessionRotations, AnOddCookieIsWrittenAnew) {
     SessionRotations rotations;
-    rotations.add({OLD, NEW, "session_id=" + NEW + "; Comment=\xff"}, 0);
+    rotations.add({OLD, NEW, "session_id=" + NEW + "; Comment=\xff"}, Monotonic());
     Requester who;
     who.same_host = true;
     who.cookies = {{"session_id", OLD}};
-    rotations.renew(who, 0);
+    rotations.renew(who, Monotonic());
     EXPECT_EQ(who.new_cookie, "session_id=" + NEW + "; Max-Age=604800; HttpOnly; Path=/");
 }
 

@@ -7,12 +7,12 @@
 namespace odoo_bus {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
-constexpr int64_t SECOND = 1'000'000;
-constexpr int64_t HOUR = 3600 * SECOND;
+constexpr Monotonic START;
 
 class OdooPresenceTest : public testing::Test {
 protected:
@@ -45,10 +45,10 @@ protected:
     // Whether Odoo is told that somebody has gone.
     bool tells(const std::string& version = "19.0-2") {
         sent.clear();
-        presence.left(subject("gone", version), 0);
-        presence.tick(4 * SECOND);
+        presence.left(subject("gone", version), START);
+        presence.tick(START + 4s);
         EXPECT_THAT(sent, IsEmpty()) << "a page may be loaded anew";
-        presence.tick(6 * SECOND);
+        presence.tick(START + 6s);
         return !sent.empty();
     }
 };
@@ -73,9 +73,9 @@ TEST_F(OdooPresenceTest, TheLatestOneIsSentOnce) {
 }
 
 TEST_F(OdooPresenceTest, WhoComesBackHasNotGone) {
-    presence.left(subject("a", "17.0-1"), 0);
+    presence.left(subject("a", "17.0-1"), START);
     presence.came(subject("a").client);
-    presence.tick(HOUR);
+    presence.tick(START + 1h);
     EXPECT_THAT(sent, IsEmpty());
 }
 
@@ -89,31 +89,31 @@ TEST_F(OdooPresenceTest, BeforeIdsChangeAnybodyMayBeSaidToHaveGone) {
 }
 
 TEST_F(OdooPresenceTest, ABuildThatLeavesOldSessionsAloneIsRecognised) {
-    presence.granted("s", user, false, 0);
-    presence.granted("s", user, false, 3 * HOUR);
+    presence.granted("s", user, false, START);
+    presence.granted("s", user, false, START + 3h);
     EXPECT_FALSE(tells());
-    presence.granted("s", user, false, 4 * HOUR);
+    presence.granted("s", user, false, START + 4h);
     EXPECT_TRUE(tells());
     presence.rotated(); // another build runs now
     EXPECT_FALSE(tells());
-    presence.granted("s", user, false, 5 * HOUR);
+    presence.granted("s", user, false, START + 5h);
     EXPECT_FALSE(tells()) << "its age is not known any more";
 }
 
 // Such answers leave old sessions alone in every build.
 TEST_F(OdooPresenceTest, WhatSaysNothingOfOldSessions) {
-    presence.granted("s", user, false, 0);
-    presence.granted("s", user, true, 4 * HOUR); // another one in its place, or the same one set again
+    presence.granted("s", user, false, START);
+    presence.granted("s", user, true, START + 4h); // another one in its place, or the same one set again
     EXPECT_FALSE(tells());
     for (const char* channel : {R"(["mydb","broadcast"])", R"(["mydb","res.partner",3,"presence"])",
                                 R"(["mydb","res.partner",])", R"(["mydb","res.partner",3x])",
                                 R"(["mydb","x\",\"res.partner\",3"])", R"(["other","res.partner",3])"}) {
-        presence.granted("v", {.database = "mydb", .channels = {channel}}, false, 0);
-        presence.granted("v", {.database = "mydb", .channels = {channel}}, false, 4 * HOUR);
+        presence.granted("v", {.database = "mydb", .channels = {channel}}, false, START);
+        presence.granted("v", {.database = "mydb", .channels = {channel}}, false, START + 4h);
         EXPECT_FALSE(tells()) << channel;
     }
-    presence.granted("", user, false, 0);
-    presence.granted("", user, false, 4 * HOUR);
+    presence.granted("", user, false, START);
+    presence.granted("", user, false, START + 4h);
     EXPECT_FALSE(tells());
 }
 

@@ -7,17 +7,17 @@
 namespace odoo_bus {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using Priority = OdooQueue::Priority;
 
 class OdooQueueTest : public testing::Test {
 protected:
-    OdooQueue queue{{.concurrency = 2, .wait_us = 1'000'000, .waiting = 100, .failures = 3},
-                    [this] { ++probes; }};
+    OdooQueue queue{{.concurrency = 2, .wait = 1s, .waiting = 100, .failures = 3}, [this] { ++probes; }};
     std::vector<std::string> ran, dropped;
     int probes = 0;
-    int64_t now = 1'000'000'000;
+    Monotonic now = MonotonicClock::now();
 
     void add(const std::string& client, const std::string& name, Priority priority = Priority::interactive) {
         queue.add({.client = client,
@@ -27,7 +27,7 @@ protected:
                   now);
     }
     void done(const std::string& client = "x", bool answered = true) {
-        queue.done(client, answered, now - 10'000, now);
+        queue.done(client, answered, now - 10ms, now);
     }
     void fail_by_three() {
         for (const char* client : {"x", "y", "z"}) {
@@ -74,9 +74,9 @@ TEST_F(OdooQueueTest, InteractiveBeforePresenceBeforeBackground) {
 TEST_F(OdooQueueTest, WhatWaitsTooLongIsDropped) {
     for (const char* name : {"1", "2", "3"})
         add(name, name);
-    now += 500'000;
+    now += 500ms;
     add("4", "4");
-    now += 600'000;
+    now += 600ms;
     queue.tick(now);
     EXPECT_THAT(dropped, ElementsAre("3"));
     done();
@@ -94,7 +94,7 @@ TEST_F(OdooQueueTest, RefusesWhoWouldWaitTooLong) {
     EXPECT_EQ(queue.refusal(now), std::nullopt);
     for (int i = 0; i < 40; ++i) { // the average becomes what these take
         add("x", "x");
-        queue.done("x", true, now - 400'000, now);
+        queue.done("x", true, now - 400ms, now);
     }
     for (int i = 0; i < 20; ++i)
         add("x", "x");
@@ -108,17 +108,17 @@ TEST_F(OdooQueueTest, OpensAfterFailuresOfSeveralClientsAndClosesWhenProbed) {
     EXPECT_TRUE(queue.refusal(now));
     add("w", "waits");
     EXPECT_THAT(ran, ElementsAre("x", "y", "z"));
-    now += 200'000;
+    now += 200ms;
     queue.tick(now);
     queue.tick(now);
     EXPECT_EQ(probes, 1);
     queue.failed(now);
     queue.tick(now);
     EXPECT_EQ(probes, 1);
-    now += 400'000;
+    now += 400ms;
     queue.tick(now);
     EXPECT_EQ(probes, 2);
-    queue.recovered(now);
+    queue.recovered();
     EXPECT_EQ(queue.refusal(now), std::nullopt);
     EXPECT_EQ(ran.back(), "waits");
 }
