@@ -1,11 +1,14 @@
 """--auth odoo: Odoo decides who may see what. Against the stand-in for Odoo's HTTP port."""
 import asyncio
 import json
+import socket
 
 import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
 from harness.database import stored_channel
+from harness.shared_library import compile_shared_library
+from harness.system import ROOT
 from standin import faults
 
 
@@ -453,6 +456,31 @@ async def test_a_later_subscribe_waits_for_odoo_and_costs_no_connection(odoo, my
         await anna.settle()
         send(database, "b", payload="in the end")
         await anna.wait_payload("in the end")
+        assert anna.closes == []
+
+
+@pytest.fixture(params=["refuses", "is silent"])
+def first_address(request, odoo):
+    """127.0.0.2 at Odoo's port."""
+    if request.param == "refuses":
+        yield request.param
+        return
+    with socket.socket() as listening, socket.socket() as accepted:
+        listening.bind(("127.0.0.2", odoo.port))
+        listening.listen(0)
+        accepted.connect(listening.getsockname())  # the one that waits to be accepted; Linux answers no other
+        yield request.param
+
+
+@pytest.mark.sanitized
+async def test_all_addresses_of_odoo_are_tried(odoo, mydb, make_gateway, database, first_address, tmp_path):
+    library = compile_shared_library(ROOT / "test/e2e/two_addresses.c", tmp_path)
+    gateway = make_gateway(database, auth="odoo", odoo_url=f"http://odoo.test:{odoo.port}", odoo_timeout=4, environment={
+        "LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}).start()
+    async with client(gateway, odoo.login(mydb.add_user("anna")), ["a"]) as anna:
+        await anna.subscribed()
+        send(database, "a", payload="granted")
+        await anna.wait_payload("granted")
         assert anna.closes == []
 
 
