@@ -1,4 +1,4 @@
-// Which kind of authorization the options ask for.
+// Makes the kind of authorization that the options name.
 #include "auth/auth_backend.h"
 
 #include "auth/odoo/odoo_auth_service.h"

@@ -1,5 +1,5 @@
-// What the options say about authorization, as one object for the whole gateway: it makes an authorizer for
-// each service thread, and owns what these share.
+// Authorization as the options configure it, one object for the whole gateway: it makes an authorizer for
+// each service thread, and owns the state that these share.
 #pragma once
 
 #include <functional>
@@ -22,28 +22,28 @@ class AuthBackend {
 public:
     virtual ~AuthBackend() = default;
 
-    // Empty, or one sentence why it cannot start. Authorizers may be made before.
+    // Empty, or one sentence why it cannot start. make() may be called before.
     virtual std::string start() { return {}; }
-    // From now on clients come: not before, since another process may use what is kept on the disk.
+    // Clients connect from now on. Files are not used before: they may still belong to another process.
     virtual void begin() {}
-    // No authorizer is asked any more.
+    // No authorizer is used after this.
     virtual void stop() {}
 
-    // `post` runs a task on the thread for which the authorizer is.
+    // `post` runs a task on the authorizer's thread.
     virtual std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) = 0;
 
     // --- from any thread ---
 
     virtual void reconfigure(const Options&) {}
-    // Whether admissions are to say who asks. That costs memory for as long as a connection lives.
+    // Whether admissions need a requester, which costs memory for as long as a connection lives.
     virtual bool needs_requester() const { return true; }
-    // The answer to a client that could not be authorized now, or nothing. `who`: null unless needed.
+    // The response to a client that cannot be authorized now, or nothing. The requester: null unless needed.
     virtual std::optional<Response> unavailable(const Requester*) const { return std::nullopt; }
-    // What a browser is to be told in the answer to its handshake is added to what it says.
+    // Replaces the requester's cookies that have been replaced since, so that the browser gets the new ones.
     virtual void renew(Requester&) const {}
     // Users of these partners have changed.
     virtual void users_changed(const std::string&, const std::set<int64_t>&) {}
-    // A database is served from now on; no connection to it may stay; it is not served any more.
+    // A database is served from now on; connections to it must be closed; it is no longer served.
     virtual void expect(const std::string&) {}
     virtual void let_go(const std::string&) {}
     virtual void forget(const std::string&) {}
@@ -52,16 +52,16 @@ public:
 
     // --- another process of this gateway takes over, from any thread ---
 
-    // Files are let go, and `tell` is given what only memory has: what there is now, before `done` is called,
-    // and what comes later.
+    // Files are released. `tell` is called with the state that only memory holds: with the present state
+    // before `done` is called, and with changes afterwards.
     virtual void hand_over(std::function<void(TakeOverMessage)> /*tell*/, std::function<void()> done) {
         done();
     }
-    // The other process did not take over.
+    // The other process has failed to take over.
     virtual void take_back() {}
-    // It has. What clients ask from now on is for that one to decide.
+    // It has. Decisions are the other process's from now on.
     virtual void retire() {}
-    // What the former process has told.
+    // The former process's state.
     virtual void inherit(const TakeOverMessage&) {}
 };
 

@@ -1,4 +1,4 @@
-// Who may see what: the one interface that every kind of authorization implements.
+// Authorization: the one interface that every kind of it implements.
 #pragma once
 
 #include <functional>
@@ -17,9 +17,9 @@ namespace odoo_bus {
 struct Grant {
     std::string database;
     std::vector<std::string> channels;
-    // Names of the client that stand for none of these, where that is known.
+    // Names that the client asked for and that stand for none of these, where that is known.
     std::vector<std::string> refused = {};
-    // Who it is to those who see the channels (presence.h); empty: nobody.
+    // The member as which the client is present on the channels (presence.h); empty: it is not present.
     std::string member = {};
     // The connection ends with `end_code`, so that the client asks anew, when the first of these is reached.
     WallTime expires = WallTime::max();    // a token has a date
@@ -30,7 +30,7 @@ struct Grant {
 // The former grant and the connection are kept, unless close_code says otherwise.
 struct Refusal {
     int close_code = 0;
-    std::string reason; // for the log; holds nothing of what the client sent
+    std::string reason; // for the log; repeats nothing that the client sent
 };
 
 using Decision = std::variant<Grant, Refusal>;
@@ -43,7 +43,7 @@ public:
     virtual void take_back(const Refusal& refusal) = 0;
     // The grant has changed while the client asked for nothing.
     virtual void regrant(const Grant& grant) = 0;
-    // The position up to which it has been given notifications; 0 while it was given none.
+    // The position of the last notification that it was sent; 0 before the first one.
     virtual Position received() const = 0;
 };
 
@@ -55,11 +55,11 @@ public:
     virtual void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                            std::function<void(Decision)> decide) = 0;
 
-    // A connection begins, says that it is there, and ends. The admission stays the same object meanwhile.
+    // A connection begins, reports its presence, and ends. The admission stays the same object meanwhile.
     virtual void joined(const Admission&, Client&) {}
     virtual void told(const Admission&, const UpdatePresence&) {}
     virtual void left(const Admission&) {}
-    // The client ends it by itself: a page that is loaded anew, or left. Before left().
+    // The client ends the connection: its page is reloaded, or left. Called before left().
     virtual void parted(const Admission&) {}
 
     // About once a second.

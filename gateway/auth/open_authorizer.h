@@ -1,4 +1,4 @@
-// Authorization `open`, for development: whoever connects may name any string channel.
+// Authorization `open`, for development: a client may subscribe to any channel that a string names.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@ namespace odoo_bus {
 
 class OpenAuthorizer final : public Authorizer {
 public:
-    // `database`: whose channels a client gets that names no database.
+    // `database`: of a client that names none.
     explicit OpenAuthorizer(std::string database) : database_(std::move(database)) {}
 
     void authorize(const Admission& admission, const Subscribe& subscribe, bool first,

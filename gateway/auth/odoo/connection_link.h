@@ -31,7 +31,7 @@ public:
     // --- on the thread that asks Odoo ---
 
     bool gone() const { return gone_.load(std::memory_order_relaxed); }
-    // The position up to which it has been given notifications, about a second ago.
+    // Client::received() about a second ago.
     Position received() const { return received_.load(std::memory_order_relaxed); }
 
     void decide(Decision decision) {

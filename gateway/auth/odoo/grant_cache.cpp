@@ -1,8 +1,8 @@
-// What Odoo has granted a short while ago.
+// Recent grants of Odoo.
 //
-// The file is a log: one line for each grant, a later one of the same key replaces it, one without a grant
-// takes it back. Each line begins with a checksum, so that a torn one is none. It is written anew when most
-// of it has passed its time.
+// The file is a log with one line for each grant. A later line of the same key replaces it, one without a
+// grant revokes it. Each line begins with a checksum, so that a torn line is recognised. The file is
+// rewritten when most of its lines have expired.
 #include "auth/odoo/grant_cache.h"
 
 #include <algorithm>
@@ -28,7 +28,7 @@ namespace odoo_bus {
 namespace {
 
 constexpr size_t CHECKSUM_DIGITS = 16;
-constexpr size_t SPARE_LINES = 10'000; // that may have passed their time before the file is written anew
+constexpr size_t SPARE_LINES = 10'000; // that may have expired before the file is rewritten
 constexpr size_t MAX_LINE = 4 << 20;
 constexpr off_t MAX_FILE = off_t{1} << 30;
 constexpr int64_t MAX_DATE = int64_t{1} << 60;
@@ -85,7 +85,7 @@ void GrantCache::put(const Digest& key, const Digest& client, const Grant& grant
     if (known != entries_.end() && known->second.asked > asked)
         return;
     if (known == entries_.end() && entries_.size() >= max_entries_)
-        erase(entries_.begin()); // any of them: it costs one question
+        erase(entries_.begin()); // any one: it costs one question to Odoo
     Entry entry{client, std::make_shared<Grant>(grant), asked, now + ttl_};
     append(key, entry);
     insert(key, std::move(entry));
@@ -164,7 +164,7 @@ void GrantCache::append(const Digest& key, const Entry& entry) {
 
 void GrantCache::append_line(const std::string& text) {
     const std::string line = with_checksum(text);
-    // One write() each, so that what was written survives a kill -9, and lines are whole.
+    // One write() for each line, so that lines survive a kill -9 and are not torn by it.
     if (fwrite(line.data(), line.size(), 1, file_.get()) != 1 || fflush(file_.get()) != 0) {
         log::warning("{} cannot be written ({}): after a restart Odoo is asked for every client", path_,
                      strerror(errno));
@@ -205,7 +205,7 @@ bool GrantCache::read_line(std::string_view line, Monotonic now) {
     }
     auto grant = std::make_shared<Grant>();
     grant->database = json_string_value(database);
-    // As they stand there: encoded anew they might differ.
+    // Byte for byte: encoded again they might differ.
     for (const std::string_view channel : json_elements(json_member(text, "channels").value_or("")))
         grant->channels.emplace_back(channel);
     insert(key, {client, std::move(grant), asked, expires});

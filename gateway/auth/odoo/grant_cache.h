@@ -1,5 +1,5 @@
-// What Odoo has granted a short while ago, for clients that come back: in memory, and in a file that outlives
-// the gateway. Neither holds a cookie; keys are SHA-256 digests.
+// Recent grants of Odoo, for clients that come back: in memory, and in a file that survives a restart.
+// Neither holds a cookie; keys are SHA-256 digests.
 #pragma once
 
 #include <cstdio>
@@ -23,27 +23,27 @@ public:
     // `file`: empty keeps nothing across a restart.
     GrantCache(std::string file, Duration ttl, size_t max_entries = 200'000);
 
-    // Reads the file, once. Entries that have passed their time, and lines that are not ours, are left out.
+    // Reads the file, once. Entries that have expired, and lines with a wrong checksum, are left out.
     void load(Monotonic now, WallTime date);
 
     void set_ttl(Duration ttl) { ttl_ = ttl; }
 
-    // `asked`: when Odoo was asked; an answer to an older question changes nothing.
+    // `asked`: when Odoo was asked. An answer to an older question than the known one is ignored.
     void put(const Digest& key, const Digest& client, const Grant& grant, Monotonic asked, Monotonic now);
     // `asked`: receives when Odoo was asked.
     std::shared_ptr<const Grant> find(const Digest& key, Monotonic now, Monotonic* asked = nullptr) const;
     void forget(const Digest& key, Monotonic now);
     void forget_client(const Digest& client, Monotonic now);
 
-    // Another process has the file from now on, and is told of what is forgotten here.
+    // The file is another process's from now on. `on_forget` is called for each key that is forgotten here.
     void let_go(std::function<void(const Digest& key)> on_forget);
-    // It has not.
+    // The other process has failed to take over: the file is this one's again.
     void take_back();
 
-    // About once a second: lets go of what has passed its time.
+    // About ten times a second: removes expired entries.
     void tick(Monotonic now, WallTime date);
 
-    // From any thread: whether this client would find something.
+    // From any thread: whether there is an entry of this client.
     bool knows(const Digest& client) const;
 
     size_t size() const { return entries_.size(); }

@@ -1,4 +1,4 @@
-// Who has been granted what, and when Odoo is to be asked about it again.
+// The grants of the connections, and when each is due for a re-check.
 #include "auth/odoo/grant_table.h"
 
 #include <algorithm>
@@ -102,7 +102,7 @@ void GrantTable::renew(Entry& entry, const Grant& grant, Monotonic asked, Monoto
     entry.failing_since = std::nullopt;
     entry.refused = 0;
     if (entry.urgent > asked)
-        return put_off(entry, Monotonic()); // the reason came when the question was on its way
+        return put_off(entry, Monotonic()); // the reason is newer than the question
     entry.urgent = std::nullopt;
     put_off(entry, due);
     if (entry.asked > asked)

@@ -1,4 +1,4 @@
-// Who has been granted what, and when Odoo is to be asked about it again. It asks nobody by itself.
+// The grants of the connections, and when each is due for a re-check. It sends no requests itself.
 //
 // Connections of one session that named the same channels are one entry: one question serves all of them.
 #pragma once
@@ -25,16 +25,16 @@ public:
         std::shared_ptr<const Grant> grant;
         struct Member {
             std::shared_ptr<ConnectionLink> link;
-            Position checked = 0; // what it had received when Odoo was asked what it answered last
-            Position asked = 0;   // and when it was asked last
+            Position checked = 0; // its received() when the last answered question was asked
+            Position asked = 0;   // its received() when the last question was asked
         };
         std::vector<Member> members;
-        Monotonic asked;                        // when Odoo was asked what it answered last
+        Monotonic asked;                        // when the last answered question was asked
         Monotonic due;                          // when to ask again
-        std::optional<Monotonic> failing_since; // Odoo could not be asked
+        std::optional<Monotonic> failing_since; // since when Odoo could not be asked
         unsigned refused = 0;                   // in a row
         bool asking = false;
-        // Since when there is a reason to ask, whether it received something or not.
+        // Since when it must be asked about, whether it has received something or not.
         std::optional<Monotonic> urgent;
     };
 
@@ -44,14 +44,14 @@ public:
     // Returns its subject when it was the last connection of that client.
     std::optional<OdooSubject> remove(const std::shared_ptr<ConnectionLink>& link);
 
-    // The entry that has been due for longest, if any; marked as being asked about. Those whose connections
-    // have received nothing wait until they have.
+    // The entry that has been due for longest, if any; it is marked as being asked about. Entries whose
+    // connections have received nothing since the last answer wait until they have.
     std::shared_ptr<Entry> next_due(Monotonic now, Duration interval);
     void put_off(Entry& entry, Monotonic due);
-    // Asks about them as soon as may be.
+    // Makes them due now, even if their connections have received nothing.
     size_t hurry(Monotonic now, const std::function<bool(const Entry&)>& is_meant);
 
-    // A new answer: what its connections are granted from now on.
+    // A new answer: the grant of its connections from now on.
     void renew(Entry& entry, const Grant& grant, Monotonic asked, Monotonic due);
     // Ends its connections.
     static void close(const Entry& entry, const Refusal& refusal);
@@ -60,7 +60,7 @@ public:
 
     bool has(const Digest& client) const { return clients_.contains(client); }
     size_t size() const { return entries_.size(); }
-    // How long ago the answer is on which a connection rests that has received something since; 0: none.
+    // The age of the oldest answer whose connections have received something since; 0: there is none.
     Duration longest_unchecked(Monotonic now) const;
 
 private:

@@ -1,7 +1,6 @@
-// What Odoo's answers mean.
+// The meaning of Odoo's responses.
 //
-// Notifications that come with a peek are anybody's texts: they are stepped over, never trusted to be what a
-// strict parser takes.
+// Notifications that come with a peek are foreign texts, which a strict parser may refuse: they are skipped.
 #include "auth/odoo/odoo_answer.h"
 
 #include <algorithm>
@@ -32,7 +31,7 @@ std::string_view text_of(const json_t* string) {
     return {json_string_value(string), json_string_length(string)};
 }
 
-// The class of an exception: letters, digits, dots. Anything else may be what must not be told.
+// The class of an exception: letters, digits, dots. Any other text may hold what must not be logged.
 std::string exception_name(const json_t* error) {
     const json_t* name = json_object_get(json_object_get(error, "data"), "name");
     if (!json_is_string(name) || json_string_length(name) > MAX_NAME_BYTES)
@@ -59,7 +58,7 @@ std::optional<Problem> judge_status(const HttpAnswer& answer) {
     return std::nullopt;
 }
 
-// The JSON-RPC object, or what else the answer says.
+// The JSON-RPC object, or the problem that the response reports.
 std::variant<Json, Problem> read_document(const HttpAnswer& answer) {
     if (auto problem = judge_status(answer))
         return std::move(*problem);
@@ -78,7 +77,7 @@ std::variant<Json, Problem> read_document(const HttpAnswer& answer) {
     return Problem(Refused{exception_name(error)});
 }
 
-// One part of a channel as Python prints it. Nothing for what no channel of Odoo holds.
+// Writes one part of a channel as Python does. False for a value that no channel of Odoo holds.
 bool write_part(std::string& channel, const json_t* part) {
     switch (json_typeof(part)) {
     case JSON_STRING:
@@ -154,7 +153,7 @@ PeekAnswer read_peek(const HttpAnswer& answer, size_t max_channels) {
     auto document = read_document(answer);
     if (auto* problem = std::get_if<Problem>(&document))
         return std::visit([](auto& each) -> PeekAnswer { return std::move(each); }, *problem);
-    // Read again, strictly: what the lenient parser repairs would be another channel.
+    // Parsed again, strictly: a channel that the lenient parser repairs would be another one.
     const auto result = json_member(answer.body(), "result");
     const auto channels =
         result && result->starts_with('{') ? json_member(*result, "channels") : std::nullopt;

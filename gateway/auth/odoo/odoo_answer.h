@@ -1,4 +1,4 @@
-// What Odoo's answers mean: bounded, validated, and nothing of an error but its name.
+// The meaning of Odoo's responses: bounded, validated, and of an error only its name.
 #pragma once
 
 #include <optional>
@@ -13,25 +13,25 @@ namespace odoo_bus {
 
 struct Renewed {};    // the session has another id now, which its browser must get first: from OdooPort
 struct Expired {};    // the session has ended: JSON-RPC error 100, and that alone
-struct NoDatabase {}; // Odoo cannot tell which database is meant: 404, or a page in place of an answer
-struct Unavailable {  // Odoo is in trouble, or something stands in its place
+struct NoDatabase {}; // Odoo finds no database for the host: 404, or a page in place of a response
+struct Unavailable {  // Odoo fails, or another server responds in its place
     std::string reason;
 };
 struct Refused {
-    std::string name; // data.name of the error, printable, or empty
+    std::string name; // data.name of the error: a name in ASCII, or empty
 };
-struct Done {}; // a call without a result that counts
+struct Done {}; // a call whose result does not matter
 
 using PeekAnswer = std::variant<Grant, Refused, Renewed, Expired, NoDatabase, Unavailable>;
 using CallAnswer = std::variant<Done, Refused, Expired, NoDatabase, Unavailable>;
 
-// The grant: channels as stored, each once, all of one database, the one that the first channel names.
+// The grant: channels as stored, without duplicates, all of the database that the first channel names.
 PeekAnswer read_peek(const HttpAnswer& answer, size_t max_channels = 20'000);
 
 // An answer to update_bus_presence or on_closed.
 CallAnswer read_call(const HttpAnswer& answer);
 
-// The id of the session that the answer sets, when it sets one.
+// The id of the session that the response sets, if any.
 std::optional<std::string> session_set_by(const HttpAnswer& answer);
 
 // A header line's value "session_id=...; Path=/": the id.

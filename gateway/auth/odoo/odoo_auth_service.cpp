@@ -1,4 +1,4 @@
-// Decides what clients may see by what Odoo says.
+// Authorization by Odoo.
 #include "auth/odoo/odoo_auth_service.h"
 
 #include <algorithm>
@@ -210,7 +210,7 @@ void OdooAuthService::decide(const PendingPtr& pending, const Decision& decision
         link->decide(decision);
 }
 
-// --- what else is known of connections ---
+// --- events of connections ---
 
 void OdooAuthService::join(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> requester) {
     loop_.post([this, link = std::move(link), requester = std::move(requester)] {
@@ -250,7 +250,7 @@ void OdooAuthService::tell_presence(std::shared_ptr<const Requester> requester,
 
 void OdooAuthService::call(const OdooSubject& subject, const char* path, std::function<std::string()> body) {
     port_.call(subject, path, std::move(body), [this, client = subject.client](const CallAnswer& answer) {
-        // It may be that the session was never marked: a peek tells.
+        // The session may never have been marked in Odoo, which answers the same then: a peek decides.
         if (std::holds_alternative<Expired>(answer))
             grants_.hurry(MonotonicClock::now(), [&client](const GrantTable::Entry& entry) {
                 return entry.subject.client == client;
@@ -271,7 +271,7 @@ void OdooAuthService::users_changed(const std::string& database, std::set<int64_
     });
 }
 
-// --- what Odoo says of a session ---
+// --- events of sessions ---
 
 void OdooAuthService::renewed(const OdooSubject& subject, const SessionRotation& rotation) {
     presence_.rotated();
@@ -333,7 +333,7 @@ void OdooAuthService::inherit(const TakeOverMessage& message) {
     }
 }
 
-// --- what other threads ask ---
+// --- from other threads ---
 
 std::optional<Response> OdooAuthService::unavailable(const Requester& requester) const {
     const auto refusal = port_.refusal();

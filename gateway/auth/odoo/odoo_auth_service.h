@@ -1,5 +1,5 @@
-// Decides what clients may see by what Odoo says: a thread that owns the way to Odoo, the cache and the table
-// of what Odoo granted. Service threads post their questions here.
+// Authorization by Odoo: a thread that owns the port to Odoo, the cache and the table of grants. Service
+// threads post their questions to it.
 #pragma once
 
 #include <functional>
@@ -43,7 +43,7 @@ public:
         std::shared_ptr<ConnectionLink> link;
         std::shared_ptr<const Requester> requester;
         std::vector<std::string> channels; // as the client names them
-        // Nothing was granted to the connection yet: Odoo is told so, and never says "expired".
+        // The connection has no grant yet; Odoo then does not answer that the session has expired.
         bool first = true;
         bool may_reuse = true; // it is the connection's first question
     };
@@ -53,29 +53,30 @@ public:
     // The link is given the decision.
     void ask(Question question);
     void tell_presence(std::shared_ptr<const Requester> requester, const UpdatePresence& presence);
-    // A page has come, and says which version its script has.
+    // A page has connected, and names the version of its script.
     void join(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> requester);
     void leave(std::shared_ptr<ConnectionLink> link);
-    // It has ended its connection by itself. When it comes back, it expects to see what has changed since.
+    // The client has ended its connection. When it comes back, its grant must be that of then.
     void part(std::shared_ptr<const Requester> requester);
     void reconfigure(const Options& options);
-    // The newest id of a database: Odoo is not to look for older notifications.
+    // The newest id of a database; see NewestIds.
     void forget_newest(const std::string& database);
     void set_newest(const std::string& database, Id newest);
-    // Something about these users of a database has changed: who may see what is asked anew.
+    // Users of these partners have changed: their grants are re-checked now.
     void users_changed(const std::string& database, std::set<int64_t> partners);
-    // The answer to a handshake that Odoo could not decide in time, or nothing.
+    // The response to a handshake that Odoo could not decide in time, or nothing.
     std::optional<Response> unavailable(const Requester& requester) const;
-    // Gives a browser whose session id Odoo has changed the new one.
+    // Replaces a session id that Odoo has changed; see SessionRotations.
     void renew(Requester& requester) const;
 
     // --- another process of this gateway takes over, from any thread ---
 
-    // See AuthBackend. What only memory has: session ids that were changed, and grants that hold no more.
+    // See AuthBackend. The state that only memory holds: changed session ids, and keys of the cache that were
+    // forgotten.
     void hand_over(std::function<void(TakeOverMessage)> tell, std::function<void()> done);
     void take_back();
-    // Odoo is asked nothing more here, nor told that somebody has gone. Who asks, or is due, comes back, and
-    // is the other process's.
+    // Odoo is asked nothing more by this process. Connections that ask, or are due, are closed so that they
+    // come back to the other process.
     void retire();
     void inherit(const TakeOverMessage& message);
 
@@ -100,7 +101,7 @@ private:
 
     Options options_;
     Loop loop_;
-    std::unique_ptr<SessionWatch> session_watch_; // where Odoo's session files can be seen
+    std::unique_ptr<SessionWatch> session_watch_; // where Odoo's session files are readable
     OdooPort port_;
     GrantCache cache_;
     GrantTable grants_;

@@ -13,8 +13,8 @@ void OdooAuthorizer::joined(const Admission& admission, Client& client) {
 void OdooAuthorizer::authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                                std::function<void(Decision)> decide) {
     State& state = states_[&admission];
-    // Stock pages repeat an identical list exactly when a membership has changed: only the first is answered
-    // from what is known.
+    // Odoo's pages repeat an identical list exactly when a membership has changed: only the first one may be
+    // answered from the cache.
     const bool may_reuse = !std::exchange(state.asked, true);
     // The link drops this when the connection ends, and `state` with it.
     state.link->await_decision([this, &admission, &state, decide = std::move(decide)](Decision decision) {
@@ -32,7 +32,7 @@ void OdooAuthorizer::authorize(const Admission& admission, const Subscribe& subs
                        .may_reuse = may_reuse});
 }
 
-// Before the first grant the session is not marked in Odoo, which would take it for an ended one.
+// Before the first grant Odoo has not marked the session, and would take it for an expired one.
 void OdooAuthorizer::told(const Admission& admission, const UpdatePresence& presence) {
     State& state = states_[&admission];
     if (state.granted)

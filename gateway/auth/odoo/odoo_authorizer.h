@@ -1,5 +1,5 @@
-// Authorization `odoo`, for one service thread: asks the service, and brings its decisions back to this
-// thread.
+// Authorization `odoo`, for one service thread: posts questions to the service, and receives its decisions on
+// this thread.
 #pragma once
 
 #include <functional>
@@ -29,7 +29,7 @@ public:
 private:
     struct State {
         std::shared_ptr<ConnectionLink> link;
-        bool asked = false;                     // its first question
+        bool asked = false;                     // a question
         bool granted = false;                   // something
         std::optional<UpdatePresence> presence; // that came before the first grant
     };

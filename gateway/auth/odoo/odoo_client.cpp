@@ -1,4 +1,4 @@
-// Sends a request to Odoo: one HTTP/1.1 request on one connection.
+// The HTTP client for Odoo: one HTTP/1.1 request on one connection.
 //
 // Not by libcurl, which cannot keep a bound: when the host's name is not resolved within the time-out,
 // removing the transfer waits for the resolver's thread, and this loop with it (libcurl 7.74 of Debian

@@ -1,4 +1,5 @@
-// Asks Odoo: one HTTP/1.1 request on one connection, since its prefork workers keep none open.
+// The HTTP client for Odoo: one HTTP/1.1 request on one connection, since Odoo's prefork workers keep none
+// open.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +22,12 @@ public:
     using OnAnswer = std::function<void(const HttpAnswer* answer, const std::string& problem)>;
 
     OdooClient(uv_loop_t* loop, OdooUrl url);
-    ~OdooClient(); // drops what is being asked, without calling back
+    ~OdooClient(); // drops pending requests without calling back
     OdooClient(const OdooClient&) = delete;
     OdooClient& operator=(const OdooClient&) = delete;
 
-    // Calls back once, never from within this call.
+    // Sends the request to the first address of the host that can be connected to. Calls back once, never
+    // from within this call.
     void ask(std::string request, uint64_t timeout_ms, HttpAnswer::Bounds bounds, OnAnswer on_answer);
 
 private:

@@ -1,4 +1,4 @@
-// What Odoo is told about who is there.
+// Presence as it is reported to Odoo.
 #include "auth/odoo/odoo_presence.h"
 
 #include <algorithm>
@@ -17,14 +17,14 @@ constexpr const char* CLOSED = "/websocket/on_closed";
 constexpr int64_t MAX_INACTIVITY_MS = int64_t{1} << 31;
 constexpr size_t MAX_IDS_BYTES = 64 << 10;
 
-// A page that is loaded anew closes its connection and opens another.
+// A page that is reloaded closes its connection and opens another.
 constexpr Duration GRACE = 5s;
 
-// Odoo changes ids of sessions that are older than three hours.
+// Odoo changes the ids of sessions that are older than three hours.
 constexpr Duration ROTATION = 3h + 5min;
 constexpr size_t MAX_SEEN = 200'000;
 
-// ["mydb","res.partner",3]: Odoo gives it to who has logged in, and to nobody else.
+// ["mydb","res.partner",3]: Odoo grants it to users who have logged in, and to no others.
 bool is_of_user(const Grant& grant) {
     std::string any;
     if (!write_channel(any, grant.database, "res.partner", 1))
@@ -38,7 +38,7 @@ bool is_of_user(const Grant& grant) {
 
 } // namespace
 
-// The public is nowhere.
+// The public has no presence.
 bool OdooPresence::is_known(const OdooSubject& subject) {
     return !subject.identity.is_public || !subject.identity.guest_channel.empty();
 }
@@ -63,14 +63,14 @@ void OdooPresence::left(const OdooSubject& subject, Monotonic now) {
         gone_.insert_or_assign(subject.client, Gone{subject, now + GRACE});
 }
 
-// Odoo that changes ids does so in no error, nor for who is not logged in: neither says that it does not.
+// Only a user's grant is evidence: in an error, or for a visitor, no Odoo changes the id.
 void OdooPresence::granted(std::string_view session, const Grant& grant, bool sets_session, Monotonic now) {
     if (keeps_ || session.empty() || sets_session || !is_of_user(grant))
         return;
     if (seen_.size() >= MAX_SEEN)
         seen_.clear();
     const auto [seen, is_new] = seen_.try_emplace(std::string(session), now);
-    // Old enough to be given another id, if this Odoo did so on our calls.
+    // Old enough for another id, if this Odoo changed ids when the gateway calls.
     if (now - seen->second > ROTATION)
         keeps_ = true;
 }

@@ -1,8 +1,8 @@
-// What Odoo is told about who is there: the latest activity of each client, and who has gone.
+// Presence as it is reported to Odoo: the latest activity of each client, and the end of its last connection.
 //
-// A call on a session may make Odoo change the session's id, which would log an idle user out
-// (odoo-protocol.md): a browser that has gone takes no new id, so whether Odoo may be told that it has gone
-// is asked first.
+// A call with a session may make Odoo change the session's id, which would log an idle user out
+// (odoo-protocol.md): a browser that has gone receives no new id. So its going is reported only to an Odoo
+// that does not change ids.
 #pragma once
 
 #include <functional>
@@ -19,23 +19,24 @@ namespace odoo_bus {
 
 class OdooPresence {
 public:
-    // Sends the body to the path as `subject`, when its turn has come. `body` is asked then.
+    // Sends the body to the path as the subject, in its turn. `body` is called then.
     using Call =
         std::function<void(const OdooSubject& subject, const char* path, std::function<std::string()> body)>;
 
     explicit OdooPresence(Call call) : call_(std::move(call)) {}
 
-    // The latest one counts; one that is not possible is ignored.
+    // The latest one counts; an impossible value is ignored.
     void update(const OdooSubject& subject, const UpdatePresence& presence);
     // The last connection of this client has ended.
     void left(const OdooSubject& subject, Monotonic now);
-    // It is there, again or still.
+    // The client is connected, again or still.
     void came(const Digest& client) { gone_.erase(client); }
 
-    // Nobody is to be told to have gone.
+    // No end of a connection is reported any more.
     void forget() { gone_.clear(); }
 
-    // A peek of this session was answered with the grant. `sets_session`: and with the id of a session.
+    // A peek of this session was answered with the grant. `sets_session`: the response also set a session's
+    // id.
     void granted(std::string_view session, const Grant& grant, bool sets_session, Monotonic now);
     // The id of a session was changed.
     void rotated() {
@@ -57,9 +58,9 @@ private:
     bool may_tell(const OdooSubject& subject) const;
 
     const Call call_;
-    std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // that is not sent yet
+    std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // not sent yet
     std::unordered_map<Digest, Gone, DigestHash> gone_;
-    std::unordered_map<std::string, Monotonic> seen_; // users' sessions, and when they were seen first
+    std::unordered_map<std::string, Monotonic> seen_; // users' sessions, and when each was seen first
     bool rotates_ = false;                            // this Odoo changes ids when the gateway calls
     bool keeps_ = false;                              // it does not
 };

@@ -1,4 +1,4 @@
-// What waits for Odoo.
+// The queue of requests to Odoo.
 #include "auth/odoo/odoo_queue.h"
 
 #include <algorithm>
@@ -49,7 +49,7 @@ void OdooQueue::run_next() {
     while (!open_ && running_ < bounds_.concurrency) {
         std::optional<Waiting> next;
         for (size_t i = 0; i < PRIORITIES && !next; ++i) {
-            // Background work leaves at least half of Odoo to those who wait for an answer.
+            // Background tasks leave at least half of the places to tasks for which a client waits.
             const bool background = i == static_cast<size_t>(Priority::background);
             if (!background || running_ < (bounds_.concurrency + 1) / 2)
                 next = take(lanes_[i]);

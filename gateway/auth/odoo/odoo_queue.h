@@ -1,7 +1,7 @@
-// What waits for Odoo: bounded in number and time, fair between clients, interactive before background; and a
-// breaker that opens when Odoo does not answer.
+// The queue of requests to Odoo: bounded in number and time, fair between clients, interactive requests
+// first; and a circuit breaker that opens when Odoo does not respond.
 //
-// It knows neither sockets nor clocks: it is told what time it is, and runs what may run.
+// It uses neither sockets nor clocks: the time is a parameter, and sending a request is the task's affair.
 #pragma once
 
 #include <cstddef>
@@ -25,33 +25,33 @@ public:
         unsigned concurrency = 8;
         Duration wait = std::chrono::seconds(20); // in the queue
         size_t waiting = 50'000;
-        unsigned failures = 3; // in a row, of as many clients, that open the breaker
+        unsigned failures = 3; // consecutive, of different clients, that open the breaker
     };
 
     struct Task {
-        std::string client; // fairness is between clients; nothing is read into it
+        std::string client; // clients take turns
         Priority priority = Priority::interactive;
         std::function<void()> run;                        // done() must be called once for each run
         std::function<void(const std::string& why)> drop; // called instead of run
     };
 
-    // `probe` is to find out whether Odoo answers again, and then to call recovered(), or failed() again.
+    // `probe` finds out whether Odoo responds again, and calls recovered() or failed().
     OdooQueue(Bounds bounds, std::function<void()> probe) : bounds_(bounds), probe_(std::move(probe)) {}
 
     void set_bounds(Bounds bounds) { bounds_ = bounds; }
 
     // Runs it now or later, or drops it.
     void add(Task task, Monotonic now);
-    // A task that ran has ended; `answered`: Odoo gave an answer, whatever it says.
+    // A task has ended; `answered`: Odoo has responded, with success or not.
     void done(const std::string& client, bool answered, Monotonic began, Monotonic now);
-    // What the probe found.
+    // The result of the probe.
     void recovered();
     void failed(Monotonic now);
-    // About ten times a second: drops what has waited too long, and asks for a probe when it is time.
+    // About ten times a second: drops tasks that have waited too long, and probes when that is due.
     void tick(Monotonic now);
 
-    // Why a new client would wait in vain, and after how many seconds it may try again; nothing when it would
-    // not.
+    // Why a new client would wait in vain, and the seconds after which it may try again; nothing when it
+    // would not.
     struct Refusal {
         std::string why;
         unsigned retry_after;
@@ -60,7 +60,7 @@ public:
 
     size_t waiting() const { return waiting_; }
     unsigned running() const { return running_; }
-    bool is_open() const { return open_; } // the breaker: nothing is sent but probes
+    bool is_open() const { return open_; } // the breaker: only probes are sent
 
 private:
     struct Waiting {
@@ -71,7 +71,7 @@ private:
         std::string name;
         std::deque<Waiting> tasks;
     };
-    // Clients take turns: the first one's first task is next, then it goes to the end.
+    // Round robin: the first client's first task is next, then the client goes to the end.
     struct Lane {
         std::list<Client> clients;
         std::unordered_map<std::string, std::list<Client>::iterator> by_name;
@@ -87,8 +87,8 @@ private:
     Lane lanes_[PRIORITIES];
     size_t waiting_ = 0;
     unsigned running_ = 0;
-    std::chrono::duration<double> average_{0.02}; // that a task takes
-    unsigned failures_ = 0;                       // in a row
+    std::chrono::duration<double> average_{0.02}; // duration of a task
+    unsigned failures_ = 0;                       // consecutive
     std::string last_failed_;                     // one client alone cannot open the breaker
     bool open_ = false;
     bool probing_ = false;

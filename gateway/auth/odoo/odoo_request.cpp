@@ -1,4 +1,4 @@
-// What goes to Odoo.
+// Requests to Odoo.
 #include "auth/odoo/odoo_request.h"
 
 #include <algorithm>
@@ -17,7 +17,8 @@ bool is_letter_or_digit(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-// Nothing that could end a line. The head was judged when it came; this is the last gate.
+// Leaves out values with control characters, which could end the line. The request's head was checked when it
+// was received; this is the last check.
 void add_header(std::string& head, std::string_view name, std::string_view value) {
     const auto is_control = [](char c) {
         const auto byte = static_cast<unsigned char>(c);
@@ -90,7 +91,7 @@ std::string peek_body(const std::vector<std::string>& channels, int64_t last, bo
     std::string names;
     for (const std::string& channel : channels) {
         std::string name = names.empty() ? "" : ",";
-        if (write_json_string(name, channel)) // clients' texts were checked; what is no UTF-8 names nothing
+        if (write_json_string(name, channel)) // what is not UTF-8 names no channel
             names += name;
     }
     return call_body(

@@ -1,4 +1,4 @@
-// What goes to Odoo: a head of which every header is on a whitelist, and a JSON-RPC body.
+// Requests to Odoo: a head with headers of a whitelist only, and a JSON-RPC body.
 #pragma once
 
 #include <cstdint>
@@ -11,27 +11,27 @@
 
 namespace odoo_bus {
 
-// As whom Odoo is asked: the browser's own cookies, or those of the gateway's public session.
+// The identity with which Odoo is asked: the browser's cookies, or the cookie of the gateway's public
+// session.
 struct Identity {
-    // Of the cookies that are sent. Empty: none.
+    // The cookies that are sent.
     std::vector<std::pair<std::string, std::string>> cookies;
-    // Names the guest, beside what the page names; empty without one.
+    // The channel of the guest, which is added to those that the page names; empty without a guest.
     std::string guest_channel;
-    // Without a session of its own: the public one of its host is added when the request is sent.
+    // It has no session: that of the host's public session is added when the request is sent.
     bool is_public = false;
 
     std::string_view cookie(std::string_view name) const;
     std::string cookie_header() const;
 };
 
-// A page of another origin gets nothing for its cookies. A guest token that Odoo would stumble over is
-// dropped.
+// Cookies of a page of another origin do not count. A guest token that would make Odoo fail is dropped.
 Identity identify(const Requester& requester);
 
 // "12|aF3..." as Odoo's mail makes it.
 bool is_guest_token(std::string_view text);
 
-// A session id, as Odoo makes and takes them.
+// A session id, as Odoo generates and accepts them.
 bool is_session_id(std::string_view text);
 
 std::string peek_body(const std::vector<std::string>& channels, int64_t last, bool is_first_poll);

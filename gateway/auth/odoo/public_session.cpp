@@ -14,7 +14,7 @@ void PublicSessions::wait(const std::string& host, Go go) {
     if (known == hosts_.end()) {
         if (hosts_.size() >= MAX_HOSTS)
             std::erase_if(hosts_, [](const auto& each) { return !each.second.session.empty(); });
-        hosts_.try_emplace(host); // this question brings it
+        hosts_.try_emplace(host); // this request brings it
     }
     go(true);
 }

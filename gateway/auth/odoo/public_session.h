@@ -14,14 +14,14 @@ class PublicSessions {
 public:
     using Go = std::function<void(bool proceed)>;
 
-    // Calls `go` when a question for this host may be sent: at once, or when the question that is to bring
-    // the session has been answered. False: that one had no answer.
+    // Calls `go` when a request for this host may be sent: at once, or when the first request, which brings
+    // the session, has been answered. False: that one had no response.
     void wait(const std::string& host, Go go);
-    // The answer to a question for this host: the session that it sets, if any.
+    // A request for this host was answered; `session`: the one that the response sets, if any.
     void answered(const std::string& host, const std::optional<std::string>& session);
-    // There was no answer.
+    // There was no response.
     void failed(const std::string& host);
-    // Odoo does not know it any more.
+    // Odoo has ended the session.
     void forget(const std::string& host) { hosts_.erase(host); }
 
     std::optional<std::string> session(const std::string& host) const;

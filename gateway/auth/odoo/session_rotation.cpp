@@ -1,4 +1,4 @@
-// Sessions whose id Odoo has changed in an answer to the gateway.
+// Sessions whose id Odoo has changed in a response to the gateway.
 #include "auth/odoo/session_rotation.h"
 
 #include <algorithm>

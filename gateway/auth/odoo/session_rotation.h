@@ -1,4 +1,4 @@
-// Sessions whose id Odoo has changed in an answer to the gateway: the browser must get the new one, or it is
+// Sessions whose id Odoo has changed in a response to the gateway: the browser must get the new id, or it is
 // logged out when the old one ends.
 #pragma once
 
@@ -22,21 +22,21 @@ struct SessionRotation {
 
 class SessionRotations {
 public:
-    // True when an answer that sets `set_cookie` has rotated the session `old_id`: the new id has the same
-    // begin. Another id is a public session in place of one that has ended, and nobody's affair.
+    // True when `new_id` is the session `old_id` under a new id, which begins with the same characters.
+    // Another id is that of a public session in place of one that has ended.
     static bool is_rotation(std::string_view old_id, std::string_view new_id);
 
     // From any thread.
     void add(const SessionRotation& rotation, Monotonic now);
 
-    // From any thread. Gives a browser that shows an old id the new one, when the page is of its own host: in
-    // its cookies, and as `new_cookie`.
+    // From any thread. Replaces an old id in the cookies of a page of its own host by the new one, and sets
+    // `new_cookie`.
     void renew(Requester& requester, Monotonic now) const;
 
     // From any thread.
     std::vector<SessionRotation> all(Monotonic now) const;
 
-    // About once a second.
+    // About ten times a second.
     void tick(Monotonic now);
 
 private:

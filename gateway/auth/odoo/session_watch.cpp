@@ -1,4 +1,4 @@
-// Sees session files of Odoo go away.
+// Watches Odoo's session files.
 #include "auth/odoo/session_watch.h"
 
 #include <filesystem>
@@ -10,7 +10,7 @@ namespace odoo_bus {
 
 namespace {
 
-// Odoo has one for the first two characters of an id: 64 times 64.
+// Odoo has one for each first two characters of an id: 64 times 64.
 constexpr size_t MAX_DIRECTORIES = 5'000;
 
 } // namespace
@@ -63,7 +63,7 @@ bool SessionWatch::watch(const std::string& path) {
     return true;
 }
 
-// Something by that name came or went.
+// A file or directory of this name was created or removed.
 void SessionWatch::changed(const Directory& directory, const std::string& name) {
     const std::string path = directory.path + "/" + name;
     std::error_code error;

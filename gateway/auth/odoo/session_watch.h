@@ -1,5 +1,4 @@
-// Sees session files of Odoo go away: a logout removes one. Only names are looked at, never what is in a
-// file.
+// Watches Odoo's session files: a logout removes one. Only names are looked at, files are not read.
 #pragma once
 
 #include <functional>
@@ -13,7 +12,7 @@ namespace odoo_bus {
 
 class SessionWatch {
 public:
-    // `data_dir`: Odoo's own, in which it has `sessions`. `gone`: a session's file was removed.
+    // `data_dir`: Odoo's own, which holds `sessions`. `gone` is called when a session's file was removed.
     SessionWatch(uv_loop_t* loop, const std::string& data_dir,
                  std::function<void(const std::string& id)> gone);
     ~SessionWatch();

@@ -1,4 +1,4 @@
-// Pages whose script is older than the Odoo that they talk to.
+// Pages whose script is older than Odoo.
 #include "auth/odoo/worker_version.h"
 
 #include "base/log.h"
@@ -38,7 +38,7 @@ std::optional<std::string> WorkerVersion::find(std::string_view page) {
     return std::string(rest.substr(0, end));
 }
 
-// As Odoo, it looks at browsers only.
+// Only browsers are closed, as Odoo does.
 void WorkerVersion::check(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who,
                           Monotonic now) {
     const std::string& version = who->worker_version;
@@ -70,8 +70,7 @@ void WorkerVersion::tick(Monotonic now) {
 
 void WorkerVersion::learn(std::vector<Page> pages, const std::optional<std::string>& version) {
     if (!version) {
-        log::debug(
-            "Odoo's login page does not say which version pages should have: none is told to be loaded anew");
+        log::debug("Odoo's login page does not name the version of pages: none is closed to be reloaded");
         return;
     }
     if (*version != known_)

@@ -1,8 +1,8 @@
-// Pages whose script is older than the Odoo that they talk to: Odoo tells them to be loaded anew, and so does
-// the gateway, once it knows which version is the right one.
+// Pages whose script is older than Odoo: Odoo closes them so that they are reloaded, and so does the gateway,
+// as soon as it knows which version is the right one.
 //
-// What is known may be out of date itself, so nobody is closed on it: Odoo is asked after the page with
-// another version has come, and when it cannot tell, nobody is closed.
+// The version that is known may be outdated itself, so no page is closed because of it: Odoo is asked after
+// the page with another version has connected, and if it does not say, no page is closed.
 #pragma once
 
 #include <functional>
@@ -20,7 +20,7 @@ namespace odoo_bus {
 
 class WorkerVersion {
 public:
-    // Reads Odoo's login page as nobody, and calls back with it, or with nothing.
+    // Reads Odoo's login page without cookies, and calls back with it, or with nothing.
     using Fetch = std::function<void(const Requester& who, std::function<void(std::optional<std::string>)>)>;
 
     // `setting`: "auto", "off", or the version.
@@ -28,11 +28,11 @@ public:
         : setting_(std::move(setting)), fetch_(std::move(fetch)) {}
 
     void configure(const std::string& setting) { setting_ = setting; }
-    // A page has come; closed now or later when it is outdated.
+    // A page has connected; it is closed, now or later, if it is outdated.
     void check(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> who, Monotonic now);
     void tick(Monotonic now);
 
-    // What the login page says, "19.0-2".
+    // The version in the login page, "19.0-2".
     static std::optional<std::string> find(std::string_view page);
 
 private:
@@ -44,7 +44,7 @@ private:
 
     std::string setting_;
     const Fetch fetch_;
-    std::string known_; // of Odoo; empty: it was not asked yet
+    std::string known_; // Odoo's; empty: not asked yet
     std::vector<Page> waiting_;
     bool asking_ = false;
     Monotonic asked_;

@@ -1,4 +1,4 @@
-// Asks a function in the database who may see what.
+// Asks a function in the database for grants.
 #include "auth/sql/sql_auth_service.h"
 
 #include <algorithm>
@@ -22,7 +22,7 @@ constexpr int SESSION_EXPIRED = 4001;
 constexpr size_t MAX_WAITING = 10'000;
 constexpr size_t MAX_KNOWN = 10'000;
 constexpr uint64_t IDLE_MS = 60'000;
-constexpr const char* AWAY = "somebody wants the database to himself";
+constexpr const char* AWAY = "the database is being dropped, renamed or copied";
 
 // One text for each question: a channel's name may hold anything.
 std::string key_of(const SqlAuthService::Question& question) {
@@ -139,7 +139,7 @@ void SqlAuthService::take(Question question) {
     next(pool);
 }
 
-// When many come at once, most are answered by what the first of them were told.
+// When many clients connect at once, the answers to the first of them serve most of the others.
 bool SqlAuthService::answer_known(Pool& pool, const Question& question) {
     if (!question.may_be_known)
         return false;
@@ -162,7 +162,7 @@ void SqlAuthService::next(Pool& pool) {
             return;
         seat->question = std::make_unique<Question>(std::move(pool.waiting.front()));
         pool.waiting.pop_front();
-        // The server gives up a statement itself; this is for a server that does not answer at all.
+        // The server cancels a statement itself; this is for a server that does not respond at all.
         seat->patience.start(static_cast<uint64_t>(options_.sql_timeout.count()) * 2,
                              [this, each = seat.get()] { close(*each, "no answer in time"); });
         seat->idle.stop();
@@ -236,7 +236,7 @@ Decision SqlAuthService::decide(const Question& question, const PgResult& result
     return grant;
 }
 
-// The connection was lost, or nobody answers on it.
+// The connection was lost, or the server does not respond on it.
 void SqlAuthService::fail(Seat& seat, const std::string& reason) {
     seat.connecting = seat.ready = false;
     if (stopping_ || !seat.question)

@@ -1,5 +1,5 @@
-// Asks a function in the database who may see what: a thread of its own, with few connections and short
-// patience.
+// Asks a function in the database for grants: a thread of its own, with few connections and short time-outs.
+// Each database has a pool of connections and a queue of questions.
 #pragma once
 
 #include <cstdint>
@@ -24,9 +24,9 @@ class SqlAuthService {
 public:
     struct Question {
         std::string database;
-        std::string request; // JSON: what the function is told of the request
+        std::string request; // JSON: the request, as the function gets it
         std::vector<std::string> channels;
-        bool may_be_known = false;            // an answer that was given a moment ago will do
+        bool may_be_known = false;            // a recent answer to the same question will do
         std::function<void(Decision)> answer; // called on the service's thread
     };
 
@@ -38,7 +38,7 @@ public:
 
     // --- from any thread ---
 
-    // A database that is known by name, or may be connected to again.
+    // A database that was discovered, or may be connected to again.
     void expect(const std::string& database);
     // Closes its connections.
     void let_go(const std::string& database);

@@ -17,14 +17,15 @@ public:
 
     void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                    std::function<void(Decision)> decide) override {
-        auth_service_.ask({.database = admission.database.empty() ? database_ : admission.database,
-                           .request = sql_request(*admission.requester, passes_),
-                           .channels = subscribe.channels,
-                           // Pages repeat their channels when a membership has changed: that is asked anew.
-                           .may_be_known = first,
-                           .answer = [post = post_, decide = std::move(decide)](Decision decision) {
-                               post([decide, decision = std::move(decision)] { decide(decision); });
-                           }});
+        auth_service_.ask(
+            {.database = admission.database.empty() ? database_ : admission.database,
+             .request = sql_request(*admission.requester, passes_),
+             .channels = subscribe.channels,
+             // Pages repeat their channels when a membership has changed: that needs a new answer.
+             .may_be_known = first,
+             .answer = [post = post_, decide = std::move(decide)](Decision decision) {
+                 post([decide, decision = std::move(decision)] { decide(decision); });
+             }});
     }
 
 private:
@@ -34,7 +35,7 @@ private:
     const std::function<void(Loop::Task)> post_;
 };
 
-// What is not UTF-8 is left out.
+// A value that is not UTF-8 is left out.
 void put(json_t* object, const std::string& name, std::string_view value) {
     if (!value.empty())
         json_object_set_new(object, name.c_str(), json_stringn(value.data(), value.size()));
@@ -50,7 +51,7 @@ std::string sql_request(const Requester& requester, const std::vector<std::strin
     json_object_set_new(request.get(), "headers", headers);
     for (const std::string& each : passes) {
         if (each.starts_with(COOKIE)) {
-            // A browser sends cookies for any page that asks, so they count for one's own only.
+            // A browser sends cookies with requests of any page, so they count for one's own pages only.
             const std::string name = each.substr(COOKIE.size());
             if (requester.own_origin)
                 put(cookies, name, requester.cookie(name).value_or(""));

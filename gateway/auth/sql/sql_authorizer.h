@@ -29,8 +29,8 @@ private:
     SqlAuthService auth_service_;
 };
 
-// What the function is told, as JSON: {"cookies": {...}, "headers": {...}, "address": "192.0.2.1"}. `passes`:
-// cookie:NAME, or the name of a header.
+// The request, as the function gets it: {"cookies": {...}, "headers": {...}, "address": "192.0.2.1"}.
+// `passes`: cookie:NAME, or the name of a header.
 std::string sql_request(const Requester& requester, const std::vector<std::string>& passes);
 
 } // namespace odoo_bus

@@ -17,7 +17,7 @@ constexpr size_t MAX_CHANNELS = 1'000;
 constexpr size_t MAX_TEXT_BYTES = 1'024;
 constexpr double MAX_TIME = 253'402'300'799; // the last second of the year 9999
 
-// A JSON object without doubles: of two equal claims another reader might take the other one.
+// A JSON object without duplicate names: of two equal claims another reader might take the other one.
 Json parse_object(std::string_view text) {
     if (json_extent(text).depth > MAX_DEPTH)
         return nullptr;
@@ -116,7 +116,7 @@ std::variant<JwtClaims, JwtProblem> verify_jwt(std::string_view token, const std
 
     const Json header = parse_object(*head);
     if (!header)
-        return problem("the header of the token is not a JSON object without doubles");
+        return problem("the header of the token is not a JSON object without duplicate names");
     const std::string_view algorithm = text_of(json_object_get(header.get(), "alg"));
     if (algorithm != "HS256" && algorithm != "RS256" && algorithm != "ES256")
         return problem("the token's algorithm is not HS256, RS256 or ES256");
@@ -134,7 +134,7 @@ std::variant<JwtClaims, JwtProblem> verify_jwt(std::string_view token, const std
         return problem("the token is signed by no known key");
     const Json claims = parse_object(*body);
     if (!claims)
-        return problem("the claims of the token are not a JSON object without doubles");
+        return problem("the claims of the token are not a JSON object without duplicate names");
     return read_claims(claims.get(), rules, now);
 }
 

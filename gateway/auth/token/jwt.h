@@ -1,4 +1,4 @@
-// A JSON Web Token (RFC 7519, in the compact form of RFC 7515): who asks, and what they may see.
+// A JSON Web Token (RFC 7519, in the compact form of RFC 7515): its verification and its claims.
 #pragma once
 
 #include <cstdint>
@@ -21,11 +21,11 @@ struct JwtClaims {
 };
 
 struct JwtRules {
-    std::string audience; // a token must name it; empty: a token may name none
-    int64_t skew = 30;    // seconds by which clocks may differ
+    std::string audience; // a token must name it; empty: it must name none
+    int64_t skew = 30;    // allowed clock skew, in seconds
 };
 
-// Why a token is refused; holds nothing of it.
+// Why a token is refused; repeats nothing of it.
 struct JwtProblem {
     std::string reason;
 };

@@ -32,7 +32,7 @@ constexpr size_t MAX_ID_SHOWN = 64;
 
 using PublicKey = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
 
-// José writes errors to stderr unless told otherwise.
+// José writes errors to stderr by default.
 jose_cfg_t* quiet() {
     static const thread_local std::unique_ptr<jose_cfg_t, decltype(&jose_cfg_decref)> config = [] {
         jose_cfg_t* const made = jose_cfg();
@@ -130,8 +130,9 @@ JwtKeys from_set(std::string_view text) {
 
 JwtKeys from_pem(std::string_view text) {
     if (text.find("PRIVATE KEY") != text.npos)
-        return {.problem =
-                    "it holds a private key, which only who makes the tokens may have: give the public key"};
+        return {
+            .problem =
+                "it holds a private key, which only the issuer of the tokens may have: give the public key"};
     const std::unique_ptr<BIO, void (*)(BIO*)> file(
         BIO_new_mem_buf(text.data(), static_cast<int>(text.size())), BIO_free_all);
     const Json array(json_array());

@@ -50,7 +50,7 @@ std::string_view token_of(const Requester& requester, const std::string& cookie)
         if (protocol.starts_with(SUBPROTOCOL))
             return protocol.substr(SUBPROTOCOL.size(), protocol.find(' ') - SUBPROTOCOL.size());
     }
-    // A browser sends cookies for any page that asks, so they count for one's own only.
+    // A browser sends cookies with requests of any page, so they count for one's own pages only.
     return requester.own_origin ? requester.cookie(cookie).value_or("") : "";
 }
 
@@ -146,7 +146,7 @@ Decision TokenAuthBackend::decide(const Admission& admission, const Subscribe& s
     Grant grant{.database = claims.database.empty() ? databases_.front() : claims.database, .channels = {}};
     if (!admission.database.empty() && admission.database != grant.database)
         return Refusal{SESSION_EXPIRED, "the token is for another database"};
-    // One that will be there later is told to try again; a token for any other is of no use here.
+    // A database that may be served later is not refused: its client is closed with 1013, and comes back.
     if (!may_serve(grant.database))
         return Refusal{SESSION_EXPIRED, "the token is for a database that is not served"};
     grant.member = claims.subject;

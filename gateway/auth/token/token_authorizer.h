@@ -1,4 +1,4 @@
-// Authorization `token`: a JSON Web Token says who asks, which channels they may see, and until when.
+// Authorization `token`: a JSON Web Token names the subject, the channels that it is granted, and until when.
 //
 // It comes in the header Authorization (Bearer), as the subprotocol odoo-bus.token.<token>, or in a cookie
 // that only one's own pages are believed to send.
@@ -37,9 +37,9 @@ private:
         std::string cookie;
     };
 
-    // False: this gateway never serves it, whatever comes and goes.
+    // False: this gateway never serves it, whichever databases are created or dropped.
     bool may_serve(const std::string& database) const;
-    // Empty, or why the keys that were known before are kept.
+    // Empty, or why the former keys are kept.
     std::string load();
     Rules rules();
 
