@@ -1,4 +1,4 @@
-// doctor: URLs, the report, and what stands on its own command line.
+// doctor: the report, and what stands on its own command line.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -10,31 +10,6 @@ namespace odoo_bus::doctor {
 namespace {
 
 using testing::HasSubstr;
-
-TEST(DoctorPlace, IsReadFromUrls) {
-    std::string problem;
-    const auto place = Place::of_url("https://odoo.example.com/web?x=1", problem);
-    ASSERT_TRUE(place);
-    EXPECT_EQ(place->address, "odoo.example.com");
-    EXPECT_EQ(place->port, 443);
-    EXPECT_TRUE(place->tls);
-    EXPECT_EQ(place->origin(), "https://odoo.example.com");
-    EXPECT_EQ(Place::of_url("ws://localhost:8069", problem)->port, 8069);
-    const auto ipv6 = Place::of_url("http://[::1]:81/", problem);
-    ASSERT_TRUE(ipv6);
-    EXPECT_EQ(ipv6->address, "::1");
-    EXPECT_EQ(ipv6->host, "[::1]:81");
-}
-
-TEST(DoctorPlace, IsNothingElse) {
-    for (const char* const text :
-         {"", "odoo.example.com", "ftp://x", "http://", "http://x:0", "http://x:70000", "http://x:1y",
-          "http://[::1", "http://a b", "http://user@x", "http://x\r\ny"}) {
-        std::string problem;
-        EXPECT_FALSE(Place::of_url(text, problem)) << text;
-        EXPECT_FALSE(problem.empty()) << text;
-    }
-}
 
 TEST(DoctorReport, HoldsTheWorstAndNoForeignControlCharacters) {
     Report report;
