@@ -78,7 +78,7 @@ TEST(OdooUrl, Texts) {
     EXPECT_EQ(OdooUrl::parse("http://odoo/", error), (OdooUrl{"odoo", 80}));
     EXPECT_EQ(OdooUrl::parse("http://[::1]:8069", error)->text(), "http://[::1]:8069");
     EXPECT_FALSE(OdooUrl::parse("https://odoo", error));
-    EXPECT_THAT(error, HasSubstr("https is not spoken"));
+    EXPECT_THAT(error, HasSubstr("https is not supported"));
     for (const char* text : {"", "odoo:8069", "http://", "http://odoo/path", "http://odoo:0",
                              "http://odoo:99999", "http://user@odoo", "http://o doo", "http://[::1"})
         EXPECT_FALSE(OdooUrl::parse(text, error)) << text;
