@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Breaks the ledger, the history and the state file on purpose, and checks that a unit test fails each time.
+"""Breaks the ledger, the history, the state file and where clients resume, and checks that a unit test fails each time.
 
     test/mutations.py [WORD]    only the mutations whose description or file has WORD in it
 
@@ -16,10 +16,12 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ["gateway/ledger/id_set.cpp", "gateway/ledger/ledger.cpp", "gateway/ledger/read_cycle.cpp", "gateway/ledger/order_ring.cpp", "gateway/ledger/checkpoint.cpp",
            "gateway/ledger/state_file.cpp", "gateway/clients/fan_out.cpp", "gateway/metrics/metrics.cpp", "gateway/protocol/frame_cache.cpp", "gateway/protocol/frame.cpp",
-           "gateway/base/json.cpp", "gateway/http/gateway_cookie.cpp", "gateway/clients/moved_clients.cpp", "gateway/take_over/message.cpp",
+           "gateway/base/json.cpp", "gateway/http/gateway_cookie.cpp", "gateway/clients/moved_clients.cpp", "gateway/clients/resume.cpp",
+           "gateway/clients/catch_up.cpp", "gateway/take_over/message.cpp",
            "gateway/take_over/link.cpp", "test/unit/http/gateway_cookie_test.cpp", "test/unit/take_over/message_test.cpp",
            "test/unit/take_over/link_test.cpp", "test/unit/base/bytes_test.cpp", "test/unit/protocol/database_event_test.cpp",
-           "test/unit/clients/fan_out_test.cpp", "test/unit/ledger/id_set_test.cpp", "test/unit/ledger/ledger_test.cpp",
+           "test/unit/clients/fan_out_test.cpp", "test/unit/clients/resume_test.cpp",
+           "test/unit/clients/resume_move_test.cpp", "test/unit/ledger/id_set_test.cpp", "test/unit/ledger/ledger_test.cpp",
            "test/unit/ledger/read_cycle_test.cpp",
            "test/unit/ledger/ledger_simulation_test.cpp", "test/unit/ledger/state_file_test.cpp"]
 CYCLE = "gateway/ledger/read_cycle.cpp"
@@ -168,6 +170,46 @@ MUTATIONS = [
      "    handed_over_ = true;\n", ""),
     ("positions of the process before are not known after it", "gateway/http/gateway_cookie.cpp",
      "        this_process() = number;", "        (void)number;"),
+    # where a client resumes
+    ("a position that holds another id is believed", "gateway/clients/resume.cpp",
+     " && fan_out.at(position).id == id;", ";"),
+    ("a client that moves continues as if this gateway had given it its last", "gateway/clients/resume.cpp",
+     "given_here ? *position : overlap(*position)", "*position"),
+    ("each client that this gateway has named was given its last here", "gateway/clients/resume.cpp",
+     "from_.mover ? moved_clients_.has_gone_on(from_.mover, last) : from_.named || !feed_.has_peers;", "true;"),
+    ("what was read from the table was given here", "gateway/clients/resume.cpp",
+     "if (!position || *position <= feed_.adopted_until)", "if (!position)"),
+    ("a gateway that was started anew knows at once what it gave", "gateway/clients/resume.cpp",
+     " + SETTLED);", ");"),
+    ("two gateways dispatch at the same time", "gateway/clients/resume.cpp",
+     "fan_out.before(time - OVERLAP)", "fan_out.before(time)"),
+    ("a gateway that could not read dispatches what it has missed in another order", "gateway/clients/resume.cpp",
+     "std::min(fan_out.before(time - OVERLAP), fan_out.before_ids_above(last))", "fan_out.before(time - OVERLAP)"),
+    ("a client that is ahead of this gateway counts as new", "gateway/clients/resume.cpp",
+     "(is_ahead ? OVERLAP : FIRST_SIGHT)", "FIRST_SIGHT"),
+    ("a new client is given what is older than 50 s", "gateway/clients/resume.cpp",
+     "now - (is_ahead ? OVERLAP : FIRST_SIGHT)", "now - (is_ahead ? OVERLAP : 2 * FIRST_SIGHT)"),
+    ("a client is not told that its last is no id", "gateway/clients/resume.cpp",
+     "subscribe.check_outdated && !is_id,", "false,"),
+    ("a client is not told that it is outdated", "gateway/clients/resume.cpp",
+     "is_known_id && subscribe.check_outdated.value_or(false),", "false,"),
+    ("a channel that is added begins with what is new only", "gateway/clients/resume.cpp",
+     "std::min(position.value_or(delivered), delivered)", "delivered"),
+    ("a channel that is joined again lacks what the history has", "gateway/clients/resume.cpp",
+     "    decision.history_from = subscriber.floor();\n", ""),
+    ("a client is served that another process knows better", "gateway/clients/resume.cpp",
+     "return moved_clients_.is_handed_over() && (needs_table || from_.mover != 0);", "(void)needs_table; return false;"),
+    ("rows of the table are given that the history has, too", "gateway/clients/catch_up.cpp",
+     "position && *position > decision_.history_from", "false"),
+    ("a row that is still to be dispatched ends a catch-up", "gateway/clients/catch_up.cpp",
+     [("if (state_ == State::first_page) {", "if (true) {"),
+      ("after_undispatched(decision_.last", "after_undispatched(after_")]),
+    ("what is dispatched during a catch-up overtakes it", "gateway/clients/catch_up.cpp",
+     "    feed_.fan_out.hold(subscriber_);\n", ""),
+    ("a page of the table is the last one", "gateway/clients/catch_up.cpp",
+     "if (!page.more) {", "if (true) {"),
+    ("a channel that is added sets back what the client was given", "gateway/clients/fan_out.cpp",
+     "std::max(subscriber.delivered_, positions.back());", "positions.back();"),
     # one process takes over from another
     ("a process takes over although the other one has lost its patience", "gateway/take_over/link.cpp",
      "           static_cast<int>(bytes.size());", "           static_cast<int>(bytes.size()) || true;"),
@@ -286,7 +328,9 @@ def tests_of(path):
     if path.stem == "gateway_cookie":
         return "GatewayCookie*"
     if path.stem == "fan_out":
-        return "FanOut*"
+        return "FanOut*:Resume*"
+    if path.stem in ("resume", "catch_up"):
+        return "Resume*"
     return "Ledger*:ReadCycle*" if path.stem in ("ledger", "read_cycle") else "StateFile*"
 
 

@@ -22,7 +22,10 @@ EventStream::EventStream(Service& service, Admission admission)
     : HttpSession(service, std::move(admission)), written_(MonotonicClock::now()),
       expires_(written_ + service.lifetime()) {
     format_ = FrameFormat::events;
-    HttpSubscribe asked = http_subscribe(request(), service.event_limits());
+}
+
+void EventStream::start() {
+    HttpSubscribe asked = http_subscribe(request(), service_.event_limits());
     if (!asked.problem.empty()) {
         close(MALFORMED, asked.problem);
         return;

@@ -10,6 +10,8 @@ class EventStream final : public HttpSession {
 public:
     EventStream(Service& service, Admission admission);
 
+    void start() override;
+
     void write(const std::string& frame) override;
     void come_back() override;
 

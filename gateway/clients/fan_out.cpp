@@ -134,29 +134,30 @@ Channel* FanOut::record(const Notification& notification) {
 
 void FanOut::touch(Subscriber& subscriber, const News& news) {
     size_t waits = news.bytes;
-    if (!subscriber.behind_) {
-        subscriber.behind_ = subscriber.touched_ = true;
-        subscriber.only_ = news.count == 1;
+    if (subscriber.backlog_ == Backlog::none) {
+        subscriber.backlog_ = news.count == 1 ? Backlog::single : Backlog::recent;
+        subscriber.touched_ = true;
         subscriber.next_ = news.first;
         touched_.push_back(&subscriber);
         // A single notification may be larger than the bound: only what waits behind it counts.
         waits -= news.first_bytes;
-    } else {
-        subscriber.only_ = false;
+    } else if (subscriber.backlog_ == Backlog::single) {
+        subscriber.backlog_ = Backlog::recent;
     }
-    if (!subscriber.catching_up_)
+    if (subscriber.backlog_ != Backlog::older)
         subscriber.queued_ += waits;
 }
 
 void FanOut::flush(Subscriber& subscriber) {
-    if (!std::exchange(subscriber.only_, false))
+    if (subscriber.backlog_ != Backlog::single)
         return drain(subscriber);
+    subscriber.backlog_ = Backlog::recent;
     if (subscriber.held_)
         return;
     if (!subscriber.writable())
         return subscriber.want_writable();
     write(subscriber, {&subscriber.next_, 1});
-    subscriber.behind_ = false;
+    subscriber.backlog_ = Backlog::none;
 }
 
 void FanOut::evict(Position keep_from) {
@@ -203,7 +204,7 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
     tell_news();
     if (subscriber.touched_)
         drain(subscriber); // what came on a channel that it leaves now
-    const Position settled = subscriber.behind_ ? subscriber.next_ - 1 : head_;
+    const Position settled = subscriber.is_behind() ? subscriber.next_ - 1 : head_;
     const bool first = subscriber.subscriptions_.empty() && subscriber.delivered_ == 0;
     since = std::min(since, head_);
 
@@ -246,7 +247,7 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
         subscriber.delivered_ = since;
     subscriber.next_ = from + 1;
     if (from < settled) {
-        subscriber.behind_ = subscriber.catching_up_ = true;
+        subscriber.backlog_ = Backlog::older;
         subscriber.progress_ = MonotonicClock::now();
     }
     drain(subscriber);
@@ -270,7 +271,7 @@ void FanOut::unsubscribe(Subscriber& subscriber) {
     }
     if (std::exchange(subscriber.touched_, false))
         std::erase(touched_, &subscriber);
-    subscriber.behind_ = subscriber.only_ = false;
+    subscriber.backlog_ = Backlog::none;
     subscriber.delivered_ = subscriber.floor_ = 0;
 }
 
@@ -281,8 +282,9 @@ void FanOut::release(Subscriber& subscriber) {
 
 void FanOut::drain(Subscriber& subscriber) {
     tell_news();
-    subscriber.only_ = false;
-    if (!subscriber.behind_ || subscriber.held_)
+    if (subscriber.backlog_ == Backlog::single)
+        subscriber.backlog_ = Backlog::recent;
+    if (!subscriber.is_behind() || subscriber.held_)
         return;
     if (subscriber.next_ < oldest())
         return subscriber.fell_behind("behind the history");
@@ -290,7 +292,7 @@ void FanOut::drain(Subscriber& subscriber) {
         collected_.clear();
         collect(subscriber, collected_);
         if (collected_.empty()) {
-            subscriber.behind_ = subscriber.catching_up_ = false;
+            subscriber.backlog_ = Backlog::none;
             subscriber.queued_ = 0;
             return;
         }
@@ -303,14 +305,14 @@ void FanOut::drain(Subscriber& subscriber) {
 }
 
 void FanOut::check_progress(Subscriber& subscriber, Monotonic now) {
-    if (!subscriber.behind_ || subscriber.held_ || subscriber.next_ > head_)
+    if (!subscriber.is_behind() || subscriber.held_ || subscriber.next_ > head_)
         return;
     if (subscriber.queued_ > bounds_.queue_bytes)
         return subscriber.fell_behind("too much waits for it");
     if (subscriber.next_ < oldest())
         return subscriber.fell_behind("behind the history");
     const Monotonic waiting_since =
-        subscriber.catching_up_ ? subscriber.progress_ : at(subscriber.next_).dispatched;
+        subscriber.backlog_ == Backlog::older ? subscriber.progress_ : at(subscriber.next_).dispatched;
     if (now - waiting_since > bounds_.queue_time)
         subscriber.fell_behind("it does not read");
 }
@@ -362,10 +364,11 @@ size_t FanOut::write(Subscriber& subscriber, std::span<const Position> positions
     const std::string& frame =
         frame_cache_.frame(positions, subscriber.format_,
                            [this](Position position) -> const Notification& { return at(position); });
-    subscriber.delivered_ = positions.back();
+    subscriber.delivered_ =
+        std::max(subscriber.delivered_, positions.back()); // a channel that is added begins earlier
     subscriber.write(frame);
     subscriber.progress_ = MonotonicClock::now();
-    if (!subscriber.catching_up_) {
+    if (subscriber.backlog_ != Backlog::older) {
         const Notification& oldest = at(positions.front());
         const Duration since_read = subscriber.progress_ - oldest.dispatched;
         read_to_socket.observe_us(since_read.count());

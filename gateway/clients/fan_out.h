@@ -53,18 +53,19 @@ public:
     // It is further behind than it may be, or than the history reaches: to be closed, so that it resumes.
     virtual void fell_behind(std::string_view why) = 0;
 
-    bool is_behind() const { return behind_; }
+    bool is_behind() const { return backlog_ != Backlog::none; }
     // The position of the newest notification that it was given, or where it began.
     Position delivered() const { return delivered_; }
     // What waits for it, if it had caught up before.
     uint64_t queued_bytes() const { return queued_; }
     size_t subscriptions() const { return subscriptions_.size(); }
-
-protected:
     // No channel that is added begins before this position.
     Position floor() const { return floor_; }
+    // Of what write() is given.
+    FrameFormat format() const { return format_; }
 
-    FrameFormat format_ = FrameFormat::plain; // of what write() is given
+protected:
+    FrameFormat format_ = FrameFormat::plain;
 
 private:
     friend class FanOut;
@@ -75,11 +76,14 @@ private:
     Position floor_ = 0;  // a channel that it left may have been given up to here: never begin before
     uint64_t queued_ = 0; // bytes that wait since it had caught up
     Monotonic progress_;  // when a frame was last written to it
-    bool behind_ = false;
-    bool catching_up_ = false; // has not caught up since it asked for older notifications
+    enum class Backlog : uint8_t {
+        none,
+        single, // of what is enqueued, next_ is all that concerns it
+        recent, // what has come since it had caught up
+        older,  // it has not caught up since it asked for older notifications
+    } backlog_ = Backlog::none;
     bool held_ = false;
     bool touched_ = false; // waits for flush()
-    bool only_ = false;    // of what is enqueued, next_ is all that concerns it
 };
 
 // Positions in ascending order, added at the end and taken from the front.
@@ -178,6 +182,8 @@ private:
         size_t bytes; // with the first
         uint32_t count;
     };
+
+    using Backlog = Subscriber::Backlog;
 
     Channel& channel(const std::string& name);
     void release_channel(Channel& channel);

@@ -24,13 +24,7 @@ HttpSession::HttpSession(Service& service, Admission admission)
 HttpSession::HttpSession(Service& service, int socket, std::shared_ptr<const HttpRequest> request,
                          Admission&& admission)
     : Session(service, std::move(admission)), writer_(service.uv(), socket, *this),
-      request_(std::move(request)) {
-    service.enter(*this);
-}
-
-HttpSession::~HttpSession() {
-    service_.leave(*this);
-}
+      request_(std::move(request)) {}
 
 void HttpSession::want_writable() {
     if (!closing_)
@@ -42,7 +36,8 @@ void HttpSession::on_drained() {
 }
 
 void HttpSession::on_gone() {
-    delete this;
+    unsubscribe();
+    service_.on_gone(*this);
 }
 
 void HttpSession::forget_request() {
@@ -89,7 +84,7 @@ void HttpSession::tick(Monotonic now) {
         return on_tick(now);
     unsubscribe();
     if (now - *closing_ > CLOSE_WITHIN)
-        delete this;
+        on_gone();
 }
 
 } // namespace odoo_bus

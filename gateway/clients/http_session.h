@@ -14,7 +14,6 @@ namespace odoo_bus {
 class HttpSession : public Session, private SocketWriter::Owner {
 public:
     HttpSession(Service& service, Admission admission);
-    ~HttpSession() override;
 
     bool writable() override { return writer_.is_clear() && !closing_; }
     void want_writable() override;
@@ -44,7 +43,7 @@ protected:
     SocketWriter writer_;
 
 private:
-    // A session keeps its admission, and lets go of the request when that has been read.
+    // A session keeps its admission, and releases the request when that has been read.
     HttpSession(Service& service, int socket, std::shared_ptr<const HttpRequest> request,
                 Admission&& admission);
     void on_drained() override;

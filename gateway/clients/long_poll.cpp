@@ -22,8 +22,10 @@ std::string_view elements_of(const std::string& frame) {
 
 LongPoll::LongPoll(Service& service, Admission admission)
     : HttpSession(service, std::move(admission)), until_(MonotonicClock::now() + service.options().poll_hold),
-      peeks_(request().kind == HttpRequest::Kind::peek) {
-    HttpSubscribe asked = http_subscribe(request(), service.event_limits());
+      peeks_(request().kind == HttpRequest::Kind::peek) {}
+
+void LongPoll::start() {
+    HttpSubscribe asked = http_subscribe(request(), service_.event_limits());
     id_ = asked.id;
     if (!asked.problem.empty()) {
         close(MALFORMED, asked.problem);

@@ -10,6 +10,7 @@ class LongPoll final : public HttpSession {
 public:
     LongPoll(Service& service, Admission admission);
 
+    void start() override;
     bool writable() override { return !is_over(); }
     void want_writable() override {}
     void write(const std::string& frame) override;

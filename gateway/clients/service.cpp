@@ -48,7 +48,8 @@ Service::~Service() {
     loop_.run_pending();
     lws_context_destroy(context_);
     // The WebSockets went with it.
-    each_session([](Session& session) { delete &session; });
+    for (auto sessions = std::exchange(sessions_, {}); auto& each : sessions)
+        each.second.reset();
 }
 
 void Service::configure(const Options& options) {
@@ -98,7 +99,8 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
     loop_.post([this, code, reason = std::string(reason), within_ms] {
         stopping_ = true;
         stop_at_ = MonotonicClock::now() + std::chrono::milliseconds(within_ms);
-        each_session([&](Session& session) { session.close(code, reason); });
+        for (const auto& each : sessions_)
+            each.second->close(code, reason);
         loop_.every(20, [this] {
             if (sessions_.empty() || MonotonicClock::now() > stop_at_)
                 loop_.stop();
@@ -118,24 +120,19 @@ void Service::drain(std::chrono::milliseconds within) {
 // Of those that are left as many as belong to one step of the time that is left.
 void Service::send_back() {
     const int64_t left =
-        std::ranges::count_if(sessions_, [](Session* each) { return !each->was_sent_back(); });
+        std::ranges::count_if(sessions_, [](const auto& each) { return !each.second->was_sent_back(); });
     const int64_t steps = std::max<int64_t>(1, (*drained_at_ - MonotonicClock::now()) / DRAIN_STEP);
     due_ += static_cast<double>(left) / static_cast<double>(steps);
     int64_t now = steps == 1 ? left : static_cast<int64_t>(due_);
     due_ -= static_cast<double>(now);
-    each_session([&now](Session& session) {
-        if (now > 0 && !session.was_sent_back()) {
+    for (const auto& [number, session] : sessions_) {
+        if (now == 0)
+            break;
+        if (!session->was_sent_back()) {
             --now;
-            session.come_back();
+            session->come_back();
         }
-    });
-}
-
-template <class Visit>
-void Service::each_session(Visit visit) {
-    // From the end: who ends is replaced by one that was visited already.
-    for (size_t i = sessions_.size(); i > 0; i = std::min(i - 1, sessions_.size()))
-        visit(*sessions_[i - 1]);
+    }
 }
 
 void Service::flush() {
@@ -149,12 +146,12 @@ void Service::tick() {
     const Monotonic now = MonotonicClock::now();
     const WallTime wall = WallClock::now();
     int64_t behind_now = 0, bytes_now = 0;
-    each_session([&](Session& session) {
-        behind_now += session.is_behind();
-        bytes_now += static_cast<int64_t>(session.queued_bytes());
-        session.check_grant(now, wall);
-        session.tick(now);
-    });
+    for (const auto& [number, session] : sessions_) {
+        behind_now += session->is_behind();
+        bytes_now += static_cast<int64_t>(session->queued_bytes());
+        session->check_grant(now, wall);
+        session->tick(now);
+    }
     behind.add(behind_now - std::exchange(behind_, behind_now));
     behind_bytes.add(bytes_now - std::exchange(behind_bytes_, bytes_now));
 }
@@ -174,9 +171,9 @@ void Service::adopt_now(Admission admission) {
             close(admission.socket);
             connections_.fetch_sub(1, std::memory_order_relaxed);
         } else if (admission.transport == Transport::events) {
-            new EventStream(*this, std::move(admission)); // ends itself
+            own(std::make_unique<EventStream>(*this, std::move(admission)));
         } else {
-            new LongPoll(*this, std::move(admission));
+            own(std::make_unique<LongPoll>(*this, std::move(admission)));
         }
         return;
     }
@@ -204,9 +201,9 @@ void Service::on_event(const std::string& database, std::shared_ptr<const Databa
 void Service::shed(uint64_t bytes) {
     loop_.post([this, bytes] {
         std::vector<std::pair<size_t, Session*>> held;
-        for (Session* const session : sessions_)
+        for (const auto& [number, session] : sessions_)
             if (const size_t each = session->held_bytes())
-                held.emplace_back(each, session);
+                held.emplace_back(each, session.get());
         std::ranges::sort(held, std::greater());
         uint64_t freed = 0;
         for (const auto& [each, session] : held) {
@@ -288,19 +285,17 @@ void Service::forget(const std::string& database) {
     const std::unique_ptr<DatabaseFeed> feed = std::move(it->second);
     feeds_.erase(it);
     std::erase(to_flush_, feed.get());
-    each_session([&feed](Session& session) {
-        if (session.feed() == feed.get())
-            session.forget_database();
-    });
+    for (const auto& [number, session] : sessions_)
+        if (session->feed() == feed.get())
+            session->forget_database();
     for (const auto& subscribe : std::exchange(feed->waiting, {}))
         subscribe(); // it finds no feed
 }
 
 void Service::tell_outdated(DatabaseFeed& feed) {
-    each_session([&feed](Session& session) {
-        if (session.feed() == &feed && session.knows_internal())
-            session.tell_outdated();
-    });
+    for (const auto& [number, session] : sessions_)
+        if (session->feed() == &feed && session->knows_internal())
+            session->tell_outdated();
 }
 
 Duration Service::lifetime() {
@@ -308,16 +303,25 @@ Duration Service::lifetime() {
     return keep_alive + Duration(std::uniform_int_distribution<int64_t>(0, keep_alive.count() / 2)(random_));
 }
 
-void Service::enter(Session& session) {
-    session.place_ = sessions_.size();
-    sessions_.push_back(&session);
+void Service::own(std::unique_ptr<Session> session) {
+    Session& owned = *session;
+    sessions_.emplace(owned.number(), std::move(session));
+    owned.start();
 }
 
-void Service::leave(Session& session) {
-    sessions_[session.place_] = sessions_.back();
-    sessions_[session.place_]->place_ = session.place_;
-    sessions_.pop_back();
-    connections_.fetch_sub(1, std::memory_order_relaxed);
+Session* Service::session(uint64_t number) {
+    const auto it = sessions_.find(number);
+    return it == sessions_.end() ? nullptr : it->second.get();
+}
+
+void Service::on_gone(const Session& session) {
+    loop_.post([this, number = session.number()] { destroy(number); });
+}
+
+void Service::destroy(uint64_t session) {
+    // While its destructor runs it is not to be found any more.
+    if (const auto gone = sessions_.extract(session))
+        connections_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 void Service::replay(const std::string& database, Id last, std::vector<std::string> channels,

@@ -12,6 +12,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "auth/authorizer.h"
@@ -82,9 +83,11 @@ public:
     // How long a connection may last that begins now: the keep-alive time and a random 0 to 50 % of it.
     Duration lifetime();
     uv_loop_t* uv() { return loop_.uv(); }
-    // A session tells that it lives, and that it does not.
-    void enter(Session& session);
-    void leave(Session& session);
+    uint64_t next_session_number() { return ++last_session_; }
+    // Null when it has gone.
+    Session* session(uint64_t number);
+    // The client of this session has gone: it is destroyed when what runs now has returned.
+    void on_gone(const Session& session);
     const std::string& gateway_id() const { return surroundings_.gateway_id; }
     MovedClients& moved_clients() const { return *surroundings_.moved_clients; }
     Presence* presence() const { return surroundings_.presence; }
@@ -98,6 +101,8 @@ private:
     void configure(const Options& options);
     bool create_context();
     void adopt_now(Admission admission);
+    void own(std::unique_ptr<Session> session);
+    void destroy(uint64_t session);
     DatabaseFeed& feed_of(const std::string& database);
     void apply(const std::string& database, const DatabaseEvent& event);
     void begin(DatabaseFeed& feed, const event::Begin& begin);
@@ -106,9 +111,6 @@ private:
     void forget(const std::string& database);
     // Tells the pages that understand it that they have missed notifications of this database.
     void tell_outdated(DatabaseFeed& feed);
-    // Calls `visit` with each session, which may end by that.
-    template <class Visit>
-    void each_session(Visit visit);
     void flush();
     void send_back();
     void tick();
@@ -122,8 +124,9 @@ private:
     lws_context* context_ = nullptr;
     lws_vhost* vhost_ = nullptr;
     std::map<std::string, std::unique_ptr<DatabaseFeed>> feeds_;
-    std::vector<Session*> sessions_; // each knows its place
-    Admission* adopting_ = nullptr;  // what libwebsockets is taking over right now
+    std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_; // by number
+    uint64_t last_session_ = 0;
+    Admission* adopting_ = nullptr; // what libwebsockets is taking over right now
     std::atomic<size_t> connections_ = 0;
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
     std::vector<DatabaseFeed*> to_flush_;

@@ -1,14 +1,19 @@
-// One client's conversation, whatever the transport: its subscribe events in order, and where it goes on.
+// One client's conversation, whatever the transport: its events, and its subscribes, one after the other.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "auth/authorizer.h"
+#include "base/clock.h"
+#include "clients/catch_up.h"
 #include "clients/database_feed.h"
 #include "clients/fan_out.h"
+#include "clients/resume.h"
 #include "http/admission.h"
 #include "protocol/client_event.h"
 #include "protocol/replay_answer.h"
@@ -17,10 +22,14 @@ namespace odoo_bus {
 
 class Service;
 
-class Session : public Subscriber, public Client {
+// Owned by its Service, which also ends it: on_gone() there.
+class Session : public Subscriber, public Client, private CatchUp::Owner {
 public:
     Session(Service& service, Admission admission);
     ~Session() override;
+
+    // The service owns it from now on.
+    virtual void start() {}
 
     // One whole message of the client.
     void receive(std::string_view text);
@@ -36,7 +45,7 @@ public:
 
     // Another process has taken over: ends the connection so that the client comes back at once.
     virtual void come_back();
-    bool was_sent_back() const { return sent_back_; }
+    bool was_sent_back() const { return stage_ == Stage::ending; }
 
     // Does not wait for a client that does not read.
     virtual void close_at_once(int code, std::string_view reason) { close(code, reason); }
@@ -46,6 +55,8 @@ public:
     // About once a second: time-outs and slow clients.
     virtual void tick(Monotonic now) = 0;
 
+    // Among all of its service, ever.
+    uint64_t number() const { return number_; }
     DatabaseFeed* feed() { return feed_; }
     // Its database is not served any more: ends the connection.
     void forget_database();
@@ -59,7 +70,7 @@ public:
     Position received() const override { return delivered() == began_ ? 0 : delivered(); }
 
     // Tells a page that understands it that it has missed notifications for good.
-    void tell_outdated();
+    void tell_outdated() override;
 
 protected:
     // Codes of our own for close(), where the transport knows better ways to say it.
@@ -79,13 +90,13 @@ protected:
 
     // A frame of one element without an id.
     virtual void write_internal(const std::string& frame) { write(frame); }
-    // Whoever is at the other end is there, and not only to look.
+    // The client stays, and counts for presence.
     virtual bool is_present() const { return true; }
     // The channels have been granted.
     virtual void on_granted(const Grant&) {}
     // The client ends the connection by itself.
     void parted();
-    // A subscribe has been worked off, and something was written for it or not.
+    // A subscribe is complete, and something was written for it or not.
     virtual void on_subscribed() {}
     // The subscribe was refused, and the former subscription is kept.
     virtual void on_refused(const Subscribe& subscribe);
@@ -95,50 +106,47 @@ protected:
     static constexpr int COME_BACK = 4002; // within a second, as after Odoo's keep-alive time
 
 private:
-    void next_subscribe();
-    void finish();
-    void decided(const Subscribe& subscribe, Decision decision);
-    void refuse_database(const std::string& database);
-    void place(const Subscribe& subscribe, const Grant& grant);
-    void begin(const Subscribe& subscribe, const Grant& grant);
-    void add(const Subscribe& subscribe, const Grant& grant);
-    void begin_at(Position position, const Grant& grant);
-    bool judge_last(const Subscribe& subscribe);
-    void replay(Id last, const Grant& grant, bool check_outdated);
-    void go_on_from_another(Id last, const Grant& grant);
-    void replayed(const ReplayAnswer& answer, const Grant& grant);
-    void write_elements(const ReplayAnswer& answer);
-    void tell_presence(const Grant& grant);
-    bool is_given_here(Id last) const;
-    bool is_at(Position position, Id id) const;
-    bool is_ambiguous(Position position) const;
-    bool belongs_to_successor(bool needs_table) const;
-    Position overlap(Position position) const;
-    Position before_both(Id last, Monotonic time) const;
-    template <class Function>
-    auto if_alive(Function function);
+    // Where its first pending subscribe is.
+    enum class Stage : uint8_t {
+        idle,        // there is none
+        authorizing, // the authorizer was asked
+        waiting,     // for the database to be read for the first time
+        catching_up, // rows of the table come before the history
+        ending,      // the connection is, so that no subscribe counts any more
+    };
 
-    friend class Service;
+    void next_subscribe();
+    void decided(const Subscribe& subscribe, Decision decision);
+    void refused(const Subscribe& subscribe, const Refusal& refusal);
+    void refuse_database(const std::string& database);
+    void granted(const Subscribe& subscribe, const Grant& grant);
+    void resume(const ResumeDecision& decision, const std::vector<std::string>& channels, bool is_first);
+    void answered(const ReplayAnswer& page);
+    void finish();
+    void tell_presence(const Grant& grant);
+    Resume resume() const;
+    template <class Function>
+    auto when_answered(Function function);
+
+    // --- CatchUp::Owner ---
+    void ask_table(Id last, const std::vector<std::string>& channels) override;
+    void tell_last_id_reset(Id newest) override;
 
     const Admission admission_;
-    size_t place_ = 0;                  // among the sessions of service_
-    DatabaseFeed* feed_ = nullptr;      // once it is subscribed
-    std::vector<Subscribe> subscribes_; // the first one is being worked on when busy_
-    bool busy_ = false;
-    bool subscribed_ = false; // a first subscribe was granted
+    const uint64_t number_;
+    DatabaseFeed* feed_ = nullptr;      // once a first subscribe was granted
+    std::vector<Subscribe> subscribes_; // that wait for the authorizer
+    Stage stage_ = Stage::idle;
     bool knows_internal_ = false;
-    bool sent_back_ = false;             // come_back() was called
-    Position began_ = 0;                 // where; 0 also when it was given rows from the table
+    uint32_t question_ = 0;              // what was asked last: only its answer counts
+    int end_code_ = 0;                   // when the grant ends
     WallTime expires_ = WallTime::max(); // the grant
     Monotonic renew_at_ = Monotonic::max();
-    int end_code_ = 0;
+    Position began_ = 0;               // where; 0 also when it was given rows from the table
     uint64_t present_ = 0;             // its number for presence.h, once it has told of a member
-    std::optional<int64_t> confirm_;   // of the subscribe that is being worked on
+    std::optional<int64_t> confirm_;   // of the subscribe that is in progress
     std::vector<std::string> refused_; // and its names that were not granted
-    std::function<void()> next_page_;  // of a replay, when the transport takes it
-    bool adding_ = false;              // the replay is of channels that were added
-    Position history_from_ = 0;        // and what came up to here comes from the table, too
-    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+    std::unique_ptr<CatchUp> catch_up_;
 };
 
 } // namespace odoo_bus

@@ -31,7 +31,7 @@ SocketWriter::~SocketWriter() {
 }
 
 void SocketWriter::watch() {
-    const bool writes = !waiting_.empty() || wants_drained_ || (finishing_ && !finished_);
+    const bool writes = !waiting_.empty() || wants_drained_ || state_ == State::finishing;
     uv_poll_start(poll_, UV_READABLE | UV_DISCONNECT | (writes ? UV_WRITABLE : 0),
                   [](uv_poll_t* poll, int status, int events) {
                       static_cast<SocketWriter*>(poll->data)->on_event(status, events);
@@ -48,7 +48,7 @@ void SocketWriter::on_event(int status, int events) {
     if (drained)
         wants_drained_ = false;
     watch();
-    if (drained && !finishing_)
+    if (drained && state_ == State::open)
         owner_.on_drained();
 }
 
@@ -68,12 +68,14 @@ void SocketWriter::flush() {
         if (waiting_.empty())
             waiting_ = {}; // with its memory
     }
-    if (finishing_ && waiting_.empty() && !std::exchange(finished_, true))
+    if (state_ == State::finishing && waiting_.empty()) {
+        state_ = State::finished;
         shutdown(socket_, SHUT_WR);
+    }
 }
 
 void SocketWriter::send(std::string_view bytes) {
-    if (finishing_)
+    if (state_ != State::open)
         return;
     if (waiting_.empty()) {
         const ssize_t length = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -92,7 +94,8 @@ void SocketWriter::want_drained() {
 }
 
 void SocketWriter::finish() {
-    finishing_ = true;
+    if (state_ == State::open)
+        state_ = State::finishing;
     flush();
     watch();
 }

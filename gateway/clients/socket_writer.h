@@ -2,6 +2,7 @@
 // read yet wait in one buffer, and nothing is allocated while none do.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -15,7 +16,7 @@ public:
     public:
         // Everything has left, after want_drained().
         virtual void on_drained() = 0;
-        // The client has gone, or has read everything after finish(). The owner may be destroyed by it.
+        // The client has gone, or has read everything after finish(). May be said again.
         virtual void on_gone() = 0;
 
     protected:
@@ -27,7 +28,7 @@ public:
     SocketWriter(const SocketWriter&) = delete;
     SocketWriter& operator=(const SocketWriter&) = delete;
 
-    bool is_clear() const { return waiting_.empty() && !finishing_; }
+    bool is_clear() const { return waiting_.empty() && state_ == State::open; }
     // Bytes that wait for the socket.
     size_t waiting() const { return waiting_.size(); }
     // What the socket does not take now waits. A failure shows later, as on_gone().
@@ -49,8 +50,11 @@ private:
     std::string waiting_;
     size_t received_ = 0; // bytes that nobody asked for
     bool wants_drained_ = false;
-    bool finishing_ = false;
-    bool finished_ = false;
+    enum class State : uint8_t {
+        open,
+        finishing, // when everything has left
+        finished,
+    } state_ = State::open;
 };
 
 } // namespace odoo_bus

@@ -103,7 +103,10 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
         auto* const service = static_cast<Service*>(lws_context_user(lws_get_context(wsi)));
         if (!service->adopting_)
             return END_CONNECTION;
-        *self = new WebSocket(*service, std::move(*std::exchange(service->adopting_, nullptr)), wsi);
+        auto session = std::make_unique<WebSocket>(
+            *service, std::move(*std::exchange(service->adopting_, nullptr)), wsi);
+        *self = session.get();
+        service->own(std::move(session));
         return 0;
     }
     case LWS_CALLBACK_RECEIVE:
@@ -126,7 +129,9 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
         // libwebsockets answers it, unless it is the answer to our own.
         return (*self)->state_ == State::open ? 0 : END_CONNECTION;
     case LWS_CALLBACK_CLOSED:
-        delete std::exchange(*self, nullptr);
+        // At once: nothing may be written to it any more.
+        if (const WebSocket* const closed = std::exchange(*self, nullptr))
+            closed->service_.destroy(closed->number());
         return 0;
     case LWS_CALLBACK_WSI_DESTROY:
         destroyed(wsi);
@@ -158,13 +163,10 @@ int WebSocket::name_gateway(lws* wsi, lws_process_html_args* answer) {
 
 WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
     : Session(service, std::move(admission)), wsi_(wsi), socket_(lws_get_socket_fd(wsi)),
-      heard_(MonotonicClock::now()), expires_(heard_ + service.lifetime()), counted_(heard_) {
-    service.enter(*this);
-}
+      heard_(MonotonicClock::now()), expires_(heard_ + service.lifetime()), counted_(heard_) {}
 
 WebSocket::~WebSocket() {
     closes.with({code_label(close_code_ ? close_code_ : NO_CLOSE_FRAME)}).add();
-    service_.leave(*this);
 }
 
 void WebSocket::on_received(std::string_view part) {

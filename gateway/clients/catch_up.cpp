@@ -1,0 +1,73 @@
+// A client that is given rows of the table before it continues in the history.
+#include "clients/catch_up.h"
+
+#include <optional>
+#include <utility>
+
+#include "protocol/frame.h"
+
+namespace odoo_bus {
+
+CatchUp::CatchUp(DatabaseFeed& feed, Subscriber& subscriber, Owner& owner, FromTable decision)
+    : feed_(feed), subscriber_(subscriber), owner_(owner), decision_(std::move(decision)),
+      after_(decision_.last) {}
+
+void CatchUp::start(std::span<const std::string> granted) {
+    if (decision_.is_reset)
+        owner_.tell_last_id_reset(feed_.newest);
+    feed_.fan_out.hold(subscriber_);
+    feed_.fan_out.subscribe(subscriber_, granted, feed_.fan_out.oldest() - 1);
+    owner_.ask_table(after_, decision_.channels);
+}
+
+CatchUp::Progress CatchUp::answered(const ReplayAnswer& page, const Resume& resume) {
+    if (page.failed)
+        return Progress::failed;
+    FanOut& fan_out = feed_.fan_out;
+    if (state_ == State::first_page) {
+        if (page.pending && page.last_exists && !decision_.is_added) {
+            const auto from = resume.after_undispatched(decision_.last, MonotonicClock::now());
+            fan_out.unsubscribe(subscriber_);
+            fan_out.subscribe(subscriber_, decision_.channels, from.position);
+            fan_out.release(subscriber_);
+            return Progress::done;
+        }
+        if (decision_.is_checked && !page.last_exists)
+            owner_.tell_outdated();
+    }
+    write(page);
+    if (!page.more) {
+        fan_out.release(subscriber_);
+        return Progress::done;
+    }
+    after_ = page.next;
+    state_ = State::written;
+    if (subscriber_.writable())
+        on_writable();
+    else
+        subscriber_.want_writable();
+    return Progress::waits;
+}
+
+void CatchUp::on_writable() {
+    if (state_ != State::written)
+        return;
+    state_ = State::next_page;
+    owner_.ask_table(after_, decision_.channels);
+}
+
+void CatchUp::write(const ReplayAnswer& page) {
+    std::optional<Frame> frame;
+    for (const auto& [id, channel, element] : page.elements) {
+        if (const auto position = feed_.fan_out.position_of(id);
+            position && *position > decision_.history_from)
+            continue; // it comes from the history
+        if (!frame)
+            frame.emplace(FRAME_HEADROOM, subscriber_.format());
+        frame->add(id, channel, element);
+    }
+    if (frame)
+        subscriber_.write(std::move(*frame).finish());
+}
+
+} // namespace odoo_bus

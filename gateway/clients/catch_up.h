@@ -1,0 +1,55 @@
+// A client that is given rows of the table before it continues in the history: page after page, as its
+// transport takes them.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "clients/database_feed.h"
+#include "clients/resume.h"
+#include "protocol/replay_answer.h"
+
+namespace odoo_bus {
+
+class CatchUp {
+public:
+    class Owner {
+    public:
+        // The page of rows with an id above `last`, to be answered with answered().
+        virtual void ask_table(Id last, const std::vector<std::string>& channels) = 0;
+        virtual void tell_last_id_reset(Id newest) = 0;
+        virtual void tell_outdated() = 0;
+
+    protected:
+        ~Owner() = default;
+    };
+
+    CatchUp(DatabaseFeed& feed, Subscriber& subscriber, Owner& owner, FromTable decision);
+
+    // `granted`: what the subscriber is subscribed to from now on. What is dispatched meanwhile waits for it.
+    void start(std::span<const std::string> granted);
+
+    enum class Progress {
+        waits,  // for the next page, or for the transport to take it
+        done,   // the subscriber continues in the history
+        failed, // the database cannot be asked now
+    };
+    // `resume`: decides where to continue when the table has a `last` that was not dispatched here yet.
+    Progress answered(const ReplayAnswer& page, const Resume& resume);
+
+    // The transport takes frames again.
+    void on_writable();
+
+private:
+    void write(const ReplayAnswer& page);
+
+    DatabaseFeed& feed_;
+    Subscriber& subscriber_;
+    Owner& owner_;
+    const FromTable decision_;
+    Id after_; // the next page begins after this id
+    enum class State : uint8_t { first_page, next_page, written } state_ = State::first_page;
+};
+
+} // namespace odoo_bus
