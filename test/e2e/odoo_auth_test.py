@@ -472,7 +472,7 @@ def first_address(request, odoo):
         yield request.param
 
 
-@pytest.mark.sanitized
+@pytest.mark.asan
 async def test_all_addresses_of_odoo_are_tried(odoo, mydb, make_gateway, database, first_address, tmp_path):
     library = compile_shared_library(ROOT / "test/e2e/two_addresses.c", tmp_path)
     gateway = make_gateway(database, auth="odoo", odoo_url=f"http://odoo.test:{odoo.port}", odoo_timeout=4, environment={

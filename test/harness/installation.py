@@ -57,7 +57,8 @@ class Source:
 
     def __init__(self, directory):
         self.directory = Path(directory)
-        shutil.copytree(ROOT / "extension", self.directory / "extension", ignore=shutil.ignore_patterns("*.o", "*.so"))
+        for part in ("extension", "common"):
+            shutil.copytree(ROOT / part, self.directory / part, ignore=shutil.ignore_patterns("*.o", "*.so"))
         shutil.copy(ROOT / "Makefile", self.directory)
 
     @property

@@ -9,6 +9,7 @@
 assigned stay. A last line that is an expression is returned, as JSON carries it.
 """
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -23,8 +24,10 @@ class RemoteStandin:
         self._process = None
 
     def __enter__(self):
+        standin, tests = Path(__file__).parents[1:3]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "standin", "--orders", json.dumps(self.options)], cwd=Path(__file__).parents[1],
+            [sys.executable, "-m", "standin", "--orders", json.dumps(self.options)], cwd=standin,
+            env=os.environ | {"PYTHONPATH": str(tests)},  # of the harness
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.port = self._answer()
         return self
