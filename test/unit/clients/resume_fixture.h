@@ -31,7 +31,7 @@ protected:
             row = fate < 5 ? table_.open.erase(row) : std::next(row);
         }
     }
-    void read(SimulatedGateway& gateway) {
+    void read(SimulatedFeed& gateway) {
         gateway.read(table_, random_, [this] { pass_up_to(500ms); });
     }
     std::vector<std::string> some_channels() {
@@ -41,7 +41,7 @@ protected:
         return some;
     }
     // Rows with these ids, committed and dispatched one after the other.
-    void dispatch(SimulatedGateway& gateway, std::initializer_list<Id> ids) {
+    void dispatch(SimulatedFeed& gateway, std::initializer_list<Id> ids) {
         for (const Id id : ids) {
             table_.rows.emplace(id, "a");
             read(gateway);

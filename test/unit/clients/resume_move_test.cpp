@@ -16,10 +16,10 @@ protected:
         Subscribe subscribe;
         std::string cookie;
         std::unique_ptr<Connection> connection;
-        SimulatedGateway* gateway = nullptr;
+        SimulatedFeed* gateway = nullptr;
         std::set<Id> given;
         // Which gateway gave it its `last`, and where it stands there; 0: another one may have.
-        SimulatedGateway* from = nullptr;
+        SimulatedFeed* from = nullptr;
         int incarnation = 0;
         Position at = 0;
         // With which `last` it came from another one, as far as that gateway remembers it.
@@ -27,7 +27,7 @@ protected:
         Id came_with = 0;
         bool holds_cookies = false; // over plain HTTP each answer may set one
     };
-    SimulatedGateway a_{"aaaa"}, b_{"bbbb"};
+    SimulatedFeed a_{"aaaa"}, b_{"bbbb"};
     std::vector<Page> pages_{4};
 
     void set_cookie(Page& page, const std::string& header) {
@@ -48,7 +48,7 @@ protected:
         page.connection->subscribe(page.subscribe, MonotonicClock::now());
         page.holds_cookies = chance(2);
     }
-    static const Notification* find(const SimulatedGateway& gateway, Id id) {
+    static const Notification* find(const SimulatedFeed& gateway, Id id) {
         const auto found = std::ranges::find(gateway.dispatched, id, &Notification::id);
         return found == gateway.dispatched.end() ? nullptr : &*found;
     }
@@ -117,7 +117,7 @@ protected:
             write();
         }
     }
-    void restart(SimulatedGateway& gateway) {
+    void restart(SimulatedFeed& gateway) {
         for (Page& page : pages_)
             if (page.gateway == &gateway)
                 end(page);
@@ -127,7 +127,7 @@ protected:
     // What every page begins after.
     void begin() {
         table_ = {.rows = {{1, "a"}}, .open = {}, .last_id = 1};
-        for (SimulatedGateway* const gateway : {&a_, &b_}) {
+        for (SimulatedFeed* const gateway : {&a_, &b_}) {
             gateway->begin();
             gateway->feed.has_peers = true;
             read(*gateway);
@@ -136,7 +136,7 @@ protected:
     // Neither gateway is deaf for longer.
     void pass_and_read() {
         pass_up_to(15s);
-        for (SimulatedGateway* const gateway : {&a_, &b_})
+        for (SimulatedFeed* const gateway : {&a_, &b_})
             if (chance(2))
                 read(*gateway);
     }

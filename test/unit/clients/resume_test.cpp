@@ -14,7 +14,7 @@ namespace {
 // --- single decisions ---
 
 TEST_F(ResumeTest, AnIdThatWasDrawnAgainIsExactWithItsPosition) {
-    SimulatedGateway gateway("gateway");
+    SimulatedFeed gateway("gateway");
     dispatch(gateway, {1, 2, 3});
     gateway.feed.fan_out.forget(std::array<Position, 1>{3}); // the server has lost it
     gateway.known.erase(3);
@@ -38,7 +38,7 @@ TEST_F(ResumeTest, AnIdThatWasDrawnAgainIsExactWithItsPosition) {
 // Rows that a gateway found in the table when it began have the order of their ids there, in which no gateway
 // need have given them.
 TEST_F(ResumeTest, WhatWasReadFromTheTableWasNotGivenHere) {
-    SimulatedGateway gateway("gateway");
+    SimulatedFeed gateway("gateway");
     dispatch(gateway, {1, 2, 3, 4});
     const Provenance from{.named = true};
     const Resume resume(gateway.feed, *gateway.moved_clients, from);
@@ -55,7 +55,7 @@ TEST_F(ResumeTest, WhatWasReadFromTheTableWasNotGivenHere) {
 }
 
 TEST_F(ResumeTest, TheSuccessorDecidesForClientsThatItDoesNotKnow) {
-    SimulatedGateway gateway("gateway");
+    SimulatedFeed gateway("gateway");
     dispatch(gateway, {1, 2, 3});
     gateway.evict(2);
     gateway.moved_clients->hand_over();
@@ -71,7 +71,7 @@ TEST_F(ResumeTest, TheSuccessorDecidesForClientsThatItDoesNotKnow) {
 }
 
 TEST_F(ResumeTest, AClientThatIsAheadGoesBackByWhatTwoGatewaysDifferIn) {
-    SimulatedGateway gateway("gateway");
+    SimulatedFeed gateway("gateway");
     dispatch(gateway, {1});
     pass(30s);
     dispatch(gateway, {2});
@@ -91,7 +91,7 @@ TEST_F(ResumeTest, AClientThatIsAheadGoesBackByWhatTwoGatewaysDifferIn) {
 }
 
 TEST_F(ResumeTest, AGatewayThatWasStartedAnewKnowsLongAfterwardsWhatItGave) {
-    SimulatedGateway gateway("gateway");
+    SimulatedFeed gateway("gateway");
     const auto moved_s = static_cast<uint64_t>(microseconds(WallClock::now()) / 1'000'000);
     const Provenance from{.named = true, .mover = moved_s << 32 | 1};
     dispatch(gateway, {1, 2});
@@ -109,7 +109,7 @@ TEST_F(ResumeTest, AGatewayThatWasStartedAnewKnowsLongAfterwardsWhatItGave) {
 
 // A page of the table ends with a row that is committed and not dispatched yet.
 TEST_F(ResumeTest, ARowThatIsStillToBeDispatchedEndsNoCatchUp) {
-    SimulatedGateway gateway("gateway");
+    SimulatedFeed gateway("gateway");
     dispatch(gateway, {1, 2, 3});
     gateway.evict(2);
     pass(30s); // what was dispatched before is no overlap
@@ -127,7 +127,7 @@ TEST_F(ResumeTest, ARowThatIsStillToBeDispatchedEndsNoCatchUp) {
 
 class ResumeAtOneGateway : public ResumeTest {
 protected:
-    SimulatedGateway gateway_{"gateway"};
+    SimulatedFeed gateway_{"gateway"};
     std::unique_ptr<Connection> connection_;
     Ids given_; // to any connection
 

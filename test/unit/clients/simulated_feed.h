@@ -27,9 +27,9 @@ struct Table {
 };
 
 // What one gateway dispatched, and the parts of the product that decide where its clients resume.
-class SimulatedGateway {
+class SimulatedFeed {
 public:
-    explicit SimulatedGateway(std::string name) : id(std::move(name)) { feed.ready = true; }
+    explicit SimulatedFeed(std::string name) : id(std::move(name)) { feed.ready = true; }
 
     // The rows of one snapshot, ordered by id; `pause` is called between its batches.
     template <class Pause>
@@ -107,7 +107,7 @@ public:
 // What Session makes of decisions, without a socket.
 class Connection final : public Subscriber, private CatchUp::Owner {
 public:
-    Connection(SimulatedGateway& gateway, Table& table, const Provenance& from)
+    Connection(SimulatedFeed& gateway, Table& table, const Provenance& from)
         : gateway_(gateway), table_(table), from_(from) {}
     ~Connection() override { gateway_.feed.fan_out.unsubscribe(*this); }
 
@@ -171,7 +171,7 @@ private:
     void tell_last_id_reset(Id) override { is_reset = true; }
     void tell_outdated() override { is_outdated = true; }
 
-    SimulatedGateway& gateway_;
+    SimulatedFeed& gateway_;
     Table& table_;
     const Provenance from_;
     bool is_first_ = true;
