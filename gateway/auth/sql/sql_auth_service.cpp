@@ -52,7 +52,7 @@ SqlAuthService::~SqlAuthService() {
 }
 
 void SqlAuthService::start() {
-    loop_.start("sql auth_service", [this] {
+    loop_.start("sql", [this] {
         for (const auto& [name, pool] : pools_)
             add_seats(*pool);
     });
