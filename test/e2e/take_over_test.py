@@ -371,7 +371,7 @@ async def test_sigterm_while_a_real_process_takes_over_leaves_none(database, mak
         gateway = make_gateway(database, drain_seconds=0).start()
         gateway.process.send_signal(signal.SIGUSR2)
         line = await asyncio.to_thread(gateway.wait_for_line, r"process \d+ was started")
-        successor = AdoptedProcess(int(re.search(r"process (\d+) is", line)[1]))
+        successor = AdoptedProcess(int(re.search(r"process (\d+) was", line)[1]))
         await asyncio.sleep(n * 0.02)  # another moment each time
         gateway.process.send_signal(signal.SIGTERM)
         assert await asyncio.to_thread(gateway.process.wait, 2 * DEADLINE) == 0
