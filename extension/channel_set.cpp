@@ -5,10 +5,23 @@
 #include "channel_set.h"
 
 #include "channel.h"
+#include "common/siphash.h"
 
 namespace odoo_bus {
 
 namespace {
+
+// Channels are chosen by senders, and the worker merges those of all databases: with a key that they do not
+// know, none can choose channels that collide.
+SipHashKey hash_key;
+bool hash_key_is_drawn = false;
+
+uint32 hash_channel(std::string_view channel) {
+    if (!hash_key_is_drawn && !pg_strong_random(&hash_key, sizeof(hash_key)))
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+    hash_key_is_drawn = true;
+    return static_cast<uint32>(siphash(hash_key, channel));
+}
 
 void* resize(void* memory, std::size_t size) {
     return memory ? repalloc_huge(memory, size) : MemoryContextAllocHuge(TopTransactionContext, size);
@@ -55,8 +68,7 @@ void ChannelSet::make_room(std::size_t text_length) {
 }
 
 void ChannelSet::add(std::string_view channel, int level) {
-    const uint32 hash =
-        hash_bytes(reinterpret_cast<const unsigned char*>(channel.data()), static_cast<int>(channel.size()));
+    const uint32 hash = hash_channel(channel);
     if (contains(channel, hash))
         return;
     make_room(channel.size());

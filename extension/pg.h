@@ -39,7 +39,6 @@ extern "C" {
 #include "commands/dbcommands.h"
 #include "commands/sequence.h"
 #include "commands/trigger.h"
-#include "common/hashfn.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
 #include "fmgr.h"

@@ -3,22 +3,22 @@
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include <openssl/evp.h>
 
+#include "base/keyed_hash.h"
+
 namespace odoo_bus {
 
 using Digest = std::array<uint8_t, 32>;
 
 struct DigestHash {
+    // What is digested may be chosen, and many digests be tried until enough of their bytes are equal.
     size_t operator()(const Digest& digest) const {
-        size_t hash;
-        std::memcpy(&hash, digest.data(), sizeof hash);
-        return hash;
+        return KeyedHash()(std::string_view(reinterpret_cast<const char*>(digest.data()), digest.size()));
     }
 };
 

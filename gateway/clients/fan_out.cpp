@@ -4,9 +4,9 @@
 #include <algorithm>
 #include <iterator>
 #include <queue>
-#include <unordered_set>
 
 #include "base/clock.h"
+#include "base/keyed_hash.h"
 #include "metrics/metrics.h"
 
 namespace odoo_bus {
@@ -254,7 +254,7 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
 }
 
 std::vector<std::string> FanOut::new_to(const Subscriber& subscriber, std::span<const std::string> channels) {
-    std::unordered_set<std::string_view> known;
+    KeyedSet<std::string_view> known;
     for (const Subscription& subscription : subscriber.subscriptions_)
         known.insert(subscription.channel->name);
     std::vector<std::string> added;

@@ -20,9 +20,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "protocol/frame_cache.h"
 #include "protocol/notification.h"
 
@@ -203,10 +203,9 @@ private:
     std::deque<const Notification*> history_;
     std::deque<Id> reached_;       // the greatest id that was dispatched up to each position of history_
     std::deque<BatchPtr> batches_; // what history_ points into
-    std::unordered_map<Id, Position> positions_;
-    std::unordered_map<std::string_view, std::unique_ptr<Channel>>
-        channels_;           // the key is the channel's own name
-    std::vector<News> news_; // by `first`
+    KeyedMap<Id, Position> positions_;
+    KeyedMap<std::string_view, std::unique_ptr<Channel>> channels_; // the key is the channel's own name
+    std::vector<News> news_;                                        // by `first`
     std::vector<Subscriber*> touched_, flushing_;
     Position keep_from_ = 0;    // what flush() is to keep of the history
     size_t enqueued_bytes_ = 0; // since the last flush()

@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <deque>
 #include <mutex>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "protocol/id.h"
 
 namespace odoo_bus {
@@ -33,7 +33,7 @@ private:
     static constexpr size_t MAX_MOVERS = 100'000;
 
     std::mutex mutex_;
-    std::unordered_map<uint64_t, Id> lasts_;
+    KeyedMap<uint64_t, Id> lasts_;
     std::deque<uint64_t> order_; // of their first coming
     std::atomic<bool> handed_over_ = false;
 };

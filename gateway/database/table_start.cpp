@@ -4,8 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
-#include <unordered_map>
 
+#include "base/keyed_hash.h"
 #include "base/log.h"
 #include "database/row_reader.h"
 #include "postgres/pg_array.h"
@@ -83,7 +83,7 @@ void TableStart::restore_rows(size_t from, std::vector<BatchPtr> kept) {
 // A row that is gone, or another one, keeps its position and is given to no client.
 BatchPtr TableStart::restored_batch(const PgResult& result, size_t from, size_t until,
                                     Monotonic after) const {
-    std::unordered_map<Id, Row> rows;
+    KeyedMap<Id, Row> rows;
     for (int row = 0; row < result.rows(); ++row)
         rows.emplace(result.number(row, 0), read_row(result, row));
     auto batch = std::make_shared<Batch>();

@@ -1,8 +1,6 @@
 // A client's cookies of one server.
 #include "http/cookie_jar.h"
 
-#include <algorithm>
-
 #include "base/text.h"
 
 namespace odoo_bus {
@@ -13,9 +11,11 @@ CookieJar::CookieJar(std::string_view header) {
         const std::string_view pair = trim(header.substr(0, end));
         header.remove_prefix(end == header.npos ? header.size() : end + 1);
         const size_t equals = pair.find('=');
-        if (!pair.empty())
-            cookies_.emplace_back(pair.substr(0, equals),
-                                  equals == pair.npos ? "" : std::string(pair.substr(equals + 1)));
+        if (pair.empty())
+            continue;
+        const std::string_view name = pair.substr(0, equals);
+        places_.try_emplace(std::string(name), cookies_.size());
+        cookies_.emplace_back(name, equals == pair.npos ? "" : std::string(pair.substr(equals + 1)));
     }
 }
 
@@ -26,11 +26,11 @@ void CookieJar::set(std::string_view set_cookie) {
         return;
     const std::string_view name = trim(pair.substr(0, equals));
     const std::string_view value = trim(pair.substr(equals + 1));
-    const auto known = std::ranges::find(cookies_, name, &std::pair<std::string, std::string>::first);
-    if (known == cookies_.end())
+    const auto [place, is_new] = places_.try_emplace(std::string(name), cookies_.size());
+    if (is_new)
         cookies_.emplace_back(name, value);
     else
-        known->second = value;
+        cookies_[place->second].second = value;
 }
 
 std::string CookieJar::header() const {

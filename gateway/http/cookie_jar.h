@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/keyed_hash.h"
+
 namespace odoo_bus {
 
 class CookieJar {
@@ -21,6 +23,7 @@ public:
 
 private:
     std::vector<std::pair<std::string, std::string>> cookies_;
+    KeyedMap<std::string, size_t> places_; // of each name's first cookie
 };
 
 } // namespace odoo_bus

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/keyed_hash.h"
 #include "base/text.h"
 #include "http/gateway_cookie.h"
 #include "http/origin.h"
@@ -26,6 +27,7 @@ std::string without_tabs(std::string text) {
 
 std::vector<std::pair<std::string, std::string>> cookies_of(const RequestHead& head) {
     std::vector<std::pair<std::string, std::string>> cookies;
+    KeyedSet<std::string_view> names;
     const std::string line = head.cookies();
     std::string_view left = line;
     while (!left.empty()) {
@@ -36,9 +38,7 @@ std::vector<std::pair<std::string, std::string>> cookies_of(const RequestHead& h
         if (equals == pair.npos || equals == 0 || pair.find('\t') != pair.npos)
             continue;
         const std::string_view name = trim(pair.substr(0, equals));
-        const bool known =
-            std::ranges::any_of(cookies, [name](const auto& each) { return each.first == name; });
-        if (!known && name != GATEWAY_COOKIE)
+        if (name != GATEWAY_COOKIE && names.insert(name).second)
             cookies.emplace_back(name, trim(pair.substr(equals + 1)));
     }
     return cookies;

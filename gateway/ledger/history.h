@@ -10,10 +10,10 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
+#include "base/keyed_hash.h"
 #include "ledger/row.h"
 #include "protocol/notification.h"
 
@@ -60,7 +60,7 @@ public:
     };
     struct Newest {
         Id settled;
-        std::unordered_map<Id, Known> rows;
+        KeyedMap<Id, Known> rows;
     };
     Newest newest(Monotonic time) const;
 

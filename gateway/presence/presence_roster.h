@@ -13,11 +13,11 @@
 #include <map>
 #include <set>
 #include <string>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/keyed_hash.h"
 
 namespace odoo_bus {
 
@@ -97,8 +97,8 @@ private:
     void set_stored(Row& row, bool stored);
 
     const Bounds bounds_;
-    std::unordered_map<std::string, Channel> channels_;
-    std::unordered_map<uint64_t, std::vector<Row*>> connections_;
+    KeyedMap<std::string, Channel> channels_;
+    KeyedMap<uint64_t, std::vector<Row*>> connections_;
     std::map<uint64_t, Row*> joining_;
     uint64_t last_turn_ = 0;
     std::set<std::pair<Monotonic, Row*>> leaving_;

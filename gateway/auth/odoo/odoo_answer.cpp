@@ -4,13 +4,13 @@
 #include "auth/odoo/odoo_answer.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "auth/odoo/odoo_request.h"
 #include "base/json.h"
 #include "base/json_slice.h"
+#include "base/keyed_hash.h"
 #include "base/log.h"
 #include "common/ascii_json.h"
 
@@ -118,7 +118,7 @@ PeekAnswer read_channels(const json_t* channels, size_t max_channels) {
     if (json_array_size(channels) > max_channels)
         return Unavailable{"its answer names too many channels"};
     Grant grant;
-    std::unordered_set<std::string> seen;
+    KeyedSet<std::string> seen;
     size_t dropped = 0;
     for (size_t i = 0; i < json_array_size(channels); ++i) {
         const json_t* parts = json_array_get(channels, i);

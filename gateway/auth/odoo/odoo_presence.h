@@ -13,6 +13,7 @@
 #include "auth/authorizer.h"
 #include "auth/odoo/odoo_subject.h"
 #include "base/clock.h"
+#include "base/keyed_hash.h"
 #include "protocol/client_event.h"
 
 namespace odoo_bus {
@@ -60,7 +61,7 @@ private:
     const Call call_;
     std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // not sent yet
     std::unordered_map<Digest, Gone, DigestHash> gone_;
-    std::unordered_map<std::string, Monotonic> seen_; // users' sessions, and when each was seen first
+    KeyedMap<std::string, Monotonic> seen_; // users' sessions, and when each was seen first
     bool rotates_ = false;                            // this Odoo changes ids when the gateway calls
     bool keeps_ = false;                              // it does not
 };

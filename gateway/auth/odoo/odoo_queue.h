@@ -10,9 +10,9 @@
 #include <list>
 #include <optional>
 #include <string>
-#include <unordered_map>
 
 #include "base/clock.h"
+#include "base/keyed_hash.h"
 
 namespace odoo_bus {
 
@@ -74,7 +74,7 @@ private:
     // Round robin: the first client's first task is next, then the client goes to the end.
     struct Lane {
         std::list<Client> clients;
-        std::unordered_map<std::string, std::list<Client>::iterator> by_name;
+        KeyedMap<std::string, std::list<Client>::iterator> by_name;
         size_t tasks = 0;
     };
 

@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/clock.h"
+#include "base/keyed_hash.h"
 #include "http/requester.h"
 
 namespace odoo_bus {
@@ -45,7 +45,7 @@ private:
         SessionRotation rotation;
         Monotonic until;
     };
-    std::unordered_map<std::string, Known> by_old_id_;
+    KeyedMap<std::string, Known> by_old_id_;
 };
 
 } // namespace odoo_bus

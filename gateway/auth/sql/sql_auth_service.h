@@ -8,11 +8,11 @@
 #include <map>
 #include <memory>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "auth/authorizer.h"
 #include "base/clock.h"
+#include "base/keyed_hash.h"
 #include "base/loop.h"
 #include "base/timer.h"
 #include "config/options.h"
@@ -70,7 +70,7 @@ private:
         std::vector<std::unique_ptr<Seat>> seats = {};
         std::deque<Question> waiting = {};
         bool away = false; // no connection to it may be opened
-        std::unordered_map<std::string, Known> known = {};
+        KeyedMap<std::string, Known> known = {};
     };
 
     void add_seats(Pool& pool);
