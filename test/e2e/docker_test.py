@@ -105,6 +105,13 @@ def test_what_is_copied_is_there_and_not_ignored():
             assert (ROOT / name).is_dir() and f"!{name}" in ignored
 
 
+def test_what_the_gateway_includes_is_copied():
+    copied = {source.split()[0] for source in instructions("COPY")}
+    for file in (ROOT / "gateway").rglob("*.*"):
+        for first in re.findall(r'#include "(\w+)/', file.read_text()) if file.suffix in (".h", ".cpp") else []:
+            assert (ROOT / "gateway" / first).is_dir() or first in copied, f"{file} includes {first}/"
+
+
 def test_no_image_floats():
     for image in [service["image"] for service in SERVICES.values() if "image" in service]:
         assert re.search(r":\d", image), image
