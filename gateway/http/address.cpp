@@ -32,6 +32,27 @@ std::optional<Address> Address::parse(std::string_view text) {
     return std::nullopt;
 }
 
+std::optional<Address> Address::parse_forwarded(std::string_view text) {
+    std::string_view port;
+    if (const size_t bracket = text.find(']'); text.starts_with('[') && bracket != text.npos) {
+        port = text.substr(bracket + 1);
+        text = text.substr(1, bracket - 1);
+        if (text.find(':') == text.npos) // IPv4 has no brackets
+            return std::nullopt;
+    } else if (const size_t colon = text.find(':'); colon != text.npos && colon == text.rfind(':')) {
+        port = text.substr(colon);
+        text = text.substr(0, colon);
+    }
+    if (!port.empty()) {
+        uint16_t number;
+        const char* const end = port.data() + port.size();
+        const auto [stop, error] = std::from_chars(port.data() + 1, end, number);
+        if (port[0] != ':' || error != std::errc() || stop != end)
+            return std::nullopt;
+    }
+    return parse(text.substr(0, text.find('%')));
+}
+
 std::optional<Address> Address::of(const sockaddr& address) {
     Address result;
     if (address.sa_family == AF_INET) {

@@ -15,6 +15,9 @@ class Address {
 public:
     // "192.0.2.1", "2001:db8::1". An IPv4 address written as IPv6 (::ffff:192.0.2.1) is that IPv4 address.
     static std::optional<Address> parse(std::string_view text);
+    // As proxies write it into X-Forwarded-For: also with a port, "192.0.2.1:51234" or "[2001:db8::1]:51234",
+    // in brackets alone, or with a zone, "fe80::1%eth0".
+    static std::optional<Address> parse_forwarded(std::string_view text);
     // Nothing for a unix socket's.
     static std::optional<Address> of(const sockaddr& address);
 

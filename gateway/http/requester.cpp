@@ -60,7 +60,10 @@ std::optional<Address> client_address(const RequestHead& head, const std::option
                                       const Trust& trust) {
     if (!trust.is_proxy(peer))
         return peer;
-    return Address::parse(last_element(head.joined("x-forwarded-for")));
+    const std::string forwarded_for = head.joined("x-forwarded-for");
+    if (forwarded_for.empty())
+        return std::nullopt;
+    return Address::parse_forwarded(last_element(forwarded_for)).value_or(Address());
 }
 
 Requester make_requester(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust) {
@@ -78,7 +81,7 @@ Requester make_requester(const RequestHead& head, const std::optional<Address>& 
         requester.real_ip = one("x-real-ip");
         if (const auto host = last_element(requester.forwarded_host); !host.empty())
             requester.host = host;
-        if (const auto address = Address::parse(last_element(requester.forwarded_for)))
+        if (const auto address = Address::parse_forwarded(last_element(requester.forwarded_for)))
             requester.address = address;
     }
     requester.own_origin = is_own_origin(head.first("origin").value_or(""), requester.host, trust.origins);

@@ -49,8 +49,9 @@ struct Trust {
     bool is_proxy(const std::optional<Address>& peer) const;
 };
 
-// The client's address: as its trusted proxy names it, or the other end of the connection.
-// Nothing when that is a proxy which does not say.
+// The client's address, by which it is limited: as its trusted proxy names it, or the other end of the
+// connection. Nothing when that is a proxy which does not say; all addresses that cannot be read are one, ::,
+// so that no spelling escapes the limits.
 std::optional<Address> client_address(const RequestHead& head, const std::optional<Address>& peer,
                                       const Trust& trust);
 

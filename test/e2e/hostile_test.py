@@ -147,6 +147,9 @@ def test_behind_a_proxy_its_clients_are_told_apart(make_gateway, database):
             return stack.enter_context(connect(gateway)).request(headers=headers).response()[0]
         assert [status("192.0.2.1") for _ in range(4)] == [101, 101, 101, 429]
         assert [status("192.0.2.2, 192.0.2.1"), status("192.0.2.1, 192.0.2.2")] == [429, 101]
+        assert [status(f"203.0.113.7:{port}") for port in range(1, 5)] == [101, 101, 101, 429]
+        assert [status(f"[2001:db8::7]:{port}") for port in range(1, 5)] == [101, 101, 101, 429]
+        assert [status(unreadable) for unreadable in ("unknown", "_a", "203.0.113.7:http", "1")] == [101, 101, 101, 429]
         assert [status(None) for _ in range(5)] == [101] * 5
 
 

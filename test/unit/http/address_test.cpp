@@ -20,6 +20,21 @@ TEST(Address, BothFamiliesAndNothingElse) {
     EXPECT_FALSE(Address::parse(std::string_view("192.0.2.1\0", 10)));
 }
 
+TEST(Address, AsProxiesForwardIt) {
+    const auto v4 = Address::parse("192.0.2.1"), v6 = Address::parse("2001:db8::1");
+    for (const char* text :
+         {"192.0.2.1", "192.0.2.1:51234", "192.0.2.1:0", "::ffff:192.0.2.1", "[::ffff:192.0.2.1]:1"})
+        EXPECT_EQ(Address::parse_forwarded(text), v4) << text;
+    for (const char* text :
+         {"2001:db8::1", "[2001:db8::1]", "[2001:db8::1]:443", "2001:DB8::1%eth0", "[2001:db8::1%3]:1"})
+        EXPECT_EQ(Address::parse_forwarded(text), v6) << text;
+    for (const char* text :
+         {"", "unknown", "_hidden", "192.0.2.1:", "192.0.2.1:http", "192.0.2.1:65536", "192.0.2.1:1:2",
+          "[192.0.2.1]", "[192.0.2.1]:80", "[2001:db8::1", "[2001:db8::1]443", "[2001:db8::1]:", "[]", "[]:1",
+          ":80", "%eth0", "\"[2001:db8::1]:1\""})
+        EXPECT_FALSE(Address::parse_forwarded(text)) << text;
+}
+
 TEST(Network, ContainsByPrefixWithinOneFamily) {
     EXPECT_TRUE(contains("127.0.0.0/8", "127.255.0.1"));
     EXPECT_FALSE(contains("127.0.0.0/8", "128.0.0.1"));

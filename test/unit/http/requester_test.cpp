@@ -45,6 +45,24 @@ TEST(Requester, WithoutAnAddressOfTheBrowserTheProxysOwnCounts) {
     EXPECT_EQ(of("Host: a\r\nX-Forwarded-For: unknown\r\n", std::nullopt).address, std::nullopt);
 }
 
+TEST(Requester, WithThePortOfTheBrowserItsAddressIsTheSame) {
+    EXPECT_EQ(of("Host: a\r\nX-Forwarded-For: 198.51.100.1, 203.0.113.7:51234\r\n").address,
+              Address::parse("203.0.113.7"));
+}
+
+TEST(Requester, WhatCannotBeReadIsLimitedAsOneAddress) {
+    const auto limited = [](const std::string& headers, const char* peer = "127.0.0.1") {
+        RequestHead head(16384);
+        head.feed("GET /websocket HTTP/1.1\r\nHost: a\r\n" + headers + "\r\n");
+        return client_address(head, Address::parse(peer), {{*Network::parse("127.0.0.0/8")}, {}});
+    };
+    for (const char* value : {"unknown", "_x", "203.0.113.7:port", "203.0.113.7, ", ",", "1"})
+        EXPECT_EQ(limited(std::string("X-Forwarded-For: ") + value + "\r\n"), Address()) << value;
+    EXPECT_EQ(limited("X-Forwarded-For: 203.0.113.7:1\r\n"), limited("X-Forwarded-For: 203.0.113.7:2\r\n"));
+    EXPECT_EQ(limited(""), std::nullopt); // the proxy's own
+    EXPECT_EQ(limited("X-Forwarded-For: unknown\r\n", "198.51.100.1"), Address::parse("198.51.100.1"));
+}
+
 TEST(Requester, OneCookieForEachName) {
     const Requester requester =
         of("Host: a\r\nCookie: session_id=one; x=1;session_id=two\r\n"
