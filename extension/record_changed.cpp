@@ -86,16 +86,37 @@ bool same(Form_pg_attribute column, Row before, Row after) {
     return datum_image_eq(before.values[i], after.values[i], column->attbyval, column->attlen);
 }
 
-const char* key_text(Form_pg_attribute column, Row row) {
+bool is_integer(Oid base) {
+    return base == INT2OID || base == INT4OID || base == INT8OID;
+}
+
+// Its text does not depend on the session's settings.
+bool has_one_spelling(Oid base) {
+    return is_integer(base) || base == TEXTOID || base == VARCHAROID || base == UUIDOID ||
+           base == NUMERICOID || base == BOOLOID;
+}
+
+// The channel of a record is the same in every session: dates, numbers and names are printed as under these
+// settings.
+constexpr const char* key_settings[][2] = {
+    {"DateStyle", "ISO, YMD"}, {"IntervalStyle", "postgres"},    {"TimeZone", "UTC"},
+    {"bytea_output", "hex"},   {"extra_float_digits", "1"},      {"lc_monetary", "C"},
+    {"search_path", ""},       {"quote_all_identifiers", "off"},
+};
+
+const char* key_text(Form_pg_attribute column, Oid base, Row row) {
     Oid output;
     bool is_varlena;
     getTypeOutputInfo(column->atttypid, &output, &is_varlena);
-    return OidOutputFunctionCall(output, row.values[column->attnum - 1]);
-}
-
-bool is_integer(Oid type) {
-    const Oid base = getBaseType(type);
-    return base == INT2OID || base == INT4OID || base == INT8OID;
+    const Datum value = row.values[column->attnum - 1];
+    if (has_one_spelling(base))
+        return OidOutputFunctionCall(output, value);
+    const int nest_level = NewGUCNestLevel();
+    for (const auto& [name, setting] : key_settings)
+        set_config_option(name, setting, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+    const char* text = OidOutputFunctionCall(output, value);
+    AtEOXact_GUC(true, nest_level);
+    return text;
 }
 
 text* row_channel(const Watch& watch, const char* key) {
@@ -117,12 +138,13 @@ text* row_channel(const Watch& watch, const char* key) {
 Notification describe_change(const Watch& watch, TupleDesc descriptor, Row before, Row after,
                              bool* any_changed) {
     const Form_pg_attribute key_column = TupleDescAttr(descriptor, watch.key - 1);
-    const char* key = key_text(key_column, after ? after : before);
+    const Oid key_type = getBaseType(key_column->atttypid);
+    const char* key = key_text(key_column, key_type, after ? after : before);
     StringInfoData payload;
     initStringInfo(&payload);
     StringInfoSink sink{&payload};
     appendStringInfoString(&payload, "{\"record_id\":");
-    if (is_integer(key_column->atttypid))
+    if (is_integer(key_type))
         appendStringInfoString(&payload, key);
     else
         write_json_text(sink, {key, strlen(key)});

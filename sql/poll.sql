@@ -16,6 +16,19 @@ SET timezone = 'Asia/Kathmandu';
 SELECT id FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 0);
 RESET timezone;
 
+-- Rows of others that no client could read are left out, and take no other row away.
+INSERT INTO bus_bus (channel, message, create_date)
+SELECT bus_channel('bad'), message, now() AT TIME ZONE 'UTC' FROM (VALUES ('{"type": "t", "payload": 1}'),
+    ('{"type": "t", "payload": "a\u0000b"}'), ('{"type": "t", "payload": "\ud83d"}'), ('{"type": "t", "payload": "\udc00x"}'),
+    ('no JSON'), (''), ('{"type": "t", "payload": 1e1000000}'), (repeat('[', 100000)), (NULL), ('{"type": "t", "payload": 2}')
+) AS foreign_rows (message);
+SELECT message FROM bus_poll(ARRAY[bus_channel('bad')], 0);
+SELECT message FROM bus_poll(ARRAY[bus_channel('bad')], 4);
+BEGIN;
+DECLARE polled CURSOR FOR SELECT message FROM bus_poll(ARRAY[bus_channel('bad')], 0);
+FETCH ALL FROM polled;
+COMMIT;
+
 -- Deletion by age, oldest ids first, a limited number at a time.
 TRUNCATE bus_bus RESTART IDENTITY;
 SELECT array_length(bus_sendmany(array_agg('c' || i), 't', NULL), 1) FROM generate_series(1, 10) AS i;

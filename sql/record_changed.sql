@@ -60,6 +60,40 @@ CREATE TRIGGER bus AFTER INSERT ON numbered FOR EACH ROW EXECUTE FUNCTION bus_re
 INSERT INTO numbered VALUES (9223372036854775807, 'x');
 SELECT * FROM told();
 
+-- A key is spelled alike in every session, whatever its settings.
+CREATE TYPE kinds AS (day date, price money);
+CREATE TABLE keyed (v int, day date, at timestamptz, span interval, n float8, raw bytea, price money, rel regclass,
+    days daterange, list timestamptz[], kind kinds);
+INSERT INTO keyed VALUES (0, '2026-11-29', '2026-11-29 03:00+00', '1 day 02:03:04', 0.1, '\xdead', '1.50', 'sale_order',
+    '[2026-11-29,2026-12-01)', '{2026-11-29 03:00+00}', ROW('2026-11-29', '2.50'));
+DO $$
+DECLARE
+    name text;
+BEGIN
+    FOREACH name IN ARRAY '{day,at,span,n,raw,price,rel,days,list,kind}'::text[] LOOP
+        EXECUTE format('CREATE TRIGGER %I AFTER UPDATE ON keyed FOR EACH ROW EXECUTE FUNCTION bus_record_changed(%L, %L, %L, %L)',
+            'by_' || name, name || ' %s', 'k', name, 'v');
+    END LOOP;
+END $$;
+UPDATE keyed SET v = v + 1;
+SET datestyle = 'German';
+SET intervalstyle = 'iso_8601';
+SET timezone = 'Asia/Tokyo';
+SET bytea_output = 'escape';
+SET extra_float_digits = -15;
+CREATE SCHEMA other;
+SET search_path = other, public;
+CREATE TABLE other.sale_order ();
+SET quote_all_identifiers = on;
+UPDATE keyed SET v = v + 1;
+SHOW datestyle;
+SHOW timezone;
+RESET ALL;
+SELECT channel, count(*) FROM told() GROUP BY channel ORDER BY channel COLLATE "C";
+DROP SCHEMA other CASCADE;
+DROP TABLE keyed;
+DROP TYPE kinds;
+
 -- Partitions, ON CONFLICT and referential actions.
 CREATE TABLE part (id int PRIMARY KEY, value int) PARTITION BY RANGE (id);
 CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (10);

@@ -77,6 +77,7 @@ async def test_no_connection_closes_and_no_limit_refuses(make_token_gateway, dat
             await client.subscribed()
         await stream.until(lambda: stream.is_subscribed, "the stream")
         await send_and_receive(database, clients, "begin")
+        await asyncio.to_thread(until, lambda: expires() is not None, lambda: "presence did not begin")
         for n, move in enumerate(MOVES):
             clock.set(move)
             for load in range(10):
