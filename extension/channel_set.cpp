@@ -18,7 +18,8 @@ bool hash_key_is_drawn = false;
 
 uint32 hash_channel(std::string_view channel) {
     if (!hash_key_is_drawn && !pg_strong_random(&hash_key, sizeof(hash_key)))
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"),
+                        errhint("The system's source of random numbers cannot be read.")));
     hash_key_is_drawn = true;
     return static_cast<uint32>(siphash(hash_key, channel));
 }

@@ -36,7 +36,8 @@ std::optional<Datum> parse_message(int64 id, const char* message) {
         is_valid = false;
         if (id > last_logged_id)
             ereport(LOG, (errmsg("row %lld of bus_bus cannot be delivered: %s", static_cast<long long>(id),
-                                 error->message)));
+                                 error->message),
+                          errhint("Find the program that writes it.")));
         last_logged_id = std::max(id, last_logged_id);
         FreeErrorData(error);
     }

@@ -238,6 +238,11 @@ std::vector<OptionDefinition> build_table() {
          "new connections are refused with 503, and those that hold the most are closed with 1013. 0: no "
          "limit.",
          RELOADS, bytes_field(&O::max_memory, 0, 1024 * GIB)},
+        {"max-row-bytes", "BYTES", limits,
+         "Maximum size of a notification in the table, its channel included; a larger one is left out, with "
+         "a "
+         "warning.",
+         NEEDS_RESTART, bytes_field(&O::max_row_bytes, 1 * KIB, 256 * MIB)},
         {"max-receive-rate", "BYTES", limits,
          "Maximum number of bytes per second that a client may send for 10 seconds, control frames included, "
          "besides one message of --max-message-bytes; beyond it the client is closed with 1013.",

@@ -71,6 +71,7 @@ struct Options {
     unsigned threads = 0; // 0: one for each CPU
     Milliseconds history_seconds{600'000};
     uint64_t history_bytes = 256 << 20;
+    uint64_t max_row_bytes = 16 << 20;
 
     log::Level log_level = log::Level::info;
     log::Format log_format = log::Format::text;

@@ -7,18 +7,36 @@ namespace odoo_bus {
 
 namespace {
 
-// ORDER BY names the table's column: "id" alone would be the output column, an expression that no index
-// orders.
-//
+// Rows are found first, without their content: nothing is detoasted for the length of a text. ORDER BY names
+// the table's column: "id" alone would be the output column, an expression that no index orders. A date may
+// be infinite, or one that microseconds since 1970 cannot hold.
+constexpr const char* FOUND_ROW =
+    "bus.id::int8 AS id, bus.channel, bus.message, bus.xmin::text AS xid, "
+    "CASE WHEN bus.create_date > timestamp 'epoch' "
+    "THEN (extract(epoch FROM least(bus.create_date, timestamp '9999-12-31')) * 1000000)::int8 END AS "
+    "created, "
+    "coalesce(octet_length(bus.channel), 0)::int8 + coalesce(octet_length(bus.message), 0) AS bytes";
+
+// Then as many of them in their order as fit into a portion, at least one; one above the bound of a row comes
+// without content, and costs nothing.
+constexpr const char* PORTION = R"(
+SELECT id, CASE WHEN bytes <= {max_row_bytes} THEN {channel} END,
+       CASE WHEN bytes <= {max_row_bytes} THEN {message} END, xid, created, bytes, found, {more}
+FROM (SELECT *, count(*) OVER () AS found, sum(cost) OVER (ORDER BY {order} ROWS UNBOUNDED PRECEDING) AS total
+      FROM (SELECT *, CASE WHEN bytes <= {max_row_bytes} THEN bytes ELSE 0 END::int4 AS cost
+            FROM ({rows}) AS found_rows) AS priced_rows) AS portioned_rows
+WHERE total <= {portion_bytes} OR total = cost
+ORDER BY {order})";
+
 // The sequence is read once in a statement, after its snapshot was taken: every id that the snapshot shows
 // and the sequence gave out is at or below last_value.
 constexpr const char* READ = R"(
-WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence})
-(SELECT {columns}, false FROM {table} AS bus WHERE id > $1::int8 AND id <= (SELECT last_value FROM sequence)
- ORDER BY bus.id LIMIT $3::int8)
-UNION ALL
-(SELECT {columns}, true FROM {table} AS bus WHERE id > greatest($2::int8, (SELECT last_value FROM sequence))
- ORDER BY bus.id LIMIT $3::int8))";
+    WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence})
+    (SELECT {found_row}, false AS ahead FROM {table} AS bus
+     WHERE bus.id > $1::int8 AND bus.id <= (SELECT last_value FROM sequence) ORDER BY bus.id LIMIT $3::int8)
+    UNION ALL
+    (SELECT {found_row}, true FROM {table} AS bus
+     WHERE bus.id > greatest($2::int8, (SELECT last_value FROM sequence)) ORDER BY bus.id LIMIT $3::int8))";
 
 // A transaction that becomes visible has lost its name by then, except a prepared one (its locks have no
 // pid): that keeps it until it has released them, and is compared with the snapshot instead, by the lowest
@@ -38,10 +56,10 @@ WHERE holds AND NOT (prepared AND coalesce(pg_visible_in_snapshot(xid::text::xid
 )";
 
 constexpr const char* PROBE = R"(
-SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS JOIN LATERAL
-    (SELECT {columns} FROM {table} AS bus WHERE id BETWEEN range.first AND range.last
-     ORDER BY bus.id LIMIT $3::int8) AS found
-ORDER BY 1 LIMIT $3::int8)";
+    SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS JOIN LATERAL
+        (SELECT {found_row} FROM {table} AS bus WHERE bus.id BETWEEN range.first AND range.last
+         ORDER BY bus.id LIMIT $3::int8) AS found
+    ORDER BY found.id LIMIT $3::int8)";
 
 // A session that copies, renames or drops a database locks it as a whole, and waits some seconds for others
 // to leave.
@@ -54,22 +72,33 @@ FROM {sequence}, (SELECT
                      AND objid = {database} AND mode IN ('ShareLock', 'AccessExclusiveLock')) AS asked
     FROM pg_locks WHERE granted) AS locks)";
 
+// A date in the future counts as now.
 constexpr const char* ADOPT = R"(
 WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence}),
 newest AS MATERIALIZED (SELECT max(id) AS id FROM {table} WHERE id <= (SELECT last_value FROM sequence))
-SELECT id::int8, CASE WHEN kept THEN channel END, CASE WHEN kept THEN message END, xmin,
-       (extract(epoch FROM create_date) * 1000000)::int8, chosen
-FROM (SELECT id, channel, message, xmin::text, create_date, id > (SELECT last_value FROM sequence) AS chosen,
-             id > (SELECT id FROM newest) - {adopted_rows} AND id <= (SELECT last_value FROM sequence)
-             AND create_date > now() AT TIME ZONE 'UTC' - {adopted_us} * interval '1 microsecond' AS kept
+SELECT id::int8, bytes, chosen,
+       id > (SELECT id FROM newest) - {adopted_rows} AND NOT chosen
+       AND create_date > now() AT TIME ZONE 'UTC' - {adopted_us} * interval '1 microsecond'
+FROM (SELECT id, create_date, id > (SELECT last_value FROM sequence) AS chosen,
+             coalesce(octet_length(channel), 0)::int8 + coalesce(octet_length(message), 0) AS bytes
       FROM {table} WHERE id > coalesce((SELECT id FROM newest), 0) - {adopted_ids}) AS newest_rows
 ORDER BY id LIMIT 2 * {adopted_ids})";
 
-constexpr const char* RESTORE = "SELECT {columns} FROM {table} WHERE id = ANY ($1::int8[])";
+constexpr const char* FETCH = R"(
+    SELECT {found_row}, wanted.place FROM unnest($1::int8[]) WITH ORDINALITY AS wanted (id, place)
+    JOIN {table} AS bus ON bus.id = wanted.id)";
+
+constexpr const char* LAST_VALUE = "SELECT last_value FROM {sequence}";
 
 constexpr const char* COMPARE = R"(
-SELECT NULL, NULL, NULL, NULL, NULL, last_value FROM {sequence} UNION ALL
-(SELECT {columns}, NULL FROM {table} AS bus WHERE id > $1::int8 AND id <= $2::int8 ORDER BY bus.id))";
+    SELECT {found_row} FROM {table} AS bus WHERE bus.id > $1::int8 AND bus.id <= $2::int8
+    ORDER BY bus.id LIMIT {page_rows})";
+
+constexpr const char* REPLAY = R"(
+    SELECT {found_row} FROM {table} AS bus WHERE bus.id > $1::int8 AND bus.channel = ANY ($2::text[])
+    ORDER BY bus.id LIMIT {page_rows})";
+
+constexpr const char* EXISTS_ID = "SELECT EXISTS (SELECT FROM {table} WHERE id = $1::int8)";
 
 std::string literal(const std::string& text) {
     std::string quoted = "'";
@@ -78,25 +107,59 @@ std::string literal(const std::string& text) {
     return quoted + "'";
 }
 
+// Of one table.
+class Writer {
+public:
+    Writer(const TableFacts& facts, uint32_t gateway_key, const StatementBounds& bounds)
+        : facts_(facts), gateway_key_(gateway_key), bounds_(bounds) {}
+
+    Statement make(const char* name, const char* sql) const {
+        return {name, fmt::format(runtime_format(sql), fmt::arg("table", facts_.table),
+                                  fmt::arg("quoted_table", literal(facts_.table)),
+                                  fmt::arg("sequence", facts_.sequence), fmt::arg("found_row", FOUND_ROW),
+                                  fmt::arg("database", facts_.database_oid),
+                                  fmt::arg("relation", facts_.relation_oid), fmt::arg("peer_lock", PEER_LOCK),
+                                  fmt::arg("gateway_key", gateway_key_), fmt::arg("page_rows", PAGE_ROWS),
+                                  fmt::arg("adopted_ids", bounds_.adopted_ids),
+                                  fmt::arg("adopted_rows", bounds_.adopted_rows),
+                                  fmt::arg("adopted_us", bounds_.adopted_age.count()))};
+    }
+
+    // `more`: what a row has besides the columns that all rows have.
+    Statement make_rows(const char* name, const char* rows, const char* order, const char* more) const {
+        return {name, fmt::format(runtime_format(PORTION), fmt::arg("rows", make(name, rows).sql),
+                                  fmt::arg("order", order), fmt::arg("more", more),
+                                  fmt::arg("channel", facts_.encoding.expression("channel")),
+                                  fmt::arg("message", facts_.encoding.expression("message")),
+                                  fmt::arg("max_row_bytes", bounds_.max_row_bytes),
+                                  fmt::arg("portion_bytes", PORTION_BYTES))};
+    }
+
+private:
+    const TableFacts& facts_;
+    const uint32_t gateway_key_;
+    const StatementBounds& bounds_;
+};
+
 } // namespace
 
 std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
                                   const StatementBounds& bounds) {
-    const auto make = [&](const char* name, const char* sql) {
-        return Statement{
-            name,
-            fmt::format(runtime_format(sql), fmt::arg("table", facts.table),
-                        fmt::arg("quoted_table", literal(facts.table)), fmt::arg("sequence", facts.sequence),
-                        fmt::arg("columns", "id::int8, channel, message, xmin::text, "
-                                            "(extract(epoch FROM create_date) * 1000000)::int8"),
-                        fmt::arg("database", facts.database_oid), fmt::arg("relation", facts.relation_oid),
-                        fmt::arg("peer_lock", PEER_LOCK), fmt::arg("gateway_key", gateway_key),
-                        fmt::arg("adopted_ids", bounds.adopted_ids),
-                        fmt::arg("adopted_rows", bounds.adopted_rows),
-                        fmt::arg("adopted_us", bounds.adopted_age.count()))};
-    };
-    return {make("read", READ),   make("holders", HOLDERS), make("probe", PROBE),    make("check", CHECK),
-            make("adopt", ADOPT), make("restore", RESTORE), make("compare", COMPARE)};
+    const Writer writer(facts, gateway_key, bounds);
+    return {writer.make_rows("read", READ, "ahead, id", "ahead"),
+            writer.make("holders", HOLDERS),
+            writer.make_rows("probe", PROBE, "id", "NULL"),
+            writer.make("check", CHECK),
+            writer.make("adopt", ADOPT),
+            writer.make_rows("fetch", FETCH, "place", "place"),
+            writer.make("last_value", LAST_VALUE),
+            writer.make_rows("compare", COMPARE, "id", "NULL")};
+}
+
+std::vector<Statement> replay_statements(const TableFacts& facts, uint64_t max_row_bytes) {
+    const StatementBounds bounds{.max_row_bytes = max_row_bytes};
+    const Writer writer(facts, 0, bounds);
+    return {writer.make_rows("replay", REPLAY, "id", "NULL"), writer.make("exists", EXISTS_ID)};
 }
 
 } // namespace odoo_bus

@@ -15,18 +15,27 @@ namespace odoo_bus {
 // key is its own.
 inline constexpr int PEER_LOCK = 1868850034;
 
+// The content of the rows of one result, in bytes: a result is cut before it exceeds this, behind its first
+// row.
+inline constexpr int64_t PORTION_BYTES = 8 << 20;
+
+// Rows of one result of compare and replay.
+inline constexpr int PAGE_ROWS = 200;
+
 struct StatementBounds {
-    int adopted_ids;      // number of the newest ids that are looked at without a state to continue from
-    int adopted_rows;     // number of them whose rows are kept
-    Duration adopted_age; // maximum age of such rows
+    uint64_t max_row_bytes = 0; // channel and message together; the content of a larger row is not read
+    int adopted_ids = 0;       // number of the newest ids that are looked at without a state to continue from
+    int adopted_rows = 0;      // number of them whose rows are kept
+    Duration adopted_age = {}; // maximum age of such rows
 };
 
 // `gateway_key`: of this gateway's advisory lock.
 //
-// Those that return rows begin with the columns that database/row_reader.h reads.
+// Those that return rows begin with the columns that database/row_reader.h reads, and return a part of the
+// rows, from the first one, when PORTION_BYTES are exceeded: RowReader::is_cut() tells.
 //
 // read: $1 max_seen, $2 the greatest chosen id that is known, $3 the number of rows of each kind: rows above
-// either; sixth column: true for an id above the sequence's last value.
+// either; last column: true for an id above the sequence's last value.
 //
 // holders: the transactions that hold the lock by which gaps are decided, and that the snapshot does not
 // show.
@@ -36,14 +45,22 @@ struct StatementBounds {
 // check: one row: the sequence's last value, the table's oid, the number of other gateways, and the number of
 // sessions that are about to copy, rename or drop the database.
 //
-// adopt: the newest ids, and the content of those that are young enough; sixth column: true for an id above
-// the sequence's last value.
+// adopt: of the newest rows: id, bytes of content, whether the id is above the sequence's last value, whether
+// the row is young enough to be kept.
 //
-// restore: $1 ids: their rows.
+// fetch: $1 ids: their rows, in this order; last column: the place in the array, from 1.
 //
-// compare: $1, $2: the rows above the one id up to the other, after a row whose sixth column is the
-// sequence's last value.
+// last_value: of the sequence.
+//
+// compare: $1, $2: the first rows above the one id up to the other.
 std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
                                   const StatementBounds& bounds);
+
+// Of the connection on which what clients have missed is read from the table.
+//
+// replay: $1 an id, $2 channels as stored: the first rows of these channels above the id.
+//
+// exists: $1 an id: whether there is such a row.
+std::vector<Statement> replay_statements(const TableFacts& facts, uint64_t max_row_bytes);
 
 } // namespace odoo_bus

@@ -28,10 +28,10 @@ Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observe
               .directory = settings_.state_dir,
               .entries = settings_.state_entries,
               .history = settings_.history}),
-      connection_(loop, connection_handlers()),
-      start_(settings_.name, settings_.history.age, connection_, facts_, state_, start_handlers()),
-      reader_(loop, connection_, state_, metrics_, reader_handlers()),
-      replayer_(loop, settings_.conninfo, [this](Id id) { return state_.cycle.is_decided(id); }),
+      row_reader_(metrics_.left_out), connection_(loop, connection_handlers()),
+      start_(settings_.name, settings_.history, connection_, row_reader_, facts_, state_, start_handlers()),
+      reader_(loop, connection_, row_reader_, state_, metrics_, reader_handlers()),
+      replayer_(loop, settings_.conninfo, row_reader_, [this](Id id) { return state_.cycle.is_decided(id); }),
       user_watch_(connection_,
                   [this](std::set<int64_t> partners) { tell(event::UsersChanged{std::move(partners)}); }),
       follower_(state_, [this](const DatabaseEvent& event) { tell(event); }),
@@ -93,7 +93,7 @@ void Database::replay(Id last, std::vector<std::string> channels, std::function<
         away.failed = true;
         return answer(std::move(away));
     }
-    replayer_.ask(facts_.table, last, std::move(channels), std::move(answer));
+    replayer_.ask(last, std::move(channels), std::move(answer));
 }
 
 // --- the connection ---
@@ -136,6 +136,8 @@ void Database::inspect(const PgResult& row) {
         if (std::ranges::find(facts_.warnings, warning) == facts_.warnings.end())
             log::warning("database \"{}\": {}", settings_.name, warning);
     facts_ = std::move(facts);
+    row_reader_.configure(facts_.encoding, settings_.max_row_bytes);
+    replayer_.configure(replay_statements(facts_, settings_.max_row_bytes));
     // A standby refuses it.
     connection_.query("LISTEN imbus", {}, [this](const PgResult& result) {
         if (!failed(result, "LISTEN"))
@@ -147,7 +149,8 @@ void Database::inspect(const PgResult& row) {
 
 void Database::prepare_statements() {
     for (const Statement& statement : statements(facts_, settings_.gateway_key,
-                                                 {.adopted_ids = TableStart::ADOPTED_IDS,
+                                                 {.max_row_bytes = settings_.max_row_bytes,
+                                                 .adopted_ids = TableStart::ADOPTED_IDS,
                                                  .adopted_rows = TableStart::ADOPTED_ROWS,
                                                  .adopted_age = settings_.history.age}))
         connection_.prepare(

@@ -14,6 +14,7 @@
 #include "database/database_metrics.h"
 #include "database/database_observer.h"
 #include "database/replayer.h"
+#include "database/row_reader.h"
 #include "database/table_facts.h"
 #include "database/table_reader.h"
 #include "database/table_start.h"
@@ -34,6 +35,7 @@ public:
         size_t state_entries = 0; // how many dispatched ids it remembers
         uint32_t gateway_key = 0; // another one for each gateway; below 2^31
         History::Bounds history;
+        uint64_t max_row_bytes = 0;       // a larger row of the table is left out
         std::atomic<unsigned>* available; // how many databases are being read; counted up and down
         std::atomic<unsigned>* known;     // how many have been read at least once
         std::function<void(std::string_view payload)> heard; // what was notified in it
@@ -133,6 +135,7 @@ private:
     DatabaseMetrics metrics_;
     DatabaseState state_;
     TableFacts facts_;
+    RowReader row_reader_;
     PgConnection connection_;
     TableStart start_;
     TableReader reader_;

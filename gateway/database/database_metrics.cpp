@@ -16,6 +16,9 @@ const Family doorbells("odoo_bus_doorbells_total", "Doorbells: times that new no
 const Family reads("odoo_bus_reads_total", "Reads of the table.", Type::counter, DATABASE);
 const Family notifications("odoo_bus_notifications_total", "Notifications read and dispatched.",
                            Type::counter, DATABASE);
+const Family left_out("odoo_bus_rows_left_out_total",
+                      "Rows that cannot be delivered: no notification, or above --max-row-bytes.",
+                      Type::counter, DATABASE);
 const Family gaps("odoo_bus_ledger_gaps",
                   "Gaps: ids that may still appear, because their transactions may be open.", Type::gauge,
                   DATABASE);
@@ -37,15 +40,15 @@ const Family history_bytes("odoo_bus_history_bytes", "Memory used by the history
 DatabaseMetrics::DatabaseMetrics(const std::string& database)
     : up(odoo_bus::up.with({database})), doorbells(odoo_bus::doorbells.with({database})),
       reads(odoo_bus::reads.with({database})), notifications(odoo_bus::notifications.with({database})),
-      database_(database), gaps_(gaps.with({database})), open_seconds_(open_seconds.with({database})),
-      dead_(dead.with({database})), filled_(filled.with({database})),
-      ledger_bytes_(ledger_bytes.with({database})), positions_(positions.with({database})),
-      history_bytes_(history_bytes.with({database})) {}
+      left_out(odoo_bus::left_out.with({database})), database_(database), gaps_(gaps.with({database})),
+      open_seconds_(open_seconds.with({database})), dead_(dead.with({database})),
+      filled_(filled.with({database})), ledger_bytes_(ledger_bytes.with({database})),
+      positions_(positions.with({database})), history_bytes_(history_bytes.with({database})) {}
 
 DatabaseMetrics::~DatabaseMetrics() {
-    for (const Family* const family :
-         {&odoo_bus::up, &odoo_bus::doorbells, &odoo_bus::reads, &odoo_bus::notifications, &gaps,
-          &open_seconds, &dead, &filled, &ledger_bytes, &positions, &history_bytes})
+    for (const Family* const family : {&odoo_bus::up, &odoo_bus::doorbells, &odoo_bus::reads,
+                                       &odoo_bus::notifications, &odoo_bus::left_out, &gaps, &open_seconds,
+                                       &dead, &filled, &ledger_bytes, &positions, &history_bytes})
         family->remove({database_});
 }
 

@@ -25,6 +25,7 @@ public:
     metrics::Value& doorbells;
     metrics::Value& reads;
     metrics::Value& notifications;
+    metrics::Value& left_out;
 
 private:
     const std::string database_;

@@ -82,6 +82,7 @@ void DatabaseSet::serve(const std::string& name, const std::string& conninfo) {
                                 .state_entries = finds() ? STATE_ENTRIES_OF_MANY : STATE_ENTRIES,
                                 .gateway_key = gateway_key_,
                                 .history = bounds,
+                                .max_row_bytes = options_.max_row_bytes,
                                 .available = &available_,
                                 .known = &known_,
                                 .heard = hear(name),

@@ -1,24 +1,22 @@
 // Answers from the table: one bounded query for each page.
 #include "database/replayer.h"
 
-#include <spdlog/fmt/fmt.h>
-
 #include "base/log.h"
+#include "database/bus_statements.h"
 #include "postgres/pg_array.h"
-#include "protocol/frame.h"
 
 namespace odoo_bus {
 
 namespace {
 
-constexpr int PAGE_ROWS = 200;
 constexpr size_t MAX_REQUESTS = 20'000; // that wait; beyond, clients are told to come back
 constexpr uint64_t IDLE_MS = 60'000;
 
 } // namespace
 
-Replayer::Replayer(uv_loop_t* loop, std::string conninfo, std::function<bool(Id)> is_dispatched)
-    : conninfo_(std::move(conninfo)), is_dispatched_(std::move(is_dispatched)),
+Replayer::Replayer(uv_loop_t* loop, std::string conninfo, const RowReader& row_reader,
+                   std::function<bool(Id)> is_dispatched)
+    : conninfo_(std::move(conninfo)), row_reader_(row_reader), is_dispatched_(std::move(is_dispatched)),
       connection_(loop, {.on_connected =
                              [this] {
                                  connecting_ = false;
@@ -28,14 +26,18 @@ Replayer::Replayer(uv_loop_t* loop, std::string conninfo, std::function<bool(Id)
                          .on_notify = [](std::string_view, std::string_view) {}}),
       idle_(loop) {}
 
-void Replayer::ask(const std::string& table, Id last, std::vector<std::string> channels,
-                   std::function<void(ReplayAnswer)> answer) {
+void Replayer::configure(std::vector<Statement> statements) {
+    for (Statement& statement : statements)
+        (statement.name == "exists" ? exists_ : replay_) = std::move(statement.sql);
+}
+
+void Replayer::ask(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer) {
     if (requests_.size() >= MAX_REQUESTS) {
         ReplayAnswer full;
         full.failed = true;
         return answer(std::move(full));
     }
-    requests_.push_back({table, last, std::move(channels), std::move(answer)});
+    requests_.push_back({last, std::move(channels), std::move(answer)});
     next();
 }
 
@@ -48,36 +50,29 @@ void Replayer::next() {
     }
     asking_ = true;
     const Request& request = requests_.front();
-    connection_.query(
-        fmt::format("SELECT id, message, channel, NULL FROM (SELECT id, message, channel FROM {0} WHERE id > "
-                    "$1::int8 "
-                    "AND channel = ANY ($2::text[]) ORDER BY id LIMIT {1}) AS page "
-                    "UNION ALL SELECT NULL, NULL, NULL, EXISTS (SELECT FROM {0} WHERE id = $1::int8)",
-                    request.table, PAGE_ROWS),
-        {std::to_string(request.last), pg_array(request.channels)},
-        [this](const PgResult& result) { answer(result); });
+    connection_.query(exists_, {std::to_string(request.last)}, [this](const PgResult& exists) {
+        if (!exists.ok())
+            return fail(exists.error());
+        const Request& asked = requests_.front();
+        connection_.query(
+            replay_, {std::to_string(asked.last), pg_array(asked.channels)},
+            [this, last_exists = exists.boolean(0, 0)](const PgResult& page) { answer(page, last_exists); });
+    });
 }
 
-void Replayer::answer(const PgResult& result) {
+void Replayer::answer(const PgResult& page, bool last_exists) {
     asking_ = false;
-    if (!result.ok()) {
-        return fail(result.error());
-    }
+    if (!page.ok())
+        return fail(page.error());
     ReplayAnswer answer;
-    int rows = 0;
-    for (int row = 0; row < result.rows(); ++row) {
-        if (result.is_null(row, 0)) {
-            answer.last_exists = result.boolean(row, 3);
-            continue;
-        }
-        ++rows;
-        const Id id = result.number(row, 0);
-        std::string error;
-        if (auto element = make_element(id, result.text(row, 1), error); element && is_dispatched_(id))
-            answer.elements.push_back({id, std::string(result.text(row, 2)), std::move(*element)});
-        answer.next = id;
+    answer.last_exists = last_exists;
+    for (int row = 0; row < page.rows(); ++row) {
+        Row read = row_reader_.read(page, row);
+        if (!read.element.empty() && is_dispatched_(read.id))
+            answer.elements.push_back({read.id, std::move(read.channel), std::move(read.element)});
+        answer.next = read.id;
     }
-    answer.more = rows == PAGE_ROWS;
+    answer.more = page.rows() == PAGE_ROWS || RowReader::is_cut(page);
     answer.pending = !is_dispatched_(requests_.front().last);
     const Request request = std::move(requests_.front());
     requests_.pop_front();

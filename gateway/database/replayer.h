@@ -10,7 +10,9 @@
 #include <vector>
 
 #include "base/timer.h"
+#include "database/row_reader.h"
 #include "postgres/pg_connection.h"
+#include "postgres/statement.h"
 #include "protocol/notification.h"
 #include "protocol/replay_answer.h"
 
@@ -19,28 +21,30 @@ namespace odoo_bus {
 class Replayer {
 public:
     // `is_dispatched`: true for an id that will not be dispatched from now on.
-    Replayer(uv_loop_t* loop, std::string conninfo, std::function<bool(Id)> is_dispatched);
+    Replayer(uv_loop_t* loop, std::string conninfo, const RowReader& row_reader,
+             std::function<bool(Id)> is_dispatched);
+    // `statements`: replay_statements() of the table.
+    void configure(std::vector<Statement> statements);
 
-    // `table`: quoted.
-    void ask(const std::string& table, Id last, std::vector<std::string> channels,
-             std::function<void(ReplayAnswer)> answer);
+    void ask(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer);
 
     // Closes the connection; requests that are waiting fail.
     void let_go();
 
 private:
     struct Request {
-        std::string table;
         Id last;
         std::vector<std::string> channels;
         std::function<void(ReplayAnswer)> answer;
     };
 
     void next();
-    void answer(const PgResult& result);
+    void answer(const PgResult& page, bool last_exists);
     void fail(const std::string& reason);
 
     const std::string conninfo_;
+    const RowReader& row_reader_;
+    std::string replay_, exists_; // the statements
     const std::function<bool(Id)> is_dispatched_;
     PgConnection connection_;
     Timer idle_;

@@ -40,7 +40,8 @@ SELECT current_database(), pg_is_in_recovery(),
        current_user,
        (SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND classid::int8 = {} AND objid::int8 <> {})
+        AND classid::int8 = {} AND objid::int8 <> {}),
+       current_setting('server_encoding')
 FROM (SELECT) AS one LEFT JOIN bus ON true
 )";
 
@@ -65,7 +66,8 @@ enum Column {
     INDEXED,
     SUBSCRIBED,
     ROLE,
-    HAS_PEERS
+    HAS_PEERS,
+    ENCODING
 };
 
 // Why the table cannot be followed, and how to change that; empty when it can.
@@ -133,6 +135,7 @@ TableFacts TableFacts::read(const PgResult& row) {
     facts.table = row.text(0, TABLE);
     facts.sequence = row.text(0, SEQUENCE);
     facts.extension_version = row.text(0, EXTENSION);
+    facts.encoding = ServerEncoding(std::string(row.text(0, ENCODING)));
     facts.is_standby = row.boolean(0, RECOVERY);
     facts.has_peers = row.boolean(0, HAS_PEERS);
     facts.refusal = refusal_of(facts, row);

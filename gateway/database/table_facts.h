@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "ledger/checkpoint.h"
 #include "postgres/pg_connection.h"
+#include "postgres/server_encoding.h"
 
 namespace odoo_bus {
 
@@ -29,6 +30,7 @@ struct TableFacts {
     std::string table;             // quoted, with its schema
     std::string sequence;          // likewise
     std::string extension_version; // of odoo_bus; empty when it is not installed
+    ServerEncoding encoding;
 
     bool is_standby = false; // the reason for the refusal
     bool has_peers = false;  // other gateways are connected

@@ -6,7 +6,6 @@
 
 #include <spdlog/fmt/fmt.h>
 
-#include "database/row_reader.h"
 #include "postgres/pg_array.h"
 
 namespace odoo_bus {
@@ -76,10 +75,10 @@ void TableReader::ask_read() {
             return;
         std::vector<Row> rows;
         for (int row = 0; row < result.rows(); ++row) {
-            rows.push_back(read_row(result, row));
-            rows.back().ahead = result.boolean(row, 5);
+            rows.push_back(row_reader_.read_new(result, row));
+            rows.back().ahead = result.boolean(row, ROW_COLUMNS);
         }
-        publish(state_.cycle.saw(std::move(rows)));
+        publish(state_.cycle.saw(std::move(rows), RowReader::is_cut(result)));
         ask_next();
     };
     in_snapshot_ = read.keeps_snapshot;
@@ -119,8 +118,8 @@ void TableReader::ask_probe() {
                                 return;
                             std::vector<Row> rows;
                             for (int row = 0; row < result.rows(); ++row)
-                                rows.push_back(read_row(result, row));
-                            publish(state_.cycle.probed(std::move(rows)));
+                                rows.push_back(row_reader_.read_new(result, row));
+                            publish(state_.cycle.probed(std::move(rows), RowReader::is_cut(result)));
                             ask_next();
                         });
 }

@@ -6,10 +6,13 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "database/row_reader.h"
 #include "database/table_facts.h"
 #include "ledger/database_state.h"
 #include "postgres/pg_connection.h"
@@ -34,10 +37,10 @@ public:
         std::function<void()> ready;
     };
 
-    TableStart(std::string database, Duration history_age, PgConnection& connection, const TableFacts& facts,
-               DatabaseState& state, Handlers handlers)
-        : database_(std::move(database)), history_age_(history_age), connection_(connection), facts_(facts),
-          state_(state), handlers_(std::move(handlers)) {}
+    TableStart(std::string database, History::Bounds history, PgConnection& connection,
+               const RowReader& row_reader, const TableFacts& facts, DatabaseState& state, Handlers handlers)
+        : database_(std::move(database)), history_(history), connection_(connection), row_reader_(row_reader),
+          facts_(facts), state_(state), handlers_(std::move(handlers)) {}
 
     // Where an earlier process of this gateway stopped, if it has left its state, else with the table as it
     // is.
@@ -49,16 +52,28 @@ public:
     void compare();
 
 private:
+    using Kept = std::vector<BatchPtr>;
+    // Rows that stood in the table when the server was restarted, and of the known ones those that still do.
+    struct Comparison;
+
+    // The rows of the first of `ids`, as many as one result holds; `fetched` is told how many ids it is
+    // about.
+    void fetch(std::span<const Id> ids, const char* what,
+               std::function<void(const PgResult& result, size_t count)> fetched);
     void restore();
-    void restore_rows(size_t from, std::vector<BatchPtr> kept);
+    void restore_rows(size_t from, Kept kept);
     BatchPtr restored_batch(const PgResult& result, size_t from, size_t until, Monotonic after) const;
-    void restored(std::vector<BatchPtr> kept);
-    void adopt_rows(const PgResult& result, bool missed);
-    void compare_rows(const PgResult& result, History::Newest& known);
+    void restored(Kept kept);
+    void adopt_ids(const PgResult& result, bool missed);
+    void adopt_rows(std::vector<Id> ids, size_t from, Kept kept, bool missed);
+    void adopted(Kept kept, bool missed);
+    void compare_rows(std::shared_ptr<Comparison> comparison);
+    void compared(Comparison& comparison);
 
     const std::string database_;
-    const Duration history_age_;
+    const History::Bounds history_;
     PgConnection& connection_;
+    const RowReader& row_reader_;
     const TableFacts& facts_;
     DatabaseState& state_;
     const Handlers handlers_;

@@ -53,7 +53,7 @@ ReadCycle::Read ReadCycle::read() const {
             .keeps_snapshot = ledger_.has_gaps()};
 }
 
-std::vector<Row> ReadCycle::saw(std::vector<Row> rows) {
+std::vector<Row> ReadCycle::saw(std::vector<Row> rows, bool is_cut) {
     was_read_ = true;
     std::vector<Id> ids;
     size_t ahead = 0;
@@ -69,7 +69,7 @@ std::vector<Row> ReadCycle::saw(std::vector<Row> rows) {
         }
         incoming_.push_back(std::move(row));
     }
-    again_ |= ahead == limits_.read_rows || ids.size() == limits_.read_rows;
+    again_ |= is_cut || ahead == limits_.read_rows || ids.size() == limits_.read_rows;
     // When there is more that the sequence gave out, the causes of chosen ids may be there.
     if (ids.size() == limits_.read_rows)
         std::erase_if(incoming_, [](const Row& row) { return row.ahead; });
@@ -86,11 +86,11 @@ std::vector<Row> ReadCycle::hold(std::vector<Holder> holders) {
     return {};
 }
 
-std::vector<Row> ReadCycle::probed(std::vector<Row> rows) {
+std::vector<Row> ReadCycle::probed(std::vector<Row> rows, bool is_cut) {
     std::vector<Id> ids;
     for (const Row& row : rows)
         ids.push_back(row.id);
-    if (rows.size() == limits_.probe_rows) { // nothing is said of what comes after the last one
+    if (is_cut || rows.size() == limits_.probe_rows) { // nothing is said of what comes after the last one
         std::erase_if(ranges_, [last = ids.back()](const IdRange& range) { return range.first > last; });
         ranges_.back().last = std::min(ranges_.back().last, ids.back());
     }

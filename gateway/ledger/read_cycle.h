@@ -67,8 +67,8 @@ public:
     // What READ needs.
     Read read() const;
     // The answer: rows above Read::max_seen up to the sequence's last value, then those that are `ahead` of
-    // it, both ascending.
-    std::vector<Row> saw(std::vector<Row> rows);
+    // it, both ascending. `is_cut`: there are more after the last one, which the answer has no room for.
+    std::vector<Row> saw(std::vector<Row> rows, bool is_cut = false);
 
     // The answer to HOLDERS.
     std::vector<Row> hold(std::vector<Holder> holders);
@@ -76,8 +76,8 @@ public:
     // What PROBE needs.
     const std::vector<IdRange>& probe_ranges() const { return ranges_; }
     size_t probe_rows() const { return limits_.probe_rows; }
-    // The answer: the first rows in these ranges, ascending.
-    std::vector<Row> probed(std::vector<Row> rows);
+    // The answer: the first rows in these ranges, ascending. `is_cut`: as for saw().
+    std::vector<Row> probed(std::vector<Row> rows, bool is_cut = false);
 
     // Ends a finished cycle. Returns after which time the next one is to begin, unless the doorbell rings
     // before; none: there is nothing to wait for.

@@ -1,12 +1,12 @@
 // What a peer chooses: the names of channels, ids, cookies. None of them costs more than others of its size.
 #include <gtest/gtest.h>
 
-#include <bit>
-#include <cstring>
 #include <string>
 #include <string_view>
 #include <unordered_set>
 #include <vector>
+
+#include <spdlog/fmt/fmt.h>
 
 #include "base/clock.h"
 #include "clients/fan_out.h"
@@ -53,6 +53,10 @@ private:
     }
 };
 
+std::string_view bytes_of(const uint64_t& word) {
+    return {reinterpret_cast<const char*>(&word), sizeof word};
+}
+
 // Strings of 16 bytes that all have one std::hash. They are no text: the tables do not look.
 std::vector<std::string> colliding_strings() {
     std::vector<std::string> strings;
@@ -60,20 +64,15 @@ std::vector<std::string> colliding_strings() {
         const uint64_t first = 0x0123456789abcdef * (i + 1);
         const uint64_t second =
             Murmur::word_between(Murmur::step(Murmur::start(16), first), 0xfedcba9876543210);
-        std::string text(16, '\0');
-        std::memcpy(text.data(), &first, 8);
-        std::memcpy(text.data() + 8, &second, 8);
-        strings.push_back(std::move(text));
+        strings.push_back(fmt::format("{}{}", bytes_of(first), bytes_of(second)));
     }
     return strings;
 }
 
 std::vector<std::string> plain_strings() {
     std::vector<std::string> strings;
-    for (size_t i = 0; i < KEYS; ++i) {
-        std::string text = std::to_string(i);
-        strings.push_back(std::string(16 - text.size(), '0') + text);
-    }
+    for (size_t i = 0; i < KEYS; ++i)
+        strings.push_back(fmt::format("{:016}", i));
     return strings;
 }
 
@@ -128,10 +127,8 @@ std::function<void()> moving(std::vector<int64_t> movers) {
 // A head with as many cookies, all of one name or each of another.
 std::function<void()> handshaking(bool distinct) {
     std::string text = "GET /websocket HTTP/1.1\r\nHost: h\r\nCookie: ";
-    for (size_t i = 0; i < KEYS; ++i) {
-        std::string name = std::to_string(distinct ? i : KEYS);
-        text += std::string(6 - name.size(), 'n') + name + "=; ";
-    }
+    for (size_t i = 0; i < KEYS; ++i)
+        text += fmt::format("n{:06}=; ", distinct ? i : KEYS);
     text += "a=\r\n\r\n";
     return [text, distinct] {
         RequestHead head(text.size());

@@ -179,6 +179,7 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"max-handshakes-per-address", "15"},
                                                         {"max-handshakes", "16"},
                                                         {"max-memory", "16MiB"},
+                                                        {"max-row-bytes", "1MiB"},
                                                         {"max-receive-rate", "17KiB"},
                                                         {"drain-seconds", "19"},
                                                         {"take-over-timeout", "20.5"},

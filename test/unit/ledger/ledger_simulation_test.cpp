@@ -134,10 +134,15 @@ std::string pass_chosen(SimulatedPostgres& postgres, SimulatedGateway& gateway) 
 std::string random_schedule(uint64_t seed) {
     Random random(seed);
     SimulatedPostgres postgres;
-    SimulatedGateway gateway(postgres, {.read_rows = 1 + random() % 6,
-                                        .probe_ranges = 1 + random() % 4,
-                                        .probe_rows = 1 + random() % 4,
-                                        .many_gaps = random() % 2 == 0 ? 1u : 10'000u});
+    std::function<size_t(size_t)> portion;
+    if (random() % 2)
+        portion = [&random](size_t rows) { return 1 + random() % rows; };
+    SimulatedGateway gateway(postgres,
+                             {.read_rows = 1 + random() % 6,
+                              .probe_ranges = 1 + random() % 4,
+                              .probe_rows = 1 + random() % 4,
+                              .many_gaps = random() % 2 == 0 ? 1u : 10'000u},
+                             portion);
     const bool choose = random() % 3 == 0;
     std::vector<RandomWriter> writers;
     for (int backend = 1; backend <= static_cast<int>(2 + random() % 5); ++backend)

@@ -83,6 +83,33 @@ TEST_F(ReadCycleTest, MoreChosenIdsThanFitAreFollowedByAnotherCycle) {
     EXPECT_EQ(narrow.dispatched(), Ids({10, 11, 12, 13, 14}));
 }
 
+TEST_F(ReadCycleTest, WhatAnAnswerHasNoRoomForIsReadAtOnce) {
+    SimulatedGateway narrow(postgres, {}, [](size_t) { return size_t{1}; });
+    for (int i = 0; i < 3; ++i)
+        send(1);
+    send_chosen(2, 100);
+    send_chosen(2, 101);
+    narrow.cycle();
+    EXPECT_EQ(narrow.dispatched(), Ids({1}));
+    EXPECT_EQ(narrow.rest(), milliseconds(0));
+    narrow.cycle_until_quiet();
+    EXPECT_EQ(narrow.dispatched(), Ids({1, 2, 3, 103, 104}));
+}
+
+TEST_F(ReadCycleTest, AProbeThatIsCutSaysNothingOfWhatComesAfterItsLastRow) {
+    SimulatedGateway narrow(postgres, {}, [](size_t) { return size_t{1}; });
+    const auto slow = postgres.begin(1);
+    for (int i = 0; i < 3; ++i)
+        postgres.send(slow); // 1, 2, 3
+    send(2);                 // 4
+    narrow.cycle_until_quiet();
+    EXPECT_EQ(narrow.dispatched(), Ids({4}));
+    postgres.commit(slow);
+    narrow.cycle_until_quiet();
+    EXPECT_EQ(narrow.dispatched(), Ids({4, 1, 2, 3}));
+    EXPECT_TRUE(narrow.ledger().gaps().empty());
+}
+
 TEST_F(ReadCycleTest, AChosenIdThatWasReadWhenTheConnectionWasLostIsReadAgain) {
     const auto slow = postgres.begin(1);
     postgres.send(slow); // 1

@@ -2,6 +2,7 @@
 // dispatched.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,8 +15,10 @@ namespace odoo_bus {
 
 class SimulatedGateway {
 public:
-    explicit SimulatedGateway(const SimulatedPostgres& postgres, ReadCycle::Limits limits = {})
-        : postgres_(postgres), cycle_(limits) {
+    // `portion`: of so many rows, how many an answer has room for: at least one.
+    explicit SimulatedGateway(const SimulatedPostgres& postgres, ReadCycle::Limits limits = {},
+                              std::function<size_t(size_t rows)> portion = {})
+        : postgres_(postgres), portion_(std::move(portion)), cycle_(limits) {
         cycle_.start(0, {}, {});
     }
 
@@ -35,7 +38,7 @@ public:
         case ReadCycle::Statement::PROBE:
             probed_ranges_ += cycle_.probe_ranges().size();
             take_snapshot();
-            dispatch(cycle_.probed(postgres_.rows(snapshot_, cycle_.probe_ranges(), cycle_.probe_rows())));
+            probe();
             break;
         case ReadCycle::Statement::NONE:
             break;
@@ -75,7 +78,20 @@ private:
         take_snapshot();
         const ReadCycle::Read read = cycle_.read();
         keeps_snapshot_ = read.keeps_snapshot;
-        dispatch(cycle_.saw(postgres_.read(snapshot_, read.max_seen, read.chosen, read.rows)));
+        std::vector<Row> rows = postgres_.read(snapshot_, read.max_seen, read.chosen, read.rows);
+        const bool is_cut = cut(rows);
+        dispatch(cycle_.saw(std::move(rows), is_cut));
+    }
+    void probe() {
+        std::vector<Row> rows = postgres_.rows(snapshot_, cycle_.probe_ranges(), cycle_.probe_rows());
+        const bool is_cut = cut(rows);
+        dispatch(cycle_.probed(std::move(rows), is_cut));
+    }
+    bool cut(std::vector<Row>& rows) const {
+        const size_t room = portion_ && !rows.empty() ? portion_(rows.size()) : rows.size();
+        const bool is_cut = room < rows.size();
+        rows.erase(rows.begin() + static_cast<std::ptrdiff_t>(room), rows.end());
+        return is_cut;
     }
     void take_snapshot() {
         if (!keeps_snapshot_)
@@ -87,6 +103,7 @@ private:
     }
 
     const SimulatedPostgres& postgres_;
+    const std::function<size_t(size_t)> portion_;
     ReadCycle cycle_;
     SimulatedPostgres::Snapshot snapshot_; // of the statement, or of the whole cycle
     bool keeps_snapshot_ = false;
