@@ -37,6 +37,19 @@ $(info the isolation specs are left out: there is no pg_isolation_regress beside
 endif
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+# The compiler's hardening, for a PostgreSQL that was built without it. PostgreSQL's flags follow these, and override them.
+supported = $(shell $(CXX) -Werror $(1) -x c++ -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
+HARDENING := $(call supported,-fstack-protector-strong) $(call supported,-fstack-clash-protection) $(call supported,-fcf-protection)
+# The C library warns of this definition without optimization, and the compiler of a second one with another level.
+ifneq ($(filter -O1 -O2 -O3 -Os,$(CXXFLAGS)),)
+ifeq ($(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CXXFLAGS)),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+endif
+override CXXFLAGS := $(HARDENING) -Wformat -Werror=format-security $(CXXFLAGS)
+ifeq ($(PORTNAME),linux)
+override LDFLAGS := -Wl,-z,relro -Wl,-z,now $(LDFLAGS)
+endif
 else
 all install installcheck:
 	@echo "PostgreSQL's build files are missing: install postgresql-server-dev-NN, or set PG_CONFIG" >&2; exit 1
