@@ -8,6 +8,7 @@
 # make test-odoo ODOO_HOME=/path/to/odoo   Odoo's own web client and routes, with an Odoo that you have
 # make deb                                build/deb/*.deb: packages for the Debian that this is
 # make bench                              the benchmarks
+# make sbom                               build/odoo_bus.cdx.json: what the gateway and the extension that were built consist of
 # make dist                               build/odoo_bus-VERSION.zip for PGXN, of the last commit
 
 EXTENSION = extension/odoo_bus
@@ -94,7 +95,10 @@ dist:
 	mkdir -p build
 	git archive --format=zip --prefix=odoo_bus-$(DISTVERSION)/ -o build/odoo_bus-$(DISTVERSION).zip HEAD
 
+sbom: gateway odoo_bus.so
+	deploy/sbom build/odoo-bus-gateway odoo_bus.so >build/odoo_bus.cdx.json
+
 deb:
 	deploy/build-packages
 
-.PHONY: gateway client demo test test-all test-matrix test-odoo bench dist deb
+.PHONY: gateway client demo test test-all test-matrix test-odoo bench dist sbom deb
