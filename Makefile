@@ -8,6 +8,7 @@
 # make test-odoo ODOO_HOME=/path/to/odoo   Odoo's own web client and routes, with an Odoo that you have
 # make deb                                build/deb/*.deb: packages for the Debian that this is
 # make bench                              the benchmarks
+# make sbom                               build/odoo_bus.cdx.json: what the gateway and the extension that were built consist of
 # make dist                               build/odoo_bus-VERSION.zip for PGXN, of the last commit
 
 EXTENSION = extension/odoo_bus
@@ -37,6 +38,19 @@ $(info the isolation specs are left out: there is no pg_isolation_regress beside
 endif
 ifneq ($(wildcard $(PGXS)),)
 include $(PGXS)
+# The compiler's hardening, for a PostgreSQL that was built without it. PostgreSQL's flags follow these, and override them.
+supported = $(shell $(CXX) -Werror $(1) -x c++ -c -o /dev/null /dev/null 2>/dev/null && echo '$(1)')
+HARDENING := $(call supported,-fstack-protector-strong) $(call supported,-fstack-clash-protection) $(call supported,-fcf-protection)
+# The C library warns of this definition without optimization, and the compiler of a second one with another level.
+ifneq ($(filter -O1 -O2 -O3 -Os,$(CXXFLAGS)),)
+ifeq ($(findstring _FORTIFY_SOURCE,$(CPPFLAGS) $(CXXFLAGS)),)
+HARDENING += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2
+endif
+endif
+override CXXFLAGS := $(HARDENING) -Wformat -Werror=format-security $(CXXFLAGS)
+ifeq ($(PORTNAME),linux)
+override LDFLAGS := -Wl,-z,relro -Wl,-z,now $(LDFLAGS)
+endif
 else
 all install installcheck:
 	@echo "PostgreSQL's build files are missing: install postgresql-server-dev-NN, or set PG_CONFIG" >&2; exit 1
@@ -81,7 +95,10 @@ dist:
 	mkdir -p build
 	git archive --format=zip --prefix=odoo_bus-$(DISTVERSION)/ -o build/odoo_bus-$(DISTVERSION).zip HEAD
 
+sbom: gateway odoo_bus.so
+	deploy/sbom build/odoo-bus-gateway odoo_bus.so >build/odoo_bus.cdx.json
+
 deb:
 	deploy/build-packages
 
-.PHONY: gateway client demo test test-all test-matrix test-odoo bench dist deb
+.PHONY: gateway client demo test test-all test-matrix test-odoo bench dist sbom deb

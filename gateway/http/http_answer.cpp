@@ -151,13 +151,16 @@ void HttpAnswer::take_body(std::string_view bytes) {
 void HttpAnswer::take_chunks() {
     std::string_view left = chunks_;
     while (state_ == State::need_more) {
-        const size_t line_end = left.find("\r\n");
-        if (line_end == left.npos) {
-            if (left.size() > MAX_CHUNK_LINE)
+        // The same verdict however the answer is cut, and no look beyond the line.
+        const std::string_view begin = left.substr(0, MAX_CHUNK_LINE + 2);
+        const size_t line_end = begin.find("\r\n");
+        if (line_end == begin.npos) {
+            if (begin.size() == MAX_CHUNK_LINE + 2)
                 refuse("a chunk of the answer has no length");
             break;
         }
-        const auto size = parse_number(trim(left.substr(0, std::min(line_end, left.find(';')))), 16);
+        const std::string_view line = begin.substr(0, line_end);
+        const auto size = parse_number(trim(line.substr(0, line.find(';'))), 16);
         if (!size || *size > bounds_.body_bytes) {
             refuse(size ? "the answer is too long" : "a chunk of the answer has no length");
             break;

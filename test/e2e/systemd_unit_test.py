@@ -62,6 +62,26 @@ def test_the_service_is_watched_and_restarted():
     assert soft <= 1024 and hard > 50000, "hard: --max-connections; soft: libwebsockets' table is as long"
 
 
+def test_a_crash_leaves_no_cookies_on_the_disk():
+    assert settings("LimitCORE") == ["0"]
+
+
+def test_the_service_cannot_exhaust_the_machine():
+    share = re.fullmatch(r"(\d+)%", settings("MemoryMax")[0])
+    assert 50 <= int(share[1]) < 100, "of the machine: a number of bytes would be a second --max-memory"
+    # One of the two processes of a take-over may be the one that is ended.
+    assert settings("OOMPolicy") == ["continue"] and settings("Restart") == ["on-failure"]
+
+
+@pytest.mark.unsanitized
+def test_the_unit_allows_the_threads_of_a_take_over(database, make_gateway):
+    most, = re.findall(r"1 to (\d+)", run(str(BINARY), "--threads", "0", "--check-config").stdout)
+    gateway = make_gateway(database, threads=most)
+    gateway.start()
+    threads = int(re.search(r"^Threads:\s+(\d+)", pathlib.Path(f"/proc/{gateway.process.pid}/status").read_text(), re.M)[1])
+    assert int(most) < threads and 2 * threads < int(settings("TasksMax")[0])
+
+
 def allowed_calls(analyze):
     """The system calls that the unit's SystemCallFilter= lets through, its lines one after the other."""
     def members(name):

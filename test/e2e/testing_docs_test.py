@@ -4,6 +4,7 @@ import re
 from harness.system import ROOT
 
 SECTION = re.compile(r"^## Every PostgreSQL\n(.*?)^## ", re.M | re.S)
+FUZZ_SECTION = re.compile(r"^## Fuzz targets\n(.*?)^## ", re.M | re.S)
 NAMED = re.compile(r"`(?:([a-z0-9_]+_test\.py)|([a-z0-9_]+))`")
 
 
@@ -23,3 +24,14 @@ def test_every_sentence_has_tests_that_are_there():
                 assert re.search(rf"^(?:async )?def {function}\(", files[file], re.M), f"{file}: {function}"
                 named += 1
     assert named >= 20
+
+
+def test_every_fuzz_target_is_described_and_has_a_corpus():
+    rows = [line.strip("|").split("|") for line in FUZZ_SECTION.search((ROOT / "docs/testing.md").read_text()).group(1).splitlines()
+            if line.startswith("| `")]
+    described = [(name, bool(star)) for row in rows for name, star in re.findall(r"`(\w+)`(\*?)", row[0])]
+    targets = sorted((ROOT / "test/fuzz").glob("*_fuzz.cpp"))
+    measured = [(target.stem.removesuffix("_fuzz"), "assert_linear(" in target.read_text()) for target in targets]
+    assert sorted(described) == measured
+    for name, _ in described:
+        assert len(list((ROOT / "test/fuzz/corpus" / name).iterdir())) >= 2, name

@@ -80,6 +80,15 @@ TEST(HttpAnswer, IsBounded) {
     expect_broken(chunks + "0\r\n\r\n");
 }
 
+// The end of the line may come with its beginning, or later.
+TEST(HttpAnswer, ALineOfAChunkIsBoundedHoweverItIsCut) {
+    const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    expect_body(head + "1;" + std::string(1022, 'a') + "\r\nx\r\n0\r\n\r\n", "x", false);
+    expect_broken(head + "1;" + std::string(1023, 'a') + "\r\nx\r\n0\r\n\r\n");
+    // What stands behind a line is no part of it.
+    expect_body(head + "2\r\na;\r\n1\r\n;\r\n0\r\n\r\n", "a;;", false);
+}
+
 TEST(HttpAnswer, Headers) {
     HttpAnswer answer({});
     answer.feed("HTTP/1.0 200 OK\r\nSet-Cookie: a=1\r\nset-cookie:  b=2 \r\nContent-Length: 0\r\n\r\n");
