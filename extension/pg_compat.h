@@ -74,6 +74,14 @@ inline void insert_tuple(EState* estate, ResultRelInfo* result, TupleTableSlot* 
 #endif
 }
 
+inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+    return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
 // Makes a set-returning function return a tuplestore.
 inline ReturnSetInfo* materialize_result(FunctionCallInfo fcinfo) {
     ReturnSetInfo* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);

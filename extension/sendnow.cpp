@@ -26,25 +26,15 @@ constexpr int longest_wait_for_worker_ms = 5000;
 // The attempts, when workers are terminated before they have sent.
 constexpr int most_workers = 3;
 
-bool may_connect(Oid role) {
-    HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
-    if (!HeapTupleIsValid(tuple))
-        return false;
-    const bool may_log_in =
-        !worker_roles_need_login || reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolcanlogin;
-    ReleaseSysCache(tuple);
-    return may_log_in && may_connect_to_database(role);
-}
-
 // A role that may terminate the caller's connection must be able to terminate the worker's as well, so the
 // worker does not connect as a superuser if the current or the session's user is none. It always sends as the
 // current user.
 Oid connecting_role() {
     const Oid current = GetUserId(), session = GetSessionUserId();
     for (const Oid role : {current, session})
-        if (!superuser_arg(role) && may_connect(role))
+        if (!superuser_arg(role) && worker_may_connect(role))
             return role;
-    return may_connect(current) ? current : session;
+    return worker_may_connect(current) ? current : session;
 }
 
 void check_that_it_can_be_sent() {

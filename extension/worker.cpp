@@ -10,6 +10,47 @@ void reload_configuration() {
     ProcessConfigFile(PGC_SIGHUP);
 }
 
+bool worker_may_connect(Oid role) {
+    HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const bool may_log_in =
+        !worker_roles_need_login || reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolcanlogin;
+    ReleaseSysCache(tuple);
+    return may_log_in && may_connect_to_database(role);
+}
+
+// The source is above ALTER DATABASE and ALTER ROLE, and a reload does not change it.
+void pin_setting(const char* name, const char* value) {
+    SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void pin_settings() {
+    struct Pin {
+        const char *name, *value;
+    };
+    constexpr Pin pins[] = {
+        {"search_path", "pg_catalog, pg_temp"},
+        {"row_security", "off"},
+        {"session_replication_role", "origin"},
+        {"default_transaction_isolation", "read committed"},
+        {"default_transaction_read_only", "off"},
+        {"default_transaction_deferrable", "off"},
+        {"default_tablespace", ""},
+        {"temp_tablespaces", ""},
+        {"statement_timeout", "0"},
+        {"lock_timeout", "0"},
+        {"idle_in_transaction_session_timeout", "0"},
+        {"exit_on_error", "off"},
+    };
+    for (const Pin& pin : pins)
+        pin_setting(pin.name, pin.value);
+    // Of later versions.
+    for (const char* name : {"transaction_timeout", "idle_session_timeout"})
+        if (GetConfigOption(name, true, false))
+            pin_setting(name, "0");
+}
+
 // CREATE DATABASE ... TEMPLATE and DROP DATABASE lock the database before they wait five seconds for other
 // sessions to disconnect. New connections wait for the same lock.
 bool database_is_wanted() {
