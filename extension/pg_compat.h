@@ -102,6 +102,17 @@ inline ReturnSetInfo* materialize_result(FunctionCallInfo fcinfo) {
     return result;
 }
 
+// All settings, ordered by name. Valid until one is defined.
+inline std::span<config_generic* const> all_settings() {
+#if PG_VERSION_NUM >= 160000
+    int count;
+    config_generic** settings = get_guc_variables(&count);
+    return {settings, static_cast<std::size_t>(count)};
+#else
+    return {get_guc_variables(), static_cast<std::size_t>(GetNumConfigOptions())};
+#endif
+}
+
 inline void reserve_guc_prefix(const char* prefix) {
 #if PG_VERSION_NUM >= 150000
     MarkGUCPrefixReserved(prefix);

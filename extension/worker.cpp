@@ -25,30 +25,23 @@ void pin_setting(const char* name, const char* value) {
     SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
 }
 
+void pin_transaction_settings() {
+    pin_setting("default_transaction_isolation", "read committed");
+    pin_setting("default_transaction_read_only", "off");
+    pin_setting("default_transaction_deferrable", "off");
+    pin_setting("lock_timeout", "0");
+    pin_setting("exit_on_error", "off");
+    if (GetConfigOption("transaction_timeout", true, false)) // since 17
+        pin_setting("transaction_timeout", "0");
+}
+
 void pin_settings() {
-    struct Pin {
-        const char *name, *value;
-    };
-    constexpr Pin pins[] = {
-        {"search_path", "pg_catalog, pg_temp"},
-        {"row_security", "off"},
-        {"session_replication_role", "origin"},
-        {"default_transaction_isolation", "read committed"},
-        {"default_transaction_read_only", "off"},
-        {"default_transaction_deferrable", "off"},
-        {"default_tablespace", ""},
-        {"temp_tablespaces", ""},
-        {"statement_timeout", "0"},
-        {"lock_timeout", "0"},
-        {"idle_in_transaction_session_timeout", "0"},
-        {"exit_on_error", "off"},
-    };
-    for (const Pin& pin : pins)
-        pin_setting(pin.name, pin.value);
-    // Of later versions.
-    for (const char* name : {"transaction_timeout", "idle_session_timeout"})
-        if (GetConfigOption(name, true, false))
-            pin_setting(name, "0");
+    pin_setting("search_path", "pg_catalog, pg_temp");
+    pin_setting("row_security", "off");
+    pin_setting("session_replication_role", "origin");
+    pin_setting("default_tablespace", "");
+    pin_setting("temp_tablespaces", "");
+    pin_transaction_settings();
 }
 
 // CREATE DATABASE ... TEMPLATE and DROP DATABASE lock the database before they wait five seconds for other
