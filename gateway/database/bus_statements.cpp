@@ -2,6 +2,7 @@
 #include "database/bus_statements.h"
 
 #include "base/format.h"
+#include "postgres/table_code.h"
 
 namespace odoo_bus {
 
@@ -14,10 +15,10 @@ namespace {
 // and the sequence gave out is at or below last_value.
 constexpr const char* READ = R"(
 WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence})
-(SELECT {columns}, false FROM {table} AS bus WHERE id > $1::int8 AND id <= (SELECT last_value FROM sequence)
+(SELECT {columns}, false FROM ONLY {table} AS bus WHERE id > $1::int8 AND id <= (SELECT last_value FROM sequence)
  ORDER BY bus.id LIMIT $3::int8)
 UNION ALL
-(SELECT {columns}, true FROM {table} AS bus WHERE id > greatest($2::int8, (SELECT last_value FROM sequence))
+(SELECT {columns}, true FROM ONLY {table} AS bus WHERE id > greatest($2::int8, (SELECT last_value FROM sequence))
  ORDER BY bus.id LIMIT $3::int8))";
 
 // A transaction that becomes visible has lost its name by then, except a prepared one (its locks have no
@@ -39,7 +40,7 @@ WHERE holds AND NOT (prepared AND coalesce(pg_visible_in_snapshot(xid::text::xid
 
 constexpr const char* PROBE = R"(
 SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS JOIN LATERAL
-    (SELECT {columns} FROM {table} AS bus WHERE id BETWEEN range.first AND range.last
+    (SELECT {columns} FROM ONLY {table} AS bus WHERE id BETWEEN range.first AND range.last
      ORDER BY bus.id LIMIT $3::int8) AS found
 ORDER BY 1 LIMIT $3::int8)";
 
@@ -56,26 +57,24 @@ FROM {sequence}, (SELECT
 
 constexpr const char* ADOPT = R"(
 WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence}),
-newest AS MATERIALIZED (SELECT max(id) AS id FROM {table} WHERE id <= (SELECT last_value FROM sequence))
+newest AS MATERIALIZED (SELECT max(id) AS id FROM ONLY {table} WHERE id <= (SELECT last_value FROM sequence))
 SELECT id::int8, CASE WHEN kept THEN channel END, CASE WHEN kept THEN message END, xmin,
        (extract(epoch FROM create_date) * 1000000)::int8, chosen
 FROM (SELECT id, channel, message, xmin::text, create_date, id > (SELECT last_value FROM sequence) AS chosen,
              id > (SELECT id FROM newest) - {adopted_rows} AND id <= (SELECT last_value FROM sequence)
              AND create_date > now() AT TIME ZONE 'UTC' - {adopted_us} * interval '1 microsecond' AS kept
-      FROM {table} WHERE id > coalesce((SELECT id FROM newest), 0) - {adopted_ids}) AS newest_rows
+      FROM ONLY {table} WHERE id > coalesce((SELECT id FROM newest), 0) - {adopted_ids}) AS newest_rows
 ORDER BY id LIMIT 2 * {adopted_ids})";
 
-constexpr const char* RESTORE = "SELECT {columns} FROM {table} WHERE id = ANY ($1::int8[])";
+constexpr const char* RESTORE = "SELECT {columns} FROM ONLY {table} WHERE id = ANY ($1::int8[])";
 
 constexpr const char* COMPARE = R"(
 SELECT NULL, NULL, NULL, NULL, NULL, last_value FROM {sequence} UNION ALL
-(SELECT {columns}, NULL FROM {table} AS bus WHERE id > $1::int8 AND id <= $2::int8 ORDER BY bus.id))";
+(SELECT {columns}, NULL FROM ONLY {table} AS bus WHERE id > $1::int8 AND id <= $2::int8 ORDER BY bus.id))";
 
-std::string literal(const std::string& text) {
-    std::string quoted = "'";
-    for (const char c : text)
-        quoted.append(c == '\'' ? 2 : 1, c);
-    return quoted + "'";
+// With the lock the table can be no other one, and have no other columns, until the transaction ends.
+std::string guarded(const TableFacts& facts) {
+    return fmt::format("LOCK TABLE ONLY {} IN ACCESS SHARE MODE; EXECUTE guard; ", facts.table);
 }
 
 } // namespace
@@ -85,18 +84,32 @@ std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
     const auto make = [&](const char* name, const char* sql) {
         return Statement{
             name,
-            fmt::format(runtime_format(sql), fmt::arg("table", facts.table),
-                        fmt::arg("quoted_table", literal(facts.table)), fmt::arg("sequence", facts.sequence),
-                        fmt::arg("columns", "id::int8, channel, message, xmin::text, "
-                                            "(extract(epoch FROM create_date) * 1000000)::int8"),
-                        fmt::arg("database", facts.database_oid), fmt::arg("relation", facts.relation_oid),
-                        fmt::arg("peer_lock", PEER_LOCK), fmt::arg("gateway_key", gateway_key),
-                        fmt::arg("adopted_ids", bounds.adopted_ids),
-                        fmt::arg("adopted_rows", bounds.adopted_rows),
-                        fmt::arg("adopted_us", bounds.adopted_age.count()))};
+            fmt::format(
+                runtime_format(sql), fmt::arg("table", facts.table),
+                fmt::arg("quoted_table", sql_literal(facts.table)), fmt::arg("sequence", facts.sequence),
+                fmt::arg("columns", "id::int8, channel, message, xmin::text, "
+                                    "(extract(epoch FROM create_date) * 1000000)::int8"),
+                fmt::arg("database", facts.database_oid), fmt::arg("relation", facts.relation_oid),
+                fmt::arg("peer_lock", PEER_LOCK), fmt::arg("gateway_key", gateway_key),
+                fmt::arg("adopted_ids", bounds.adopted_ids), fmt::arg("adopted_rows", bounds.adopted_rows),
+                fmt::arg("adopted_us", bounds.adopted_age.count()))};
     };
-    return {make("read", READ),   make("holders", HOLDERS), make("probe", PROBE),    make("check", CHECK),
-            make("adopt", ADOPT), make("restore", RESTORE), make("compare", COMPARE)};
+    return {make("read", READ),       make("holders", HOLDERS),
+            make("probe", PROBE),     make("check", CHECK),
+            make("adopt", ADOPT),     make("restore", RESTORE),
+            make("compare", COMPARE), {"guard", table_guard(facts.seen())}};
+}
+
+std::string in_transaction(const std::string& execute) {
+    return "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; " + execute;
+}
+
+std::string on_table(const TableFacts& facts, const std::string& execute) {
+    return in_transaction(guarded(facts) + execute);
+}
+
+std::string begin_snapshot(const TableFacts& facts) {
+    return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; " + guarded(facts);
 }
 
 } // namespace odoo_bus

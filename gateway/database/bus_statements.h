@@ -43,7 +43,17 @@ struct StatementBounds {
 //
 // compare: $1, $2: the rows above the one id up to the other, after a row whose sixth column is the
 // sequence's last value.
+//
+// guard: fails when the table is not the one of `facts` any more.
 std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
                                   const StatementBounds& bounds);
+
+// The message by which statements are executed, each in a transaction that cannot write whatever the
+// session's settings are by then, and on the table with the guard before: an index that its owner adds is
+// found before a plan is made that evaluates it.
+std::string in_transaction(const std::string& execute);
+std::string on_table(const TableFacts& facts, const std::string& execute);
+// What follows has one snapshot, until COMMIT.
+std::string begin_snapshot(const TableFacts& facts);
 
 } // namespace odoo_bus

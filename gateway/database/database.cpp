@@ -30,7 +30,7 @@ Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observe
               .history = settings_.history}),
       connection_(loop, connection_handlers()),
       start_(settings_.name, settings_.history.age, connection_, facts_, state_, start_handlers()),
-      reader_(loop, connection_, state_, metrics_, reader_handlers()),
+      reader_(loop, connection_, facts_, state_, metrics_, reader_handlers()),
       replayer_(loop, settings_.conninfo, [this](Id id) { return state_.cycle.is_decided(id); }),
       user_watch_(connection_,
                   [this](std::set<int64_t> partners) { tell(event::UsersChanged{std::move(partners)}); }),
@@ -93,7 +93,7 @@ void Database::replay(Id last, std::vector<std::string> channels, std::function<
         away.failed = true;
         return answer(std::move(away));
     }
-    replayer_.ask(facts_.table, last, std::move(channels), std::move(answer));
+    replayer_.ask(facts_, last, std::move(channels), std::move(answer));
 }
 
 // --- the connection ---
@@ -111,11 +111,7 @@ void Database::connected() {
     // The reads must stay index probes, whatever the statistics say.
     connection_.query(
         "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', "
-        "'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name "
-        "UNION ALL SELECT set_config('max_parallel_workers_per_gather', '0', false) "
-        "UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false) "
-        // A cycle with millions of gaps takes its time.
-        "UNION ALL SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",
+        "'enable_hashjoin', 'enable_mergejoin']) AS name",
         {}, [this](const PgResult& result) { failed(result, "settings"); });
     connection_.query(fmt::format("SELECT pg_advisory_lock_shared({}, {})", PEER_LOCK, settings_.gateway_key),
                       {}, [this](const PgResult& result) { failed(result, "advisory lock"); });
@@ -198,7 +194,7 @@ void Database::run() {
         settings_.began();
     }
     metrics_.up.set(1);
-    user_watch_.start();
+    user_watch_.start(facts_.schema);
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
     role_ == Role::FROZEN ? settle() : reader_.start();
 }
@@ -218,7 +214,10 @@ void Database::disconnect() {
 bool Database::failed(const PgResult& result, const char* what) {
     if (result.ok())
         return false;
-    lose(fmt::format("{}: {}", what, result.error()));
+    const std::string error = result.error();
+    lose(error.find(TABLE_HAS_CHANGED) == error.npos
+             ? fmt::format("{}: {}", what, error)
+             : fmt::format("{}: {}", facts_.table, TABLE_HAS_CHANGED));
     return true;
 }
 
@@ -318,10 +317,11 @@ void Database::freeze(std::function<void()> frozen) {
 void Database::hear_out() {
     if (phase_ != Phase::READING)
         return settle();
-    connection_.query("SELECT pg_notify('odoo_bus_heard_out', '')", {}, [this](const PgResult& result) {
-        if (!failed(result, "a last answer"))
-            settle();
-    });
+    connection_.script(in_transaction("SELECT pg_notify('odoo_bus_heard_out', '')"),
+                       [this](const PgResult& result) {
+                           if (!failed(result, "a last answer"))
+                               settle();
+                       });
 }
 
 void Database::stop_connecting() {

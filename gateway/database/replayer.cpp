@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "postgres/pg_array.h"
+#include "postgres/table_code.h"
 #include "protocol/frame.h"
 
 namespace odoo_bus {
@@ -28,14 +29,18 @@ Replayer::Replayer(uv_loop_t* loop, std::string conninfo, std::function<bool(Id)
                          .on_notify = [](std::string_view, std::string_view) {}}),
       idle_(loop) {}
 
-void Replayer::ask(const std::string& table, Id last, std::vector<std::string> channels,
+void Replayer::ask(const TableFacts& facts, Id last, std::vector<std::string> channels,
                    std::function<void(ReplayAnswer)> answer) {
     if (requests_.size() >= MAX_REQUESTS) {
         ReplayAnswer full;
         full.failed = true;
         return answer(std::move(full));
     }
-    requests_.push_back({table, last, std::move(channels), std::move(answer)});
+    requests_.push_back(
+        {fmt::format(
+             "BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY; LOCK TABLE ONLY {} IN ACCESS SHARE MODE; {}",
+             facts.table, table_guard(facts.seen())),
+         facts.table, last, std::move(channels), std::move(answer)});
     next();
 }
 
@@ -47,22 +52,31 @@ void Replayer::next() {
         return connection_.open(conninfo_);
     }
     asking_ = true;
+    // Nothing is asked of a table that is another one by now, or that its owner has given code to run.
+    connection_.script(requests_.front().guard,
+                       [this](const PgResult& result) { result.ok() ? read() : fail(result.error()); });
+}
+
+void Replayer::read() {
     const Request& request = requests_.front();
     connection_.query(
-        fmt::format("SELECT id, message, channel, NULL FROM (SELECT id, message, channel FROM {0} WHERE id > "
-                    "$1::int8 "
-                    "AND channel = ANY ($2::text[]) ORDER BY id LIMIT {1}) AS page "
-                    "UNION ALL SELECT NULL, NULL, NULL, EXISTS (SELECT FROM {0} WHERE id = $1::int8)",
-                    request.table, PAGE_ROWS),
+        fmt::format(
+            "SELECT id, message, channel, NULL FROM (SELECT id, message, channel FROM ONLY {0} WHERE id > "
+            "$1::int8 AND channel = ANY ($2::text[]) ORDER BY id LIMIT {1}) AS page "
+            "UNION ALL SELECT NULL, NULL, NULL, EXISTS (SELECT FROM ONLY {0} WHERE id = $1::int8)",
+            request.table, PAGE_ROWS),
         {std::to_string(request.last), pg_array(request.channels)},
         [this](const PgResult& result) { answer(result); });
+    connection_.script("COMMIT", [this](const PgResult& result) {
+        if (!result.ok())
+            fail(result.error());
+    });
 }
 
 void Replayer::answer(const PgResult& result) {
-    asking_ = false;
-    if (!result.ok()) {
+    if (!result.ok())
         return fail(result.error());
-    }
+    asking_ = false;
     ReplayAnswer answer;
     int rows = 0;
     for (int row = 0; row < result.rows(); ++row) {

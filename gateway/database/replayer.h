@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/timer.h"
+#include "database/table_facts.h"
 #include "postgres/pg_connection.h"
 #include "protocol/notification.h"
 #include "protocol/replay_answer.h"
@@ -21,8 +22,7 @@ public:
     // `is_dispatched`: true for an id that will not be dispatched from now on.
     Replayer(uv_loop_t* loop, std::string conninfo, std::function<bool(Id)> is_dispatched);
 
-    // `table`: quoted.
-    void ask(const std::string& table, Id last, std::vector<std::string> channels,
+    void ask(const TableFacts& facts, Id last, std::vector<std::string> channels,
              std::function<void(ReplayAnswer)> answer);
 
     // Closes the connection; requests that are waiting fail.
@@ -30,6 +30,7 @@ public:
 
 private:
     struct Request {
+        std::string guard; // begins a transaction on the table
         std::string table;
         Id last;
         std::vector<std::string> channels;
@@ -37,6 +38,7 @@ private:
     };
 
     void next();
+    void read();
     void answer(const PgResult& result);
     void fail(const std::string& reason);
 

@@ -7,6 +7,7 @@
 
 #include "base/timer.h"
 #include "database/database_metrics.h"
+#include "database/table_facts.h"
 #include "database/user_watch.h"
 #include "ledger/database_state.h"
 #include "postgres/pg_connection.h"
@@ -35,10 +36,10 @@ public:
         std::function<void()> paused;
     };
 
-    TableReader(uv_loop_t* loop, PgConnection& connection, DatabaseState& state, DatabaseMetrics& metrics,
-                Handlers handlers)
-        : connection_(connection), state_(state), metrics_(metrics), handlers_(std::move(handlers)),
-          safety_(loop), recheck_(loop) {}
+    TableReader(uv_loop_t* loop, PgConnection& connection, const TableFacts& facts, DatabaseState& state,
+                DatabaseMetrics& metrics, Handlers handlers)
+        : connection_(connection), facts_(facts), state_(state), metrics_(metrics),
+          handlers_(std::move(handlers)), safety_(loop), recheck_(loop) {}
 
     // The table can be read on this connection; begins with a cycle.
     void start();
@@ -63,6 +64,7 @@ private:
     void rest();
 
     PgConnection& connection_;
+    const TableFacts& facts_;
     DatabaseState& state_;
     DatabaseMetrics& metrics_;
     const Handlers handlers_;

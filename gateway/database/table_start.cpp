@@ -6,7 +6,10 @@
 #include <memory>
 #include <unordered_map>
 
+#include <spdlog/fmt/fmt.h>
+
 #include "base/log.h"
+#include "database/bus_statements.h"
 #include "database/row_reader.h"
 #include "postgres/pg_array.h"
 
@@ -67,17 +70,19 @@ void TableStart::restore_rows(size_t from, std::vector<BatchPtr> kept) {
     std::vector<Id> ids;
     for (size_t i = from; i < until; ++i)
         ids.push_back(loaded_->entries[i].id);
-    connection_.execute("restore", {pg_array(ids)}, [=, this](const PgResult& result) mutable {
-        if (handlers_.failed(result, "reading the history again"))
-            return;
-        const Monotonic after = kept.empty() ? Monotonic::min() : kept.back()->back().dispatched;
-        BatchPtr batch = restored_batch(result, from, until, after);
-        state_.history.append(batch);
-        kept.push_back(std::move(batch));
-        const Position oldest = state_.history.trim(MonotonicClock::now());
-        std::erase_if(kept, [oldest](const BatchPtr& old) { return old->back().position < oldest; });
-        restore_rows(until, std::move(kept));
-    });
+    connection_.script(
+        on_table(facts_, fmt::format("EXECUTE restore ('{}')", pg_array(ids))),
+        [=, this](const PgResult& result) mutable {
+            if (handlers_.failed(result, "reading the history again"))
+                return;
+            const Monotonic after = kept.empty() ? Monotonic::min() : kept.back()->back().dispatched;
+            BatchPtr batch = restored_batch(result, from, until, after);
+            state_.history.append(batch);
+            kept.push_back(std::move(batch));
+            const Position oldest = state_.history.trim(MonotonicClock::now());
+            std::erase_if(kept, [oldest](const BatchPtr& old) { return old->back().position < oldest; });
+            restore_rows(until, std::move(kept));
+        });
 }
 
 // A row that is gone, or another one, keeps its position and is given to no client.
@@ -124,7 +129,7 @@ void TableStart::restored(std::vector<BatchPtr> kept) {
 }
 
 void TableStart::adopt(bool missed) {
-    connection_.execute("adopt", {}, [this, missed](const PgResult& result) {
+    connection_.script(on_table(facts_, "EXECUTE adopt"), [this, missed](const PgResult& result) {
         if (!handlers_.failed(result, "first read"))
             adopt_rows(result, missed);
     });
@@ -171,11 +176,12 @@ void TableStart::adopt_rows(const PgResult& result, bool missed) {
 
 void TableStart::compare() {
     auto known = std::make_shared<History::Newest>(state_.history.newest(state_.read - SETTLED));
-    connection_.execute("compare", {std::to_string(known->settled), std::to_string(state_.cycle.newest())},
-                        [this, known](const PgResult& result) {
-                            if (!handlers_.failed(result, "comparison after a restart"))
-                                compare_rows(result, *known);
-                        });
+    connection_.script(
+        on_table(facts_, fmt::format("EXECUTE compare ({}, {})", known->settled, state_.cycle.newest())),
+        [this, known](const PgResult& result) {
+            if (!handlers_.failed(result, "comparison after a restart"))
+                compare_rows(result, *known);
+        });
 }
 
 void TableStart::compare_rows(const PgResult& result, History::Newest& known) {
