@@ -33,12 +33,14 @@ WHERE confrelid = {oid} AND contype = 'f' AND NOT (confdeltype IN ('a', 'r') AND
 UNION ALL SELECT pg_describe_object('pg_class'::regclass, inhrelid, 0) || ' inherits from it'
 FROM pg_inherits WHERE inhparent = {oid})";
 
-// The views on it, and functions that name it, come and go, and are nothing to a statement on the table.
+// The views on it, and functions that name it, come and go, and are nothing to a statement on the table. A
+// rewrite gives it another TOAST table.
 constexpr const char* ATTACHED = R"(
 ARRAY(SELECT attached FROM (
     SELECT objid AS attached FROM pg_depend
     WHERE refclassid = 'pg_class'::regclass AND refobjid = {oid} AND classid <> 'pg_proc'::regclass
     AND NOT (classid = 'pg_rewrite'::regclass AND deptype = 'n')
+    AND NOT (classid = 'pg_class'::regclass AND deptype = 'i')
     UNION ALL SELECT refobjid FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = {oid}) AS found
 ORDER BY attached))";
 

@@ -11,6 +11,7 @@ import pytest
 
 from harness.client import BusClient
 from harness.cluster import Cluster
+from harness.gateway import run_gateway
 from harness.system import ROOT
 from harness.tokens import Secret, claims
 from harness.wait import until
@@ -80,6 +81,11 @@ class Tenant:
     def send(self, payload):
         with self.cluster.connect(self.name, user=self.owner, options=OWN_SETTINGS) as connection:
             connection.execute("SELECT bus_sendone('a', 't', to_jsonb(%s::text))", (payload,))
+
+    def forget(self):
+        """Makes every row older than a gateway's history; returns the first id."""
+        self.as_owner("UPDATE bus_bus SET create_date = create_date - interval '1 hour'")
+        return self.cluster.execute("SELECT min(id) FROM public.bus_bus", dbname=self.name)[0][0]
 
     def drop(self):
         self.cluster.drop_database(self.name)
@@ -234,12 +240,14 @@ async def test_no_name_operator_or_setting_bends_a_statement(cluster, tenants, s
             late.execute("SELECT bus_sendone('a', 't', '1')")
             late.rollback()  # leaves a gap, which is probed
         await delivered(hostile, one, "after a gap")
-        # From the table: the history was never theirs.
-        first = cluster.execute("SELECT min(id) FROM public.bus_bus", dbname=hostile.name)[0][0]
-        async with client_of(gateway, hostile, last=first) as back:
-            await back.wait_payload("after a gap")
         assert [n["message"]["payload"] for n in other.notifications if n["message"]["type"] == "t"] == ["of the other"]
-    assert_nothing_was_gained(cluster, tenants, gateway)
+    gateway.finish()
+    first = hostile.forget()
+    again = serve()
+    async with client_of(again, hostile, last=first) as back:  # answered from the table
+        await back.wait_payload("after a gap")
+    for each in (gateway, again):
+        assert_nothing_was_gained(cluster, tenants, each)
 
 
 # --- objects in the place of those that are read ---
@@ -405,6 +413,50 @@ async def test_only_the_function_that_authorizes_runs_as_the_role(cluster, tenan
             await delivered(tenant, client, "granted")
     assert "authorizes with pg_catalog, public, pg_temp" in cluster.log_text()
     assert_nothing_was_gained(cluster, tenants, gateway)
+
+
+# --- what is sent to the server ---
+
+def statements_by_session(cluster):
+    """The messages of each session of the role, as the server logs them."""
+    sessions = {}
+    for session, message in re.findall(rf"\[(\d+)\] {ROLE}@\w+ LOG:  (?:statement|execute [^:]+): (.*)", cluster.log_text()):
+        sessions.setdefault(session, []).append(message)
+    return sessions.values()
+
+
+async def test_every_session_begins_with_its_settings_and_reads_in_guarded_transactions(cluster, tenants, serve):
+    hostile = tenants[0]
+    for tenant in tenants:
+        tenant.as_owner(AUTHORIZE.split("CREATE FUNCTION evil")[0])
+    cluster.execute(f"ALTER ROLE {ROLE} SET log_statement = 'all'")
+    first = serve()
+    async with client_of(first, hostile) as one:
+        await one.subscribed()
+        await delivered(hostile, one, "first")
+        await delivered(hostile, one, "a notification")
+        until(lambda: present(hostile) == 1, lambda: first.tail())
+    first.finish()
+    known = hostile.forget()
+    second = serve(auth="sql", auth_sql_function="app_authorize", token_keys=None, presence=[], presence_notifications=False)
+    async with BusClient(f"{second.url}?db={hostile.name}", ["a"], last=known) as client:  # answered from the table
+        await client.wait_payload("a notification")
+        doctor = await asyncio.to_thread(run_gateway, "doctor", "--database", cluster.conninfo(hostile.name, user=ROLE),
+                                         "--listen", f"127.0.0.1:{second.port}", "--auth", "open")
+        assert "public.bus_bus of t_hostile can be read" in doctor.stdout
+    sessions = statements_by_session(cluster)
+    assert len(sessions) >= 10
+    for messages in sessions:
+        assert "SELECT pg_catalog.set_config('search_path', 'pg_catalog, pg_temp'," in messages[0]
+    messages = [message for session in sessions for message in session]
+    reads = [message for message in messages if re.search(r"EXECUTE (read|adopt|\"check\")", message)]
+    assert len(reads) > 6
+    guarded = (r"(SET TRANSACTION ISOLATION LEVEL READ COMMITTED|BEGIN ISOLATION LEVEL REPEATABLE READ), READ ONLY; "
+               r"LOCK TABLE ONLY public\.bus_bus IN ACCESS SHARE MODE; EXECUTE guard; EXECUTE ")
+    assert [message for message in reads if not re.match(guarded, message)] == []
+    replays = [session for session in sessions if any("channel = ANY" in message for message in session)]
+    assert replays and all(re.match("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY; LOCK TABLE ONLY", session[1])
+                           for session in replays)
 
 
 def test_an_owner_makes_no_event_trigger(tenants):
