@@ -2,6 +2,7 @@
 #include "database/bus_statements.h"
 
 #include "base/format.h"
+#include "postgres/table_code.h"
 
 namespace odoo_bus {
 
@@ -32,10 +33,10 @@ ORDER BY {order})";
 // and the sequence gave out is at or below last_value.
 constexpr const char* READ = R"(
     WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence})
-    (SELECT {found_row}, false AS ahead FROM {table} AS bus
+    (SELECT {found_row}, false AS ahead FROM ONLY {table} AS bus
      WHERE bus.id > $1::int8 AND bus.id <= (SELECT last_value FROM sequence) ORDER BY bus.id LIMIT $3::int8)
     UNION ALL
-    (SELECT {found_row}, true FROM {table} AS bus
+    (SELECT {found_row}, true FROM ONLY {table} AS bus
      WHERE bus.id > greatest($2::int8, (SELECT last_value FROM sequence)) ORDER BY bus.id LIMIT $3::int8))";
 
 // A transaction that becomes visible has lost its name by then, except a prepared one (its locks have no
@@ -57,7 +58,7 @@ WHERE holds AND NOT (prepared AND coalesce(pg_visible_in_snapshot(xid::text::xid
 
 constexpr const char* PROBE = R"(
     SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS JOIN LATERAL
-        (SELECT {found_row} FROM {table} AS bus WHERE bus.id BETWEEN range.first AND range.last
+        (SELECT {found_row} FROM ONLY {table} AS bus WHERE bus.id BETWEEN range.first AND range.last
          ORDER BY bus.id LIMIT $3::int8) AS found
     ORDER BY found.id LIMIT $3::int8)";
 
@@ -75,36 +76,34 @@ FROM {sequence}, (SELECT
 // A date in the future counts as now.
 constexpr const char* ADOPT = R"(
 WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence}),
-newest AS MATERIALIZED (SELECT max(id) AS id FROM {table} WHERE id <= (SELECT last_value FROM sequence))
+newest AS MATERIALIZED (SELECT max(id) AS id FROM ONLY {table} WHERE id <= (SELECT last_value FROM sequence))
 SELECT id::int8, bytes, chosen,
        id > (SELECT id FROM newest) - {adopted_rows} AND NOT chosen
        AND create_date > now() AT TIME ZONE 'UTC' - {adopted_us} * interval '1 microsecond'
 FROM (SELECT id, create_date, id > (SELECT last_value FROM sequence) AS chosen,
              coalesce(octet_length(channel), 0)::int8 + coalesce(octet_length(message), 0) AS bytes
-      FROM {table} WHERE id > coalesce((SELECT id FROM newest), 0) - {adopted_ids}) AS newest_rows
+      FROM ONLY {table} WHERE id > coalesce((SELECT id FROM newest), 0) - {adopted_ids}) AS newest_rows
 ORDER BY id LIMIT 2 * {adopted_ids})";
 
 constexpr const char* FETCH = R"(
     SELECT {found_row}, wanted.place FROM unnest($1::int8[]) WITH ORDINALITY AS wanted (id, place)
-    JOIN {table} AS bus ON bus.id = wanted.id)";
+    JOIN ONLY {table} AS bus ON bus.id = wanted.id)";
 
 constexpr const char* LAST_VALUE = "SELECT last_value FROM {sequence}";
 
 constexpr const char* COMPARE = R"(
-    SELECT {found_row} FROM {table} AS bus WHERE bus.id > $1::int8 AND bus.id <= $2::int8
+    SELECT {found_row} FROM ONLY {table} AS bus WHERE bus.id > $1::int8 AND bus.id <= $2::int8
     ORDER BY bus.id LIMIT {page_rows})";
 
 constexpr const char* REPLAY = R"(
-    SELECT {found_row} FROM {table} AS bus WHERE bus.id > $1::int8 AND bus.channel = ANY ($2::text[])
+    SELECT {found_row} FROM ONLY {table} AS bus WHERE bus.id > $1::int8 AND bus.channel = ANY ($2::text[])
     ORDER BY bus.id LIMIT {page_rows})";
 
-constexpr const char* EXISTS_ID = "SELECT EXISTS (SELECT FROM {table} WHERE id = $1::int8)";
+constexpr const char* EXISTS_ID = "SELECT EXISTS (SELECT FROM ONLY {table} WHERE id = $1::int8)";
 
-std::string literal(const std::string& text) {
-    std::string quoted = "'";
-    for (const char c : text)
-        quoted.append(c == '\'' ? 2 : 1, c);
-    return quoted + "'";
+// With the lock the table can be no other one, and have no other columns, until the transaction ends.
+std::string guarded(const TableFacts& facts) {
+    return fmt::format("LOCK TABLE ONLY {} IN ACCESS SHARE MODE; EXECUTE guard; ", facts.table);
 }
 
 // Of one table.
@@ -115,7 +114,7 @@ public:
 
     Statement make(const char* name, const char* sql) const {
         return {name, fmt::format(runtime_format(sql), fmt::arg("table", facts_.table),
-                                  fmt::arg("quoted_table", literal(facts_.table)),
+                                  fmt::arg("quoted_table", sql_literal(facts_.table)),
                                   fmt::arg("sequence", facts_.sequence), fmt::arg("found_row", FOUND_ROW),
                                   fmt::arg("database", facts_.database_oid),
                                   fmt::arg("relation", facts_.relation_oid), fmt::arg("peer_lock", PEER_LOCK),
@@ -151,15 +150,32 @@ std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
             writer.make_rows("probe", PROBE, "id", "NULL"),
             writer.make("check", CHECK),
             writer.make("adopt", ADOPT),
-            writer.make_rows("fetch", FETCH, "place", "place"),
+            writer.make_rows("fetch_rows", FETCH, "place", "place"),
             writer.make("last_value", LAST_VALUE),
-            writer.make_rows("compare", COMPARE, "id", "NULL")};
+            writer.make_rows("compare", COMPARE, "id", "NULL"),
+            {"guard", table_guard(facts.seen())}};
 }
 
 std::vector<Statement> replay_statements(const TableFacts& facts, uint64_t max_row_bytes) {
     const StatementBounds bounds{.max_row_bytes = max_row_bytes};
     const Writer writer(facts, 0, bounds);
-    return {writer.make_rows("replay", REPLAY, "id", "NULL"), writer.make("exists", EXISTS_ID)};
+    return {{"begin", fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED, READ ONLY; "
+                                  "LOCK TABLE ONLY {} IN ACCESS SHARE MODE; {}",
+                                  facts.table, table_guard(facts.seen()))},
+            writer.make_rows("replay", REPLAY, "id", "NULL"),
+            writer.make("exists", EXISTS_ID)};
+}
+
+std::string in_transaction(const std::string& execute) {
+    return "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; " + execute;
+}
+
+std::string on_table(const TableFacts& facts, const std::string& execute) {
+    return in_transaction(guarded(facts) + execute);
+}
+
+std::string begin_snapshot(const TableFacts& facts) {
+    return "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; " + guarded(facts);
 }
 
 } // namespace odoo_bus

@@ -48,15 +48,27 @@ struct StatementBounds {
 // adopt: of the newest rows: id, bytes of content, whether the id is above the sequence's last value, whether
 // the row is young enough to be kept.
 //
-// fetch: $1 ids: their rows, in this order; last column: the place in the array, from 1.
+// fetch_rows: $1 ids: their rows, in this order; last column: the place in the array, from 1.
 //
 // last_value: of the sequence.
 //
 // compare: $1, $2: the first rows above the one id up to the other.
+//
+// guard: fails when the table is not the one of `facts` any more.
 std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
                                   const StatementBounds& bounds);
 
+// The message by which statements are executed, each in a transaction that cannot write whatever the
+// session's settings are by then, and on the table with the guard before: an index that its owner adds is
+// found before a plan is made that evaluates it.
+std::string in_transaction(const std::string& execute);
+std::string on_table(const TableFacts& facts, const std::string& execute);
+// What follows has one snapshot, until COMMIT.
+std::string begin_snapshot(const TableFacts& facts);
+
 // Of the connection on which what clients have missed is read from the table.
+//
+// begin: a transaction with the guard, in which the others are asked.
 //
 // replay: $1 an id, $2 channels as stored: the first rows of these channels above the id.
 //

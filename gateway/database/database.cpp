@@ -35,7 +35,7 @@ Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observe
               .history = settings_.history}),
       row_reader_(metrics_.left_out), connection_(loop, connection_handlers()),
       start_(settings_.name, settings_.history, connection_, row_reader_, facts_, state_, start_handlers()),
-      reader_(loop, connection_, row_reader_, state_, metrics_, reader_handlers()),
+      reader_(loop, connection_, row_reader_, facts_, state_, metrics_, reader_handlers()),
       replayer_(loop, settings_.conninfo, row_reader_, [this](Id id) { return state_.cycle.is_decided(id); }),
       user_watch_(connection_,
                   [this](std::set<int64_t> partners) { tell(event::UsersChanged{std::move(partners)}); }),
@@ -116,11 +116,7 @@ void Database::connected() {
     // The reads must stay index probes, whatever the statistics say.
     connection_.query(
         "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', "
-        "'enable_hashjoin', 'enable_mergejoin', 'jit']) AS name "
-        "UNION ALL SELECT set_config('max_parallel_workers_per_gather', '0', false) "
-        "UNION ALL SELECT set_config('default_transaction_isolation', 'read committed', false) "
-        // A cycle with millions of gaps takes its time.
-        "UNION ALL SELECT set_config(name, '0', false) FROM pg_settings WHERE name = 'transaction_timeout'",
+        "'enable_hashjoin', 'enable_mergejoin']) AS name",
         {}, [this](const PgResult& result) { failed(result, "settings"); });
     connection_.query(fmt::format("SELECT pg_advisory_lock_shared({}, {})", PEER_LOCK, settings_.gateway_key),
                       {}, [this](const PgResult& result) { failed(result, "advisory lock"); });
@@ -206,7 +202,7 @@ void Database::run() {
         settings_.known->fetch_add(1, std::memory_order_relaxed);
         settings_.began();
     }
-    user_watch_.start();
+    user_watch_.start(facts_.schema);
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
     role_ == Role::FROZEN ? settle() : reader_.start();
 }
@@ -251,7 +247,10 @@ void Database::disconnect() {
 bool Database::failed(const PgResult& result, const char* what) {
     if (result.ok())
         return false;
-    lose(fmt::format("{}: {}", what, result.error()));
+    const std::string error = result.error();
+    lose(error.find(TABLE_HAS_CHANGED) == error.npos
+             ? fmt::format("{}: {}", what, error)
+             : fmt::format("{}: {}", facts_.table, TABLE_HAS_CHANGED));
     return true;
 }
 
@@ -351,10 +350,11 @@ void Database::freeze(std::function<void()> frozen) {
 void Database::hear_out() {
     if (phase_ != Phase::READING)
         return settle();
-    connection_.query("SELECT pg_notify('odoo_bus_heard_out', '')", {}, [this](const PgResult& result) {
-        if (!failed(result, "a last answer"))
-            settle();
-    });
+    connection_.script(in_transaction("SELECT pg_notify('odoo_bus_heard_out', '')"),
+                       [this](const PgResult& result) {
+                           if (!failed(result, "a last answer"))
+                               settle();
+                       });
 }
 
 void Database::stop_connecting() {

@@ -11,8 +11,8 @@ constexpr uint64_t INTERVAL_MS = 1000;
 
 // A database whose DROP was interrupted has a limit of -2.
 constexpr const char* LOOK = "SELECT datname, datallowconn AND datconnlimit <> -2 AND "
-                             "coalesce(has_database_privilege(oid, 'CONNECT'), "
-                             "false) FROM pg_database WHERE NOT datistemplate ORDER BY datname";
+                             "coalesce(pg_catalog.has_database_privilege(oid, 'CONNECT'), false) "
+                             "FROM pg_catalog.pg_database WHERE NOT datistemplate ORDER BY datname";
 
 } // namespace
 

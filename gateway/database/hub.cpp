@@ -19,9 +19,10 @@ const metrics::Family up("odoo_bus_hub_up", "1 while the gateway listens in the 
 const metrics::Counter passed_on("odoo_bus_hub_passed_on_total",
                                  "Notifications of Odoo databases that were relayed to the hub database.");
 
-constexpr const char* IS_PRELOADED = "SELECT current_setting('odoo_bus.queue_size', true) IS NOT NULL";
+constexpr const char* IS_PRELOADED =
+    "SELECT pg_catalog.current_setting('odoo_bus.queue_size', true) IS NOT NULL";
 // The keys are "imbu" in ASCII, and 1.
-constexpr const char* TAKE_RELAY = "SELECT pg_try_advisory_lock(1768776309, 1)";
+constexpr const char* TAKE_RELAY = "SELECT pg_catalog.pg_try_advisory_lock(1768776309, 1)";
 constexpr std::string_view IN_RECOVERY = "25006";
 constexpr uint64_t TAKE_AGAIN_MS = 2'000;
 constexpr size_t MAX_PASSING = 1'000;
@@ -144,7 +145,8 @@ void Hub::pass() {
 
 void Hub::notify(std::vector<std::string> payloads) {
     std::string array = pg_array(payloads);
-    connection_.query("SELECT pg_notify('imbus', payload) FROM unnest($1::text[]) AS payload",
+    connection_.query("SELECT pg_catalog.pg_notify('imbus', payload) FROM "
+                      "pg_catalog.unnest($1::pg_catalog.text[]) AS payload",
                       {std::move(array)}, [this, payloads = std::move(payloads)](const PgResult& result) {
                           result.ok() ? passed(payloads.size()) : refused(payloads);
                       });

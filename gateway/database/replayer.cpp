@@ -28,7 +28,9 @@ Replayer::Replayer(uv_loop_t* loop, std::string conninfo, const RowReader& row_r
 
 void Replayer::configure(std::vector<Statement> statements) {
     for (Statement& statement : statements)
-        (statement.name == "exists" ? exists_ : replay_) = std::move(statement.sql);
+        (statement.name == "begin"    ? begin_
+         : statement.name == "exists" ? exists_
+                                      : replay_) = std::move(statement.sql);
 }
 
 void Replayer::ask(Id last, std::vector<std::string> channels, std::function<void(ReplayAnswer)> answer) {
@@ -49,6 +51,12 @@ void Replayer::next() {
         return connection_.open(conninfo_);
     }
     asking_ = true;
+    // Nothing is asked of a table that is another one by now, or that its owner has given code to run.
+    connection_.script(begin_,
+                       [this](const PgResult& result) { result.ok() ? read() : fail(result.error()); });
+}
+
+void Replayer::read() {
     const Request& request = requests_.front();
     connection_.query(exists_, {std::to_string(request.last)}, [this](const PgResult& exists) {
         if (!exists.ok())
@@ -58,13 +66,17 @@ void Replayer::next() {
             replay_, {std::to_string(asked.last), pg_array(asked.channels)},
             [this, last_exists = exists.boolean(0, 0)](const PgResult& page) { answer(page, last_exists); },
             PgConnection::LONG_PATIENCE_MS);
+        connection_.script("COMMIT", [this](const PgResult& result) {
+            if (!result.ok())
+                fail(result.error());
+        });
     });
 }
 
 void Replayer::answer(const PgResult& page, bool last_exists) {
-    asking_ = false;
     if (!page.ok())
         return fail(page.error());
+    asking_ = false;
     ReplayAnswer answer;
     answer.last_exists = last_exists;
     for (int row = 0; row < page.rows(); ++row) {

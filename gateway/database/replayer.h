@@ -39,12 +39,13 @@ private:
     };
 
     void next();
+    void read();
     void answer(const PgResult& page, bool last_exists);
     void fail(const std::string& reason);
 
     const std::string conninfo_;
     const RowReader& row_reader_;
-    std::string replay_, exists_; // the statements
+    std::string begin_, exists_, replay_; // the statements
     const std::function<bool(Id)> is_dispatched_;
     PgConnection connection_;
     Timer idle_;

@@ -1,26 +1,38 @@
 // Properties of a database and of its bus_bus.
 #include "database/table_facts.h"
 
-#include <spdlog/fmt/fmt.h>
-
+#include "base/format.h"
 #include "database/bus_statements.h"
+#include "postgres/session_settings.h"
 
 namespace odoo_bus {
 
 namespace {
 
-// bus_bus is looked for where the role's search_path finds it (Odoo: public), else in the extension's schema.
+// bus_bus is looked for where the role's search_path has found it before it was pinned (Odoo: public), else
+// in the extension's schema. The types are those whose casts and output are PostgreSQL's own.
 constexpr const char* QUERY = R"(
 WITH extension AS (
     SELECT e.extversion, n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
     WHERE e.extname = 'odoo_bus'
-), bus AS (
+), found AS (
     SELECT c.oid, c.relkind, c.relispartition, c.relhassubclass, format('%I.%I', n.nspname, c.relname) AS name,
-           pg_get_serial_sequence(format('%I.%I', n.nspname, c.relname), 'id') AS sequence
+           format('%I', n.nspname) AS schema, EXISTS (SELECT FROM pg_attribute a
+               WHERE a.attrelid = c.oid AND a.attname = 'id' AND NOT a.attisdropped) AS has_id
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relname = 'bus_bus' AND c.relkind NOT IN ('i', 'S')
-      AND (pg_table_is_visible(c.oid) OR n.nspname IN (SELECT nspname FROM extension))
-    ORDER BY pg_table_is_visible(c.oid) DESC LIMIT 1
+    LEFT JOIN unnest(current_setting('{schemas}', true)::name[]) WITH ORDINALITY AS path (schema, place)
+        ON path.schema = n.nspname
+    WHERE c.relname = 'bus_bus' AND c.relkind NOT IN ('i', 'S', 'I') AND c.relpersistence <> 't'
+      AND (path.place IS NOT NULL OR n.nspname IN (SELECT nspname FROM extension))
+    ORDER BY path.place NULLS LAST LIMIT 1
+), bus AS (
+    SELECT found.*, CASE WHEN has_id THEN pg_get_serial_sequence(found.name, 'id') END AS sequence,
+           (SELECT string_agg(wanted.name, ', ' ORDER BY wanted.place)
+            FROM (VALUES (1, 'id', '{{21,23,20}}'::oid[]), (2, 'channel', '{{25,1043}}'), (3, 'message', '{{25,1043}}'),
+                         (4, 'create_date', '{{1114,1184}}')) AS wanted (place, name, types)
+            WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = found.oid AND a.attname = wanted.name
+                              AND NOT a.attisdropped AND a.atttypid = ANY (wanted.types))) AS wrong_columns
+    FROM found
 )
 SELECT current_database(), pg_is_in_recovery(),
        (SELECT system_identifier FROM pg_control_system()),
@@ -40,7 +52,9 @@ SELECT current_database(), pg_is_in_recovery(),
        current_user,
        (SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND classid::int8 = {} AND objid::int8 <> {}),
+        AND classid::int8 = {peer_lock} AND objid::int8 <> {gateway_key}),
+       bus.schema, bus.sequence::regclass::oid::int8, bus.wrong_columns, row_security_active(bus.oid),
+       {read_code}, {written_code}, {attachments}::text, (SELECT quote_ident(nspname) FROM extension),
        current_setting('server_encoding')
 FROM (SELECT) AS one LEFT JOIN bus ON true
 )";
@@ -67,6 +81,14 @@ enum Column {
     SUBSCRIBED,
     ROLE,
     HAS_PEERS,
+    SCHEMA,
+    SEQUENCE_OID,
+    WRONG_COLUMNS,
+    ROW_SECURITY,
+    READ_CODE,
+    WRITTEN_CODE,
+    ATTACHMENTS,
+    EXTENSION_SCHEMA,
     ENCODING
 };
 
@@ -82,6 +104,11 @@ std::string refusal_of(const TableFacts& facts, const PgResult& row) {
         return fmt::format(
             "{} is not an ordinary table, so the order of its rows cannot be followed: replace it by one",
             table);
+    if (!row.is_null(0, WRONG_COLUMNS))
+        return fmt::format(
+            "{} is not like Odoo's bus_bus in the columns {}: give them the types int4 or int8 (id), "
+            "text or varchar (channel, message), timestamp (create_date)",
+            table, row.text(0, WRONG_COLUMNS));
     if (row.is_null(0, SEQUENCE))
         return fmt::format(
             "the ids of {} come from no sequence of its own: run ALTER SEQUENCE ... OWNED BY {}.id", table,
@@ -93,6 +120,16 @@ std::string refusal_of(const TableFacts& facts, const PgResult& row) {
         return fmt::format(
             "role \"{}\" may not read the sequence {}: run GRANT SELECT ON SEQUENCE {} TO \"{}\"",
             row.text(0, ROLE), facts.sequence, facts.sequence, row.text(0, ROLE));
+    if (row.boolean(0, ROW_SECURITY))
+        return fmt::format(
+            "row-level security hides rows of {} from role \"{}\": run ALTER TABLE {} DISABLE ROW "
+            "LEVEL SECURITY",
+            table, row.text(0, ROLE), table);
+    if (!row.is_null(0, READ_CODE))
+        return fmt::format(
+            "reading {} would run code of its owner as role \"{}\", since {}: drop that index, "
+            "constraint or statistics",
+            table, row.text(0, ROLE), row.text(0, READ_CODE));
     if (row.number(0, CACHE) != 1)
         return fmt::format(
             "the sequence {} has CACHE {}, so ids are drawn long before their rows are written: run "
@@ -109,8 +146,7 @@ std::vector<std::string> warnings_of(const TableFacts& facts, const PgResult& ro
             "{} has no index on id, so that every read scans it: run ALTER TABLE {} ADD PRIMARY KEY (id)",
             table, table));
     if (row.boolean(0, CHILDREN))
-        warnings.push_back(fmt::format(
-            "{} has inheritance children: rows in them may be delivered late or not at all", table));
+        warnings.push_back(fmt::format("{} has inheritance children: rows in them are not delivered", table));
     if (row.boolean(0, SUBSCRIBED))
         warnings.push_back(fmt::format(
             "{} is filled by logical replication: such rows come without the sequence, and may be missed",
@@ -121,7 +157,11 @@ std::vector<std::string> warnings_of(const TableFacts& facts, const PgResult& ro
 } // namespace
 
 std::string TableFacts::query(uint32_t gateway_key) {
-    return fmt::format(QUERY, PEER_LOCK, gateway_key);
+    return fmt::format(runtime_format(QUERY), fmt::arg("schemas", FORMER_SCHEMAS),
+                       fmt::arg("peer_lock", PEER_LOCK), fmt::arg("gateway_key", gateway_key),
+                       fmt::arg("read_code", table_code("bus.oid", TableUse::READ)),
+                       fmt::arg("written_code", table_code("bus.oid", TableUse::WRITE)),
+                       fmt::arg("attachments", table_attachments("bus.oid")));
 }
 
 TableFacts TableFacts::read(const PgResult& row) {
@@ -134,7 +174,12 @@ TableFacts TableFacts::read(const PgResult& row) {
     facts.server_started = wall_time(row.number(0, STARTED));
     facts.table = row.text(0, TABLE);
     facts.sequence = row.text(0, SEQUENCE);
+    facts.schema = row.text(0, SCHEMA);
+    facts.sequence_oid = static_cast<uint32_t>(row.number(0, SEQUENCE_OID));
+    facts.attachments = row.text(0, ATTACHMENTS);
+    facts.code_for_writers = row.text(0, WRITTEN_CODE);
     facts.extension_version = row.text(0, EXTENSION);
+    facts.extension_schema = row.text(0, EXTENSION_SCHEMA);
     facts.encoding = ServerEncoding(std::string(row.text(0, ENCODING)));
     facts.is_standby = row.boolean(0, RECOVERY);
     facts.has_peers = row.boolean(0, HAS_PEERS);

@@ -10,6 +10,7 @@
 #include "ledger/checkpoint.h"
 #include "postgres/pg_connection.h"
 #include "postgres/server_encoding.h"
+#include "postgres/table_code.h"
 
 namespace odoo_bus {
 
@@ -27,15 +28,26 @@ struct TableFacts {
     uint32_t database_oid = 0;
     uint32_t relation_oid = 0;
     WallTime server_started = {};
-    std::string table;             // quoted, with its schema
-    std::string sequence;          // likewise
+    std::string table;    // quoted, with its schema
+    std::string sequence; // likewise
+    std::string schema;   // of the table, quoted
+    uint32_t sequence_oid = 0;
+    std::string attachments;       // to the table: postgres/table_code.h
+    std::string code_for_writers;  // what an INSERT would run besides PostgreSQL's own code; empty: nothing
     std::string extension_version; // of odoo_bus; empty when it is not installed
+    std::string extension_schema;  // quoted; likewise
     ServerEncoding encoding;
 
     bool is_standby = false; // the reason for the refusal
     bool has_peers = false;  // other gateways are connected
 
     static TableFacts read(const PgResult& row);
+
+    // The table and its sequence, as they were looked at.
+    std::vector<SeenTable> seen() const {
+        return {{.name = table, .oid = relation_oid, .attachments = attachments},
+                {.name = sequence, .oid = sequence_oid, .attachments = {}}};
+    }
 
     TableIdentity identity() const {
         return {.system_identifier = system_identifier,

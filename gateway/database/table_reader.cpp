@@ -6,6 +6,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "database/bus_statements.h"
 #include "postgres/pg_array.h"
 
 namespace odoo_bus {
@@ -82,19 +83,15 @@ void TableReader::ask_read() {
         ask_next();
     };
     in_snapshot_ = read.keeps_snapshot;
-    if (in_snapshot_)
-        connection_.script(fmt::format("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; "
-                                       "EXECUTE read ({}, {}, {})",
-                                       read.max_seen, read.chosen, read.rows),
-                           on_result);
-    else
-        connection_.execute(
-            "read", {std::to_string(read.max_seen), std::to_string(read.chosen), std::to_string(read.rows)},
-            on_result);
+    const std::string execute =
+        fmt::format("EXECUTE read ({}, {}, {})", read.max_seen, read.chosen, read.rows);
+    connection_.script(in_snapshot_ ? begin_snapshot(facts_) + execute : on_table(facts_, execute),
+                       on_result);
 }
 
 void TableReader::ask_holders() {
-    connection_.execute("holders", {}, [this](const PgResult& result) {
+    const char* const execute = "EXECUTE holders";
+    connection_.script(in_snapshot_ ? execute : in_transaction(execute), [this](const PgResult& result) {
         if (handlers_.failed(result, "holders"))
             return;
         std::vector<Holder> holders;
@@ -111,17 +108,17 @@ void TableReader::ask_probe() {
         firsts.push_back(range.first);
         lasts.push_back(range.last);
     }
-    connection_.execute("probe",
-                        {pg_array(firsts), pg_array(lasts), std::to_string(state_.cycle.probe_rows())},
-                        [this](const PgResult& result) {
-                            if (handlers_.failed(result, "probe"))
-                                return;
-                            std::vector<Row> rows;
-                            for (int row = 0; row < result.rows(); ++row)
-                                rows.push_back(row_reader_.read_new(result, row));
-                            publish(state_.cycle.probed(std::move(rows), RowReader::is_cut(result)));
-                            ask_next();
-                        });
+    const std::string execute = fmt::format("EXECUTE probe ('{}', '{}', {})", pg_array(firsts),
+                                            pg_array(lasts), state_.cycle.probe_rows());
+    connection_.script(in_snapshot_ ? execute : on_table(facts_, execute), [this](const PgResult& result) {
+        if (handlers_.failed(result, "probe"))
+            return;
+        std::vector<Row> rows;
+        for (int row = 0; row < result.rows(); ++row)
+            rows.push_back(row_reader_.read_new(result, row));
+        publish(state_.cycle.probed(std::move(rows), RowReader::is_cut(result)));
+        ask_next();
+    });
 }
 
 void TableReader::publish(std::vector<Row> rows) {
@@ -156,7 +153,7 @@ void TableReader::finish() {
 }
 
 void TableReader::check() {
-    connection_.execute("check", {}, [this](const PgResult& result) {
+    connection_.script(on_table(facts_, R"(EXECUTE "check")"), [this](const PgResult& result) {
         if (handlers_.failed(result, "check"))
             return;
         const Check check{.last_value = result.number(0, 0),

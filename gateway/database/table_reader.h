@@ -8,6 +8,7 @@
 #include "base/timer.h"
 #include "database/database_metrics.h"
 #include "database/row_reader.h"
+#include "database/table_facts.h"
 #include "database/user_watch.h"
 #include "ledger/database_state.h"
 #include "postgres/pg_connection.h"
@@ -36,9 +37,9 @@ public:
         std::function<void()> paused;
     };
 
-    TableReader(uv_loop_t* loop, PgConnection& connection, const RowReader& row_reader, DatabaseState& state,
-                DatabaseMetrics& metrics, Handlers handlers)
-        : connection_(connection), row_reader_(row_reader), state_(state), metrics_(metrics),
+    TableReader(uv_loop_t* loop, PgConnection& connection, const RowReader& row_reader,
+                const TableFacts& facts, DatabaseState& state, DatabaseMetrics& metrics, Handlers handlers)
+        : connection_(connection), row_reader_(row_reader), facts_(facts), state_(state), metrics_(metrics),
           handlers_(std::move(handlers)), safety_(loop), recheck_(loop) {}
 
     // The table can be read on this connection; begins with a cycle.
@@ -65,6 +66,7 @@ private:
 
     PgConnection& connection_;
     const RowReader& row_reader_;
+    const TableFacts& facts_;
     DatabaseState& state_;
     DatabaseMetrics& metrics_;
     const Handlers handlers_;

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <memory>
 
+#include <spdlog/fmt/fmt.h>
+
 #include "base/keyed_hash.h"
 #include "base/log.h"
 #include "database/bus_statements.h"
@@ -37,8 +39,8 @@ struct TableStart::Comparison {
 void TableStart::fetch(std::span<const Id> ids, const char* what,
                        std::function<void(const PgResult& result, size_t count)> fetched) {
     const size_t asked = std::min(ids.size(), FETCHED_IDS);
-    connection_.execute(
-        "fetch", {pg_array(ids.first(asked))},
+    connection_.script(
+        on_table(facts_, fmt::format("EXECUTE fetch_rows ('{}')", pg_array(ids.first(asked)))),
         [this, asked, what, fetched = std::move(fetched)](const PgResult& result) {
             if (handlers_.failed(result, what))
                 return;
@@ -146,8 +148,8 @@ void TableStart::restored(Kept kept) {
 }
 
 void TableStart::adopt(bool missed) {
-    connection_.execute(
-        "adopt", {},
+    connection_.script(
+        on_table(facts_, "EXECUTE adopt"),
         [this, missed](const PgResult& result) {
             if (!handlers_.failed(result, "first read"))
                 adopt_ids(result, missed);
@@ -223,7 +225,7 @@ void TableStart::adopted(Kept kept, bool missed) {
 }
 
 void TableStart::compare() {
-    connection_.execute("last_value", {}, [this](const PgResult& result) {
+    connection_.script(on_table(facts_, "EXECUTE last_value"), [this](const PgResult& result) {
         if (handlers_.failed(result, "comparison after a restart"))
             return;
         const ReadCycle& cycle = state_.cycle;
@@ -244,9 +246,8 @@ void TableStart::compare() {
 }
 
 void TableStart::compare_rows(std::shared_ptr<Comparison> comparison) {
-    std::vector<std::string> range = {std::to_string(comparison->after), std::to_string(comparison->until)};
-    connection_.execute(
-        "compare", std::move(range),
+    connection_.script(
+        on_table(facts_, fmt::format("EXECUTE compare ({}, {})", comparison->after, comparison->until)),
         [this, comparison](const PgResult& result) {
             if (handlers_.failed(result, "comparison after a restart"))
                 return;

@@ -19,8 +19,8 @@ public:
     UserWatch(PgConnection& connection, std::function<void(std::set<int64_t> partners)> changed)
         : connection_(connection), changed_(std::move(changed)) {}
 
-    // The connection is new.
-    void start();
+    // The connection is new. `schema`: of bus_bus, quoted.
+    void start(const std::string& schema);
     // About once a second, while the connection is open.
     void tick(Monotonic now);
 
@@ -29,6 +29,7 @@ private:
 
     PgConnection& connection_;
     const std::function<void(std::set<int64_t>)> changed_;
+    std::string look_; // the statements of a look
     enum { UNKNOWN, ALLOWED, DENIED } state_ = UNKNOWN;
     bool asking_ = false;
     bool complete_ = false; // seen_ is what was there: what is not in it is new

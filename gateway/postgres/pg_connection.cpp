@@ -149,7 +149,7 @@ void PgConnection::check_pooler() {
     };
     if (handlers_.bears_pooler)
         return checked({});
-    pooler_check_ = std::make_unique<PoolerCheck>(loop_, *this, conninfo_, checked);
+    pooler_check_ = std::make_unique<PoolerCheck>(loop_, *this, conninfo_, handlers_.use, checked);
 }
 
 void PgConnection::advance() {

@@ -1,5 +1,5 @@
-// One asynchronous connection to PostgreSQL on a libuv loop: connects, asks one query after the other, hears
-// NOTIFYs.
+// One asynchronous connection to PostgreSQL on a libuv loop: connects, pins the session's settings
+// (session_settings.h), asks one query after the other, hears NOTIFYs.
 //
 // All callbacks run on the loop's thread and never from within a call of ours, except that close() drops the
 // queries that are still waiting without calling back. After on_lost() the connection is closed and may be
@@ -19,6 +19,7 @@
 
 #include "base/timer.h"
 #include "postgres/pg_connector.h"
+#include "postgres/session_settings.h"
 
 namespace odoo_bus {
 
@@ -59,6 +60,7 @@ public:
         // No query needs the same backend for longer than a statement. Otherwise a pooler that gives the
         // backend away is a reason to lose the connection.
         bool bears_pooler = false;
+        SessionUse use = SessionUse::READS;
     };
 
     PgConnection(uv_loop_t* loop, Handlers handlers);

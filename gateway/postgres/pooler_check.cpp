@@ -9,8 +9,6 @@ namespace odoo_bus {
 
 namespace {
 
-constexpr const char* PROCESS = "SELECT pg_backend_pid()";
-
 // Number of queries, on both connections in turn: a pooler that hands out the backend that was used last is
 // noticed when the other connection has it, one that takes turns when this connection has several.
 constexpr unsigned QUESTIONS = 12;
@@ -20,9 +18,9 @@ constexpr uint64_t PATIENCE_MS = 5'000;
 
 } // namespace
 
-PoolerCheck::PoolerCheck(uv_loop_t* loop, PgConnection& connection, std::string conninfo,
+PoolerCheck::PoolerCheck(uv_loop_t* loop, PgConnection& connection, std::string conninfo, SessionUse use,
                          std::function<void(const std::string&)> answer)
-    : connection_(connection), conninfo_(std::move(conninfo)), answer_(std::move(answer)),
+    : connection_(connection), conninfo_(std::move(conninfo)), use_(use), answer_(std::move(answer)),
       other_(loop, {.on_connected = [this] { ask_other(); },
                     .on_lost =
                         [this](const std::string& reason) {
@@ -37,7 +35,7 @@ PoolerCheck::PoolerCheck(uv_loop_t* loop, PgConnection& connection, std::string 
 
 // Everything is decided when this connection answers: there the other one is not at work and may go.
 void PoolerCheck::ask() {
-    connection_.query(PROCESS, {}, [this](const PgResult& result) {
+    connection_.script(pin_unless_pooled(use_, connection_.process()), [this](const PgResult& result) {
         if (!result.ok())
             return decide(result.error());
         hear(result.number(0, 0));
@@ -55,7 +53,7 @@ void PoolerCheck::hear(int64_t process) {
                                   "larger, the gateway needs several connections",
                                   problem_));
     if (++asked_ >= QUESTIONS)
-        return decide({});
+        return pin();
     if (asked_ % 2)
         return ask();
     if (other_.is_open())
@@ -69,7 +67,7 @@ void PoolerCheck::hear(int64_t process) {
 }
 
 void PoolerCheck::ask_other() {
-    other_.query(PROCESS, {}, [this](const PgResult& result) {
+    other_.script(pin_transaction(use_), [this](const PgResult& result) {
         patience_.stop();
         if (result.ok())
             others_process_ = result.number(0, 0);
@@ -77,6 +75,12 @@ void PoolerCheck::ask_other() {
             problem_ = result.error();
         ask();
     });
+}
+
+// The pooler keeps sessions.
+void PoolerCheck::pin() {
+    connection_.script(pin_session(use_),
+                       [this](const PgResult& result) { decide(result.ok() ? "" : result.error()); });
 }
 
 void PoolerCheck::decide(const std::string& problem) {

@@ -1,15 +1,20 @@
-// The statements on bus_presence and bus_presence_gateway. All of them run under the lock of BEGIN_PRESENCE,
-// each with a snapshot that is younger than the lock.
+// The statements on bus_presence and bus_presence_gateway. All of them run under the locks of
+// begin_presence(), each with a snapshot that is younger than the lock.
 #include "presence/presence_statements.h"
 
 #include "base/format.h"
 
 namespace odoo_bus {
 
-// "imbu", and 2; 1 is the relay's (hub.cpp).
-const char* const BEGIN_PRESENCE = "BEGIN; SELECT pg_advisory_xact_lock(1768776309, 2)";
-
 namespace {
+
+constexpr const char* FIND = R"(
+SELECT quote_ident(n.nspname), quote_ident(n.nspname) || '.' || wanted.name, c.oid::int8, {attachments}::text,
+       CASE WHEN c.relkind <> 'r' THEN 'it is no ordinary table' ELSE {code} END
+FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
+CROSS JOIN (VALUES {tables}) AS wanted (name)
+LEFT JOIN pg_class AS c ON c.relnamespace = n.oid AND c.relname = wanted.name
+WHERE e.extname = 'odoo_bus')";
 
 // No row: others have taken this gateway for dead, or the table was emptied by a crash.
 constexpr const char* BEAT = R"(
@@ -76,15 +81,41 @@ constexpr const char* KEEP_QUIET = "SELECT count(*) AS sent FROM news";
 
 } // namespace
 
-std::vector<Statement> presence_statements(const std::string& schema, bool notify) {
+std::string find_presence_tables(bool notify) {
+    return fmt::format(runtime_format(FIND), fmt::arg("attachments", table_attachments("c.oid")),
+                       fmt::arg("code", table_code("c.oid", TableUse::WRITE)),
+                       fmt::arg("tables", notify ? "('bus_presence_gateway'), ('bus_presence'), ('bus_bus')"
+                                                 : "('bus_presence_gateway'), ('bus_presence')"));
+}
+
+// The numbers are "imbu", and 2; 1 is the relay's (hub.cpp).
+std::string begin_presence(const std::string& schema) {
+    return fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; "
+                       "SELECT pg_advisory_xact_lock(1768776309, 2); "
+                       "LOCK TABLE ONLY {0}.bus_presence_gateway, ONLY {0}.bus_presence "
+                       "IN SHARE UPDATE EXCLUSIVE MODE; EXECUTE guard",
+                       schema);
+}
+
+std::string before_notifying(const std::string& schema) {
+    return fmt::format("LOCK TABLE ONLY {}.bus_bus IN ROW EXCLUSIVE MODE; EXECUTE guard", schema);
+}
+
+std::vector<Statement> presence_statements(const std::string& schema, bool notify,
+                                           const std::vector<SeenTable>& tables) {
     const std::string tell =
         fmt::format(runtime_format(notify ? SEND : KEEP_QUIET), fmt::arg("schema", schema));
     const auto make = [&](const char* name, const char* sql) {
         return Statement{
             name, fmt::format(runtime_format(sql), fmt::arg("schema", schema), fmt::arg("tell", tell))};
     };
-    return {make("beat", BEAT),     make("enlist", ENLIST), make("own", OWN),
-            make("change", CHANGE), make("expire", EXPIRE), make("clean", CLEAN)};
+    return {make("beat", BEAT),
+            make("enlist", ENLIST),
+            make("own", OWN),
+            make("change", CHANGE),
+            make("expire", EXPIRE),
+            make("clean", CLEAN),
+            {"guard", table_guard(tables)}};
 }
 
 } // namespace odoo_bus

@@ -5,13 +5,25 @@
 #include <vector>
 
 #include "postgres/statement.h"
+#include "postgres/table_code.h"
 
 namespace odoo_bus {
 
-// `schema`: of the extension, quoted. `notify`: send `presence` notifications.
-std::vector<Statement> presence_statements(const std::string& schema, bool notify);
+// Looks for the tables: a row for each of them, and for bus_bus with `notify`. Columns: the extension's
+// schema, quoted; the table's name, quoted; its oid, NULL when it is missing; its attachments; the code that
+// a statement on it would run besides PostgreSQL's own, or NULL.
+std::string find_presence_tables(bool notify);
 
-// Begins a transaction that no other gateway's overlaps.
-extern const char* const BEGIN_PRESENCE;
+// `schema`: of the extension, quoted. `notify`: send `presence` notifications.
+//
+// guard: fails when one of `tables` is another one by now, or code was added to it.
+std::vector<Statement> presence_statements(const std::string& schema, bool notify,
+                                           const std::vector<SeenTable>& tables);
+
+// Begins a transaction that no other gateway's overlaps. Until it ends nobody can add triggers, rules,
+// policies, defaults, constraints, indexes or statistics to the tables: they would run as the gateway's role.
+std::string begin_presence(const std::string& schema);
+// Before a statement that notifies: the same for bus_bus.
+std::string before_notifying(const std::string& schema);
 
 } // namespace odoo_bus

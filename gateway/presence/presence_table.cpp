@@ -43,16 +43,10 @@ constexpr uint64_t PATIENCE_MS = 30'000;
 // The database is to be dropped or copied, or the server stops; Database logs more about it.
 constexpr std::chrono::milliseconds TERMINATED_WAIT{5'000};
 
-// A gateway that sleeps in the middle must not keep the lock. Operators mean PostgreSQL's.
+// A gateway that sleeps in the middle must not keep the lock.
 constexpr const char* SETTLE = R"(
 SELECT set_config('statement_timeout', '10s', false), set_config('lock_timeout', '10s', false),
-       set_config('idle_in_transaction_session_timeout', '10s', false),
-       set_config('search_path', 'pg_catalog', false))";
-
-constexpr const char* FIND = R"(
-SELECT quote_ident(n.nspname), EXISTS (SELECT FROM pg_class AS c WHERE c.relnamespace = n.oid
-                                       AND c.relname = 'bus_presence_gateway')
-FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace WHERE e.extname = 'odoo_bus')";
+       set_config('idle_in_transaction_session_timeout', '10s', false))";
 
 bool is_ascii(const std::string& text) {
     return std::ranges::all_of(text, [](unsigned char c) { return c < 0x80; });
@@ -64,7 +58,8 @@ PresenceTable::PresenceTable(uv_loop_t* loop, Settings settings)
     : settings_(std::move(settings)), roster_(settings_.bounds),
       connection_(loop, {.on_connected = [this] { connected(); },
                          .on_lost = [this](const std::string& reason) { lose(reason); },
-                         .on_notify = [](std::string_view, std::string_view) {}}),
+                         .on_notify = [](std::string_view, std::string_view) {},
+                         .use = SessionUse::WRITES}),
       reconnect_(loop, [this] { connection_.open(settings_.conninfo); }), patience_(loop),
       up_(up.with({settings_.database})), rows_(rows.with({settings_.database})),
       waiting_(waiting.with({settings_.database})), joins_(joins.with({settings_.database})),
@@ -120,22 +115,38 @@ double PresenceTable::lifetime_seconds() const {
 void PresenceTable::connected() {
     patience_.start(PATIENCE_MS, [this] { lose("the server does not answer"); });
     connection_.query(SETTLE, {}, checked("setting up", [this](const PgResult&) {
-                          connection_.query(FIND, {}, checked("setting up", [this](const PgResult& found) {
-                                                if (found.rows() == 0)
-                                                    return lose("the extension odoo_bus is missing: CREATE "
-                                                                "EXTENSION odoo_bus");
-                                                const std::string schema(found.text(0, 0));
-                                                if (!found.boolean(0, 1))
-                                                    return lose(fmt::format("the tables are missing: SELECT "
-                                                                            "{}.bus_create_presence_table()",
-                                                                            schema));
-                                                prepare(schema);
-                                            }));
+                          connection_.query(
+                              find_presence_tables(settings_.notify), {},
+                              checked("setting up", [this](const PgResult& found) { inspect(found); }));
                       }));
 }
 
-void PresenceTable::prepare(const std::string& schema) {
-    std::vector<Statement> statements = presence_statements(schema, settings_.notify);
+// What the tables' owner has attached to them would run as this role.
+void PresenceTable::inspect(const PgResult& found) {
+    if (found.rows() == 0)
+        return lose("the extension odoo_bus is missing: CREATE EXTENSION odoo_bus");
+    schema_ = found.text(0, 0);
+    std::vector<SeenTable> tables;
+    for (int row = 0; row < found.rows(); ++row) {
+        SeenTable table{.name = std::string(found.text(row, 1)),
+                        .oid = static_cast<uint32_t>(found.number(row, 2)),
+                        .attachments = std::string(found.text(row, 3))};
+        if (found.is_null(row, 2))
+            return lose(fmt::format("{} is missing: SELECT {}.{}()", table.name, schema_,
+                                    table.name.ends_with(".bus_bus") ? "bus_create_table"
+                                                                     : "bus_create_presence_table"));
+        if (!found.is_null(row, 4))
+            return lose(
+                fmt::format("writing to {} would run code of its owner as the gateway's role, since {}: drop "
+                            "that",
+                            table.name, found.text(row, 4)));
+        tables.push_back(std::move(table));
+    }
+    prepare(tables);
+}
+
+void PresenceTable::prepare(const std::vector<SeenTable>& tables) {
+    std::vector<Statement> statements = presence_statements(schema_, settings_.notify, tables);
     for (Statement& statement : statements) {
         const bool is_last = &statement == &statements.back();
         connection_.prepare(std::move(statement.name), std::move(statement.sql),
@@ -197,7 +208,7 @@ void PresenceTable::beat() {
     busy_ = true;
     patience_.start(PATIENCE_MS, [this] { lose("the server does not answer"); });
     connection_.script(
-        BEGIN_PRESENCE, checked("waiting for other gateways", [this](const PgResult&) {
+        begin_presence(schema_), checked("waiting for other gateways", [this](const PgResult&) {
             connection_.execute(
                 "beat",
                 {settings_.gateway, fmt::format("{:.3f}", lifetime_seconds()), is_due_ && known_ ? "t" : "f"},
@@ -245,6 +256,17 @@ void PresenceTable::enlist() {
 void PresenceTable::change() {
     if (writing_.empty())
         return expire();
+    before_notifying([this] { write_changes(); });
+}
+
+void PresenceTable::before_notifying(std::function<void()> then) {
+    if (!settings_.notify)
+        return then();
+    connection_.script(odoo_bus::before_notifying(schema_),
+                       checked("notifying", [then = std::move(then)](const PgResult&) { then(); }));
+}
+
+void PresenceTable::write_changes() {
     std::vector<std::string> left[2], joined[2];
     std::string quiet = "{";
     for (const auto& [channel, member] : writing_.leaves) {
@@ -273,6 +295,10 @@ void PresenceTable::change() {
 void PresenceTable::expire() {
     if (!is_due_ || MonotonicClock::now() - beating_since_ < LIFETIME_BEATS * settings_.heartbeat)
         return commit();
+    before_notifying([this] { remove_expired(); });
+}
+
+void PresenceTable::remove_expired() {
     connection_.execute("expire", {settings_.gateway, std::to_string(settings_.batch)},
                         checked("expiring", [this](const PgResult& result) {
                             const auto gone = static_cast<size_t>(result.number(0, 0));

@@ -18,6 +18,7 @@
 #include "metrics/metrics.h"
 #include "postgres/pg_connection.h"
 #include "postgres/reconnect.h"
+#include "postgres/table_code.h"
 #include "presence/presence_roster.h"
 
 namespace odoo_bus {
@@ -52,7 +53,8 @@ private:
     using Then = std::function<void(const PgResult&)>;
 
     void connected();
-    void prepare(const std::string& schema);
+    void inspect(const PgResult& found);
+    void prepare(const std::vector<SeenTable>& tables);
     void disconnect();
     void lose(const std::string& reason);
     Then checked(const char* what, Then then);
@@ -60,7 +62,10 @@ private:
     void heard_beat(const PgResult& result);
     void enlist();
     void change();
+    void write_changes();
     void expire();
+    void remove_expired();
+    void before_notifying(std::function<void()> then);
     void commit();
     void refused(const PgResult& result);
     double lifetime_seconds() const;
@@ -70,6 +75,7 @@ private:
     PgConnection connection_;
     Reconnect reconnect_;
     Timer patience_;
+    std::string schema_; // of the extension, quoted
     bool ready_ = false; // the statements are prepared
     bool away_ = false;  // between let_go() and expect()
     bool busy_ = false;  // a transaction is under way

@@ -217,6 +217,23 @@ def the_table_is_a_view(site):
     site.doctors_database = site.conninfo(other)
 
 
+@fault("postgresql.bus_bus", "failed", "DISABLE ROW LEVEL SECURITY")
+def row_level_security_hides_rows(site):
+    site.after += [lambda: site.database.execute("ALTER TABLE bus_bus ENABLE ROW LEVEL SECURITY")]
+
+
+@fault("postgresql.bus_bus", "failed", "(create_date)")
+def a_column_has_another_type(site):
+    site.after += [lambda: site.database.execute("ALTER TABLE bus_bus ALTER channel TYPE jsonb USING channel::jsonb")]
+
+
+@fault("postgresql.bus_bus", "failed", "drop that index")
+def an_index_runs_code_of_the_owner(site):
+    site.after += [lambda: site.database.execute(
+        "CREATE FUNCTION his_own(text) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';"
+        "CREATE INDEX ON bus_bus (channel) WHERE his_own('x')")]
+
+
 @fault("postgresql.bus_bus", "warning", "no index on id")
 def the_table_has_no_index(site):
     site.after += [lambda: site.database.execute("ALTER TABLE bus_bus DROP CONSTRAINT bus_bus_pkey")]

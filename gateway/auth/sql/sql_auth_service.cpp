@@ -24,6 +24,19 @@ constexpr size_t MAX_KNOWN = 10'000;
 constexpr uint64_t IDLE_MS = 60'000;
 constexpr const char* AWAY = "the database is being dropped, renamed or copied";
 
+constexpr const char* FIND_FUNCTION = R"(
+SELECT found.name, set_config('search_path', format('pg_catalog, %s, pg_temp', found.schema), false)
+FROM (SELECT format('%I.%I', n.nspname, p.proname) AS name, format('%I', n.nspname) AS schema
+      FROM pg_proc AS p JOIN pg_namespace AS n ON n.oid = p.pronamespace
+      LEFT JOIN unnest(current_setting('odoo_bus_gateway.schemas')::name[]) WITH ORDINALITY AS path (schema, place)
+          ON path.schema = n.nspname,
+      parse_ident($1::text) AS wanted
+      WHERE p.proname = wanted[array_upper(wanted, 1)] AND p.prokind = 'f'
+      AND CASE array_upper(wanted, 1) WHEN 1 THEN path.place IS NOT NULL ELSE n.nspname = wanted[1] END
+      AND p.proargtypes[0] = 'jsonb'::regtype AND p.proargtypes[1] = 'text[]'::regtype
+      AND p.pronargs - p.pronargdefaults <= 2
+      ORDER BY path.place LIMIT 1) AS found)";
+
 // One text for each question: a channel's name may hold anything.
 std::string key_of(const SqlAuthService::Question& question) {
     return question.request + pg_array(question.channels);
@@ -36,7 +49,8 @@ SqlAuthService::Seat::Seat(Pool& of, uv_loop_t* loop)
       connection(loop,
                  {.on_connected = [this] { pool.auth_service.settle(*this); },
                   .on_lost = [this](const std::string& reason) { pool.auth_service.fail(*this, reason); },
-                  .on_notify = [](std::string_view, std::string_view) {}}),
+                  .on_notify = [](std::string_view, std::string_view) {},
+                  .use = SessionUse::CALLS}),
       patience(loop), idle(loop) {}
 
 SqlAuthService::SqlAuthService(const Options& options, const std::vector<std::string>& names)
@@ -179,21 +193,33 @@ void SqlAuthService::settle(Seat& seat) {
     seat.connection.query(
         "SELECT set_config('statement_timeout', $1, false), set_config('lock_timeout', $1, false)",
         {std::to_string(options_.sql_timeout.count())}, [this, &seat](const PgResult& result) {
-            seat.connecting = false;
-            if (!result.ok())
-                return fail(seat, result.error());
-            seat.ready = true;
-            if (seat.question)
-                put(seat);
+            result.ok() ? find_function(seat) : fail(seat, result.error());
         });
+}
+
+// It is looked for once, by its exact arguments, and called by its schema and name from then on. What it
+// names itself is found in its own schema, unless it sets a search_path.
+void SqlAuthService::find_function(Seat& seat) {
+    seat.connection.query(FIND_FUNCTION, {options_.sql_function}, [this, &seat](const PgResult& result) {
+        seat.connecting = false;
+        if (!result.ok())
+            return fail(seat, result.error());
+        if (result.rows() == 0)
+            return fail(seat, fmt::format("there is no function {}(jsonb, text[])", options_.sql_function));
+        seat.function = result.text(0, 0);
+        seat.ready = true;
+        if (seat.question)
+            put(seat);
+    });
 }
 
 void SqlAuthService::put(Seat& seat) {
     seat.connection.query(
         // It may have a second column, `member`; an array alone is its own row, which has none.
-        fmt::format("SELECT array_to_json(answer.channels), to_jsonb(answer)->>'member' "
-                    "FROM {}($1::jsonb, $2::text[]) AS answer (channels)",
-                    options_.sql_function),
+        fmt::format("SELECT pg_catalog.array_to_json(answer.channels), "
+                    "pg_catalog.to_jsonb(answer) OPERATOR(pg_catalog.->>) 'member' "
+                    "FROM {}($1::pg_catalog.jsonb, $2::pg_catalog.text[]) AS answer (channels)",
+                    seat.function),
         {seat.question->request, pg_array(seat.question->channels)},
         [this, &seat](const PgResult& result) { answered(seat, result); });
 }

@@ -56,7 +56,8 @@ private:
         Timer patience;
         Timer idle;
         bool connecting = false;
-        bool ready = false; // the connection has its settings
+        bool ready = false;   // the connection has its settings
+        std::string function; // that authorizes, quoted, with its schema
         std::unique_ptr<Question> question;
     };
     struct Known {
@@ -79,6 +80,7 @@ private:
     bool answer_known(Pool& pool, const Question& question);
     void next(Pool& pool);
     void settle(Seat& seat);
+    void find_function(Seat& seat);
     void put(Seat& seat);
     void answered(Seat& seat, const PgResult& result);
     void fail(Seat& seat, const std::string& reason);

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "commands/doctor/pg_session.h"
 #include "commands/websocket_client.h"
+#include "database/table_facts.h"
+#include "postgres/table_code.h"
 
 namespace odoo_bus::doctor {
 
@@ -57,6 +59,25 @@ std::string refusal_of(WebSocketClient& socket) {
     }
 }
 
+// The statement that sends, or why it is not executed: what bus_bus's owner has attached to it would run as
+// this role.
+std::string sending(const PgSession& session, const std::string& channel, const std::string& mark,
+                    std::string& problem) {
+    const PgResult row = session.ask(TableFacts::query(0).c_str());
+    if (!row.ok()) {
+        problem = row.error();
+        return {};
+    }
+    const TableFacts facts = TableFacts::read(row);
+    if (!facts.code_for_writers.empty())
+        problem = fmt::format("it would run code of the owner of {} as this role, since {}", facts.table,
+                              facts.code_for_writers);
+    else if (facts.extension_schema.empty())
+        problem = "the extension odoo_bus is not installed";
+    return fmt::format("SELECT {}.bus_sendone({}, 'odoo_bus_doctor', {})", facts.extension_schema,
+                       sql_literal(channel), sql_literal('"' + mark + '"'));
+}
+
 } // namespace
 
 void examine_delivery(const DoctorOptions& options, const std::string& database, bool through_proxy,
@@ -98,13 +119,15 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
     // With last 0 the receivers are also sent what is up to 50 seconds old: nothing is sent too early for
     // them.
     const std::string mark = fmt::format("doctor-{}", now_us());
-    const std::string sql =
-        fmt::format("SELECT bus_sendone('{}', 'odoo_bus_doctor', '\"{}\"')", options.channel, mark);
+    std::string problem;
+    const std::string sql = sending(session, options.channel, mark, problem);
     const auto begin = MonotonicClock::now();
-    const PgResult sent = session.write(sql.c_str());
+    if (problem.empty())
+        if (const PgResult sent = session.write(sql.c_str()); !sent.ok())
+            problem = sent.error();
     const auto committed = MonotonicClock::now();
-    if (!sent.ok())
-        return report.failed(name, "the notification cannot be sent: " + sent.error(),
+    if (!problem.empty())
+        return report.failed(name, "the notification cannot be sent: " + problem,
                              "CREATE EXTENSION odoo_bus, and let this role insert into bus_bus, or leave "
                              "--send out");
     std::string legs = fmt::format("sent and committed in {:.1f} ms", milliseconds(begin, committed));

@@ -31,14 +31,24 @@ std::string PgSession::problem() const {
 }
 
 PgResult PgSession::ask(const char* sql) const {
-    PQclear(PQexec(connection_.get(), "BEGIN READ ONLY; SET LOCAL statement_timeout = '10s'"));
-    PgResult answer(PQexec(connection_.get(), sql));
-    PQclear(PQexec(connection_.get(), "ROLLBACK"));
-    return answer;
+    return run(pin_transaction(SessionUse::READS), sql, "ROLLBACK");
 }
 
 PgResult PgSession::write(const char* sql) const {
-    return PgResult(PQexec(connection_.get(), sql));
+    return run(pin_transaction(SessionUse::WRITES), sql, "COMMIT");
+}
+
+PgResult PgSession::run(const std::string& pins, const char* sql, const char* end) const {
+    PgResult answer(
+        PQexec(connection_.get(), ("BEGIN; " + pins + "; SET LOCAL statement_timeout = '10s'").c_str()));
+    if (answer.ok())
+        answer = PgResult(PQexec(connection_.get(), sql));
+    PgResult ended(PQexec(connection_.get(), end));
+    return answer.ok() && !ended.ok() ? std::move(ended) : std::move(answer);
+}
+
+int64_t PgSession::process() const {
+    return PgResult(PQexec(connection_.get(), pin_transaction(SessionUse::READS).c_str())).number(0, 0);
 }
 
 } // namespace odoo_bus::doctor

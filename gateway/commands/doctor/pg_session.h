@@ -1,5 +1,5 @@
-// Doctor's connection to PostgreSQL; its calls block. Each query is a read-only transaction of its own:
-// nothing is changed, and a pooler keeps no state of it.
+// Doctor's connection to PostgreSQL; its calls block. Each query is a transaction of its own, with the
+// settings of session_settings.h: nothing is changed, and a pooler keeps no state of it.
 #pragma once
 
 #include <memory>
@@ -20,13 +20,16 @@ public:
     std::string problem() const;
 
     PgResult ask(const char* sql) const;
-    // In a transaction of its own, which may write.
+    // The only one that may write.
     PgResult write(const char* sql) const;
 
-    // The process id that the server sent when the session began.
+    // The process id that the server sent when the session began, and the one that answers.
     int pid() const { return PQbackendPID(connection_.get()); }
+    int64_t process() const;
 
 private:
+    PgResult run(const std::string& pins, const char* sql, const char* end) const;
+
     std::unique_ptr<PGconn, decltype(&PQfinish)> connection_;
 };
 

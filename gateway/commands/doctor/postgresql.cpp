@@ -53,17 +53,15 @@ bool answered(const PgResult& answer, const char* name, Report& report) {
 // session, exactly when a pooler shares them. With statement pooling no transaction can begin.
 bool examine_pooler(const PgSession& session, const std::string& conninfo, Report& report) {
     const char* const name = "postgresql.pooler";
-    constexpr const char* PID = "SELECT pg_backend_pid()";
-    const auto process = [](const PgSession& of) { return of.write(PID).number(0, 0); };
-    if (const int64_t pid = process(session); pid == session.pid()) {
+    if (session.process() == session.pid()) {
         report.ok(name, "there is none");
         return true;
     }
     const PgSession other(conninfo);
     std::set<int64_t> here, there;
     for (int n = 0; n < 6; ++n) {
-        here.insert({process(session), process(session)});
-        there.insert(process(other));
+        here.insert({session.process(), session.process()});
+        there.insert(other.process());
     }
     if (here.size() == 1 && !here.contains(*there.begin())) {
         report.ok(name, "there is one, and it keeps sessions");
@@ -240,7 +238,7 @@ void examine_ids(const PgSession& session, const TableFacts& facts, Report& repo
 void examine_rows(const PgSession& session, const TableFacts& facts, Report& report) {
     const std::string sql = fmt::format(
         "SELECT pg_total_relation_size({}::oid)::int8, (SELECT extract(epoch FROM now() AT TIME ZONE 'UTC' - "
-        "create_date) FROM {} ORDER BY id LIMIT 1)::int8",
+        "create_date) FROM ONLY {} ORDER BY id LIMIT 1)::int8",
         facts.relation_oid, facts.table);
     const PgResult answer = session.ask(sql.c_str());
     if (!answered(answer, "postgresql.rows", report))

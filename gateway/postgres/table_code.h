@@ -1,0 +1,36 @@
+// The code that a statement on a table can run besides PostgreSQL's own, with the rights of the role that
+// executes it: functions in an index, a constraint or extended statistics, which the planner evaluates even
+// for a SELECT; triggers, rules, defaults and policies for one that writes. The table's owner chooses it, and
+// may be trusted less than that role.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace odoo_bus {
+
+enum class TableUse { READ, WRITE };
+
+// SQL, a text for people: the first code on the table that is not PostgreSQL's, or NULL. `oid`: SQL.
+std::string table_code(const std::string& oid, TableUse use);
+
+// SQL, an oid[]: what is attached to the table, and what its columns are made of. The same as before when no
+// code can have been added.
+std::string table_attachments(const std::string& oid);
+
+// A table, or a sequence, that was looked at.
+struct SeenTable {
+    std::string name; // quoted, with its schema
+    uint32_t oid = 0;
+    std::string attachments; // text of the array; empty for a sequence
+};
+
+// SQL, a statement that fails when one of them is another relation by now, or has other attachments.
+std::string table_guard(const std::vector<SeenTable>& tables);
+// In the error of that statement.
+inline constexpr const char* TABLE_HAS_CHANGED = "the table was altered or replaced; it is looked at again";
+
+std::string sql_literal(const std::string& text);
+
+} // namespace odoo_bus
