@@ -24,8 +24,14 @@
 #include "base/text.h"
 #include "config/option_table.h"
 #include "config/options.h"
+#include "config/options_text.h"
 
 using namespace odoo_bus;
+
+// It describes the subcommands, too, which are not linked here.
+std::string odoo_bus::manual_page() {
+    return {};
+}
 
 namespace {
 

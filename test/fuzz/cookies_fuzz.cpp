@@ -4,7 +4,7 @@
 //
 // Sources: gateway/http/cookie_jar.cpp gateway/http/gateway_cookie.cpp gateway/http/requester.cpp
 // gateway/http/request_head.cpp gateway/http/http_response.cpp gateway/http/address.cpp
-// gateway/http/origin.cpp gateway/auth/odoo/odoo_request.cpp
+// gateway/http/origin.cpp gateway/auth/odoo/odoo_request.cpp gateway/base/keyed_hash.cpp
 #include "http/cookie_jar.h"
 
 #include <algorithm>

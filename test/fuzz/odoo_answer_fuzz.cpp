@@ -4,7 +4,7 @@
 // gateway/base/json.cpp
 //
 // Sources: gateway/http/request_head.cpp gateway/http/http_response.cpp gateway/base/json_slice.cpp
-// gateway/base/log.cpp
+// gateway/base/log.cpp gateway/base/keyed_hash.cpp
 #include <algorithm>
 #include <cstdlib>
 

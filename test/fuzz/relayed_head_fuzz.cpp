@@ -6,6 +6,7 @@
 // gateway/http/http_answer.cpp gateway/http/http_response.cpp gateway/http/request_head.cpp
 // gateway/http/requester.cpp gateway/http/address.cpp gateway/http/origin.cpp gateway/http/gateway_cookie.cpp
 // gateway/http/query.cpp gateway/config/odoo_url.cpp gateway/metrics/metrics.cpp gateway/base/log.cpp
+// gateway/base/keyed_hash.cpp
 #include "server/odoo_proxy.h"
 
 #include <algorithm>
