@@ -1,11 +1,11 @@
 // Whatever a statement returns as a row of bus_bus: it is read whole or left out, and breaks no other row's
-// frame. The first byte chooses the encoding of the database. The columns are separated by 0x1f; a missing
-// one is NULL.
+// frame. The columns are separated by 0x1f; a missing one is NULL. Behind them the encoding of the database
+// may be named, whose texts come as bytes in hex.
 //
 // Sources: gateway/database/row_reader.cpp gateway/postgres/pg_connection.cpp
-// gateway/postgres/pooler_check.cpp gateway/postgres/server_encoding.cpp gateway/protocol/frame.cpp
-// gateway/protocol/received_frame.cpp gateway/base/json.cpp gateway/base/json_slice.cpp gateway/base/log.cpp
-// gateway/metrics/metrics.cpp
+// gateway/postgres/server_encoding.cpp gateway/metrics/metrics.cpp
+// gateway/postgres/pooler_check.cpp gateway/protocol/frame.cpp gateway/protocol/received_frame.cpp
+// gateway/base/json.cpp gateway/base/json_slice.cpp gateway/base/log.cpp
 #include "database/row_reader.h"
 
 #include <array>
@@ -15,8 +15,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-
-#include <spdlog/fmt/fmt.h>
 
 #include "base/json.h"
 #include "base/log.h"
@@ -28,9 +26,11 @@ using namespace odoo_bus;
 
 namespace {
 
+constexpr size_t COLUMNS = ROW_COLUMNS, ENCODING = COLUMNS;
 constexpr uint64_t MAX_ROW_BYTES = 1000;
-constexpr const char* ENCODINGS[] = {"UTF8", "LATIN1", "EUC_JP", "SQL_ASCII"};
-using Columns = std::array<std::optional<std::string>, ROW_COLUMNS>;
+using Columns = std::array<std::optional<std::string>, COLUMNS + 1>;
+
+const metrics::Family left_out("rows_left_out", "Of this test.", metrics::Type::counter);
 
 Columns split(std::string_view text) {
     Columns columns;
@@ -44,29 +44,29 @@ Columns split(std::string_view text) {
     return columns;
 }
 
-// As the server sends text that it has not converted.
 std::string hex(std::string_view bytes) {
     std::string digits;
     for (const char c : bytes)
-        digits += fmt::format("{:02x}", static_cast<unsigned char>(c));
+        for (const int nibble : {static_cast<unsigned char>(c) >> 4, c & 15})
+            digits += "0123456789abcdef"[nibble];
     return digits;
 }
 
 PgResult result_of(Columns columns) {
     PGresult* const result = PQmakeEmptyPGresult(nullptr, PGRES_TUPLES_OK);
-    std::array<PGresAttDesc, ROW_COLUMNS> attributes{};
+    std::array<PGresAttDesc, COLUMNS> attributes{};
     std::string name = "column";
     for (auto& attribute : attributes)
         attribute.name = name.data();
-    PQsetResultAttrs(result, ROW_COLUMNS, attributes.data());
-    for (size_t i = 0; i < columns.size(); ++i)
+    PQsetResultAttrs(result, COLUMNS, attributes.data());
+    for (size_t i = 0; i < COLUMNS; ++i)
         PQsetvalue(result, 0, static_cast<int>(i), columns[i] ? columns[i]->data() : nullptr,
                    columns[i] ? static_cast<int>(columns[i]->size()) : -1);
     return PgResult(result);
 }
 
-void check_element(const Row& row) {
-    assert(!row.channel.empty() && is_utf8(row.channel) && is_utf8(row.element));
+void check_element(const Row& row, std::string_view message) {
+    assert(!row.channel.empty() && is_utf8(row.element) && row.element.find(message) != row.element.npos);
     const Json parsed = parse_lenient(row.element);
     const json_t* const id = json_object_get(parsed.get(), "id");
     assert(json_object_size(parsed.get()) == 2 && json_is_object(json_object_get(parsed.get(), "message")));
@@ -83,49 +83,46 @@ void check_element(const Row& row) {
     assert((*received)[0].text == neighbour && (*received)[1].text == row.element);
 }
 
-void check_fingerprint(const Columns& columns, uint64_t fingerprint) {
-    assert(RowReader::is_same(result_of(columns), 0, fingerprint));
-    // Bytes that move from one column to the next make another row.
-    const std::string channel = columns[CHANNEL].value_or("");
-    if (channel.empty())
-        return;
-    Columns moved = columns;
-    moved[CHANNEL] = channel.substr(0, channel.size() - 1);
-    moved[MESSAGE] = channel.substr(channel.size() - 1) + columns[MESSAGE].value_or("");
-    assert(RowReader::fingerprint(result_of(moved), 0) != fingerprint);
-}
-
 } // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     static const bool quiet = (log::configure(log::Level::error, log::Format::text), true);
     (void)quiet;
-    if (size == 0)
-        return 0;
-    Columns columns = split({reinterpret_cast<const char*>(data) + 1, size - 1});
-    const std::string id = *columns[ID], channel = columns[CHANNEL].value_or(""),
-                      message = columns[MESSAGE].value_or("");
-    const ServerEncoding encoding(ENCODINGS[data[0] % std::size(ENCODINGS)]);
-    if (!encoding.is_utf8()) {
-        columns[CHANNEL] = hex(channel);
-        columns[MESSAGE] = hex(message);
-    }
-
-    metrics::Value left_out;
-    RowReader reader(left_out);
-    reader.configure(encoding, MAX_ROW_BYTES);
+    Columns columns = split({reinterpret_cast<const char*>(data), size});
+    const std::string channel = columns[CHANNEL].value_or(""), message = columns[MESSAGE].value_or("");
+    const ServerEncoding encoding(columns[ENCODING].value_or("UTF8"));
+    if (!encoding.is_utf8())
+        for (const size_t text : {CHANNEL, MESSAGE})
+            columns[text] = hex(columns[text].value_or(""));
     const PgResult result = result_of(columns);
-    const Row row = reader.read(result, 0), same = reader.read_new(result, 0);
-    assert(row.id == same.id && row.channel == same.channel && row.element == same.element);
-    assert(left_out.value() == (row.element.empty() ? 1 : 0));
+    RowReader reader(left_out.with());
+    reader.configure(encoding, MAX_ROW_BYTES);
+    const Row row = reader.read(result, 0);
+    assert(row.fingerprint == RowReader::fingerprint(result, 0));
+    assert(RowReader::is_same(result, 0, row.fingerprint));
+    const double before = left_out.with().value();
+    const Row same = reader.read_new(result, 0);
+    assert(same.channel == row.channel && same.element == row.element && same.fingerprint == row.fingerprint);
+    assert(left_out.with().value() - before == (row.element.empty() ? 1 : 0));
+    assert(is_utf8(row.channel) && row.channel.empty() == row.element.empty());
+    assert(result.number(0, BYTES) <= static_cast<int64_t>(MAX_ROW_BYTES) || row.element.empty());
+    if (!encoding.is_utf8()) {
+        if (!row.element.empty())
+            check_element(row, "");
+        return 0;
+    }
+    assert(row.element.empty() || row.channel == channel);
+    const std::string& id = *columns[0];
     if (!id.empty() && id.size() < 19 && id[0] != '0' && id.find_first_not_of("0123456789") == id.npos)
         assert(std::to_string(row.id) == id);
-    if (!row.element.empty()) {
-        assert(result.number(0, BYTES) >= 0 && result.number(0, BYTES) <= int64_t{MAX_ROW_BYTES});
-        check_element(row);
-        if (encoding.is_utf8())
-            assert(row.channel == channel && row.element.find(message) != row.element.npos);
+    if (!row.element.empty())
+        check_element(row, message);
+    // Bytes that move from one column to the next make another row.
+    if (!channel.empty()) {
+        Columns moved = columns;
+        moved[CHANNEL] = channel.substr(0, channel.size() - 1);
+        moved[MESSAGE] = channel.substr(channel.size() - 1) + message;
+        assert(RowReader::fingerprint(result_of(moved), 0) != row.fingerprint);
     }
-    check_fingerprint(columns, row.fingerprint);
     return 0;
 }
