@@ -1,11 +1,6 @@
 // Whatever a statement returns as a row of bus_bus: it is read whole or left out, and breaks no other row's
 // frame. The columns are separated by 0x1f; a missing one is NULL. Behind them the encoding of the database
 // may be named, whose texts come as bytes in hex.
-//
-// Sources: gateway/database/row_reader.cpp gateway/postgres/pg_connection.cpp
-// gateway/postgres/server_encoding.cpp gateway/metrics/metrics.cpp
-// gateway/postgres/pooler_check.cpp gateway/protocol/frame.cpp gateway/protocol/received_frame.cpp
-// gateway/base/json.cpp gateway/base/json_slice.cpp gateway/base/log.cpp
 #include "database/row_reader.h"
 
 #include <array>
