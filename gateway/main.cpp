@@ -21,6 +21,7 @@
 #include "commands/status.h"
 #include "commands/tail.h"
 #include "config/options.h"
+#include "postgres/pg_connector.h"
 #include "server/gateway.h"
 #include "server/service_manager.h"
 #include "take_over/successor.h"
@@ -283,7 +284,9 @@ int run(const Options& options, const std::vector<std::string>& program) {
         return CANNOT_START;
     }
     fit_descriptor_limit(options.max_connections);
-    return MainThread(options, program, manager, predecessor).run(signals, std::move(sockets));
+    const int exit_code = MainThread(options, program, manager, predecessor).run(signals, std::move(sockets));
+    PgConnector::await_threads();
+    return exit_code;
 }
 
 } // namespace

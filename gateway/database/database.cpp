@@ -20,6 +20,11 @@ constexpr std::chrono::milliseconds TERMINATED_WAIT{1'000};
 constexpr uint64_t LET_GO_MS = 200;
 constexpr uint64_t LET_GO_PATIENCE_MS = 3'600'000;
 
+// Reads end about once a second; when none has for so long, the server, or what is between, has fallen
+// silent.
+constexpr std::chrono::seconds SILENT(3);
+constexpr uint64_t WATCH_MS = 1'000;
+
 } // namespace
 
 Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observer)
@@ -36,15 +41,15 @@ Database::Database(uv_loop_t* loop, Settings settings, DatabaseObserver& observe
                   [this](std::set<int64_t> partners) { tell(event::UsersChanged{std::move(partners)}); }),
       follower_(state_, [this](const DatabaseEvent& event) { tell(event); }),
       role_(settings_.prepared ? Role::FOLLOWS : Role::READS), reconnect_(loop, [this] { connect(); }),
-      return_(loop) {
+      return_(loop), watch_(loop) {
     tell(event::Expect{});
+    watch();
     connect();
 }
 
 Database::~Database() {
     replayer_.let_go();
-    if (phase_ == Phase::READING)
-        settings_.available->fetch_sub(1, std::memory_order_relaxed);
+    set_available(false);
     if (has_run_)
         settings_.known->fetch_sub(1, std::memory_order_relaxed);
 }
@@ -192,28 +197,53 @@ void Database::start_afresh(const std::string& why) {
 void Database::run() {
     state_.write_checkpoint();
     reconnect_.succeeded();
-    settings_.available->fetch_add(1, std::memory_order_relaxed);
     phase_ = Phase::READING;
+    reading_since_ = MonotonicClock::now();
+    set_available(true);
     if (std::exchange(is_away_, false))
         tell(event::Expect{});
     if (!std::exchange(has_run_, true)) {
         settings_.known->fetch_add(1, std::memory_order_relaxed);
         settings_.began();
     }
-    metrics_.up.set(1);
     user_watch_.start();
     log::info("database \"{}\": reading {}", settings_.name, facts_.table);
     role_ == Role::FROZEN ? settle() : reader_.start();
 }
 
 void Database::stop_reading(Phase next) {
-    if (std::exchange(phase_, next) == Phase::READING)
-        settings_.available->fetch_sub(1, std::memory_order_relaxed);
+    phase_ = next;
+    set_available(false);
+}
+
+void Database::set_available(bool available) {
+    if (std::exchange(is_available_, available) == available)
+        return;
+    available ? settings_.available->fetch_add(1, std::memory_order_relaxed)
+              : settings_.available->fetch_sub(1, std::memory_order_relaxed);
+    metrics_.up.set(available ? 1 : 0);
+}
+
+// A connection that has fallen silent is given up after a while; what depends on this database is told
+// before.
+void Database::watch() {
+    watch_.start(WATCH_MS, [this] { watch(); });
+    const Monotonic now = MonotonicClock::now();
+    metrics_.last_read_age.set(std::chrono::duration<double>(now - std::max(state_.read, created_)).count());
+    if (phase_ != Phase::READING || role_ != Role::READS)
+        return;
+    const Duration age = now - std::max(state_.read, reading_since_);
+    const bool is_silent = age > SILENT;
+    if (is_silent && is_available_)
+        log::warning("database \"{}\": no answer for {} s; clients get nothing new until there is one",
+                     settings_.name, std::chrono::duration_cast<std::chrono::seconds>(age).count());
+    else if (!is_silent && !is_available_)
+        log::info("database \"{}\": it answers again", settings_.name);
+    set_available(!is_silent);
 }
 
 void Database::disconnect() {
     connection_.close();
-    metrics_.up.set(0);
     stop_reading(Phase::CLOSED);
     reader_.stop();
 }

@@ -35,9 +35,9 @@ public:
         size_t state_entries = 0; // how many dispatched ids it remembers
         uint32_t gateway_key = 0; // another one for each gateway; below 2^31
         History::Bounds history;
-        uint64_t max_row_bytes = 0;       // a larger row of the table is left out
-        std::atomic<unsigned>* available; // how many databases are being read; counted up and down
-        std::atomic<unsigned>* known;     // how many have been read at least once
+        uint64_t max_row_bytes = 0;                          // a larger row of the table is left out
+        std::atomic<unsigned>* available;                    // how many databases are being read, and answer
+        std::atomic<unsigned>* known;                        // how many have been read at least once
         std::function<void(std::string_view payload)> heard; // what was notified in it
         // Called once when it cannot be read at the first try; then it does nothing any more. Empty: it goes
         // on trying.
@@ -123,6 +123,8 @@ private:
     void start_afresh(const std::string& why);
     void run();
     void stop_reading(Phase next);
+    void set_available(bool available);
+    void watch();
     bool check(const TableReader::Check& check);
     void note_peers(bool seen);
     void stop_connecting();
@@ -146,11 +148,15 @@ private:
     Role role_;
     std::function<void()> frozen_; // until it is
     bool has_run_ = false;         // it has been read, by this process
+    bool is_available_ = false;    // it is being read, and answers
     bool is_away_ = false;         // until it is read again no connection may be in the way of others
     bool has_peers_ = false;
+    const Monotonic created_ = MonotonicClock::now();
+    Monotonic reading_since_ = {};
     Monotonic peers_until_ = {}; // clients may come from another gateway
     Reconnect reconnect_;
     Timer return_; // after let_go()
+    Timer watch_;  // every second
 };
 
 } // namespace odoo_bus

@@ -19,6 +19,10 @@ const Family notifications("odoo_bus_notifications_total", "Notifications read a
 const Family left_out("odoo_bus_rows_left_out_total",
                       "Rows that cannot be delivered: no notification, or above --max-row-bytes.",
                       Type::counter, DATABASE);
+const Family
+    last_read_age("odoo_bus_last_read_age_seconds",
+                  "Time since the last read of the table ended; above 3, the database does not answer.",
+                  Type::gauge, DATABASE);
 const Family gaps("odoo_bus_ledger_gaps",
                   "Gaps: ids that may still appear, because their transactions may be open.", Type::gauge,
                   DATABASE);
@@ -40,15 +44,17 @@ const Family history_bytes("odoo_bus_history_bytes", "Memory used by the history
 DatabaseMetrics::DatabaseMetrics(const std::string& database)
     : up(odoo_bus::up.with({database})), doorbells(odoo_bus::doorbells.with({database})),
       reads(odoo_bus::reads.with({database})), notifications(odoo_bus::notifications.with({database})),
-      left_out(odoo_bus::left_out.with({database})), database_(database), gaps_(gaps.with({database})),
-      open_seconds_(open_seconds.with({database})), dead_(dead.with({database})),
-      filled_(filled.with({database})), ledger_bytes_(ledger_bytes.with({database})),
-      positions_(positions.with({database})), history_bytes_(history_bytes.with({database})) {}
+      left_out(odoo_bus::left_out.with({database})), last_read_age(odoo_bus::last_read_age.with({database})),
+      database_(database), gaps_(gaps.with({database})), open_seconds_(open_seconds.with({database})),
+      dead_(dead.with({database})), filled_(filled.with({database})),
+      ledger_bytes_(ledger_bytes.with({database})), positions_(positions.with({database})),
+      history_bytes_(history_bytes.with({database})) {}
 
 DatabaseMetrics::~DatabaseMetrics() {
-    for (const Family* const family : {&odoo_bus::up, &odoo_bus::doorbells, &odoo_bus::reads,
-                                       &odoo_bus::notifications, &odoo_bus::left_out, &gaps, &open_seconds,
-                                       &dead, &filled, &ledger_bytes, &positions, &history_bytes})
+    for (const Family* const family :
+         {&odoo_bus::up, &odoo_bus::doorbells, &odoo_bus::reads, &odoo_bus::notifications,
+          &odoo_bus::left_out, &odoo_bus::last_read_age, &gaps, &open_seconds, &dead, &filled, &ledger_bytes,
+          &positions, &history_bytes})
         family->remove({database_});
 }
 

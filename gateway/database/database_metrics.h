@@ -26,6 +26,7 @@ public:
     metrics::Value& reads;
     metrics::Value& notifications;
     metrics::Value& left_out;
+    metrics::Value& last_read_age; // in seconds
 
 private:
     const std::string database_;

@@ -25,6 +25,8 @@ constexpr const char* TAKE_RELAY = "SELECT pg_try_advisory_lock(1768776309, 1)";
 constexpr std::string_view IN_RECOVERY = "25006";
 constexpr uint64_t TAKE_AGAIN_MS = 2'000;
 constexpr size_t MAX_PASSING = 1'000;
+// Nothing else may be asked there for hours, and what listens to a dead connection hears nothing.
+constexpr uint64_t PING_MS = 3'000;
 // A process that is taken over passes nothing on that takes longer.
 constexpr std::chrono::seconds RECENT(1);
 
@@ -36,7 +38,7 @@ Hub::Hub(uv_loop_t* loop, std::string conninfo, Switch relay, std::function<void
                   {.on_connected = [this] { connected(); },
                    .on_lost = [this](const std::string& reason) { lose(reason); },
                    .on_notify = [this](std::string_view, std::string_view payload) { heard(payload); }}),
-      reconnect_(loop, [this] { connection_.open(conninfo_); }), take_(loop) {
+      reconnect_(loop, [this] { connection_.open(conninfo_); }), take_(loop), ping_(loop) {
     connection_.open(conninfo_);
 }
 
@@ -49,6 +51,17 @@ void Hub::connected() {
         reconnect_.succeeded();
         ring_({}); // something may have been missed
         judge_relay();
+        ping_.start(PING_MS, [this] { ping(); });
+    });
+}
+
+void Hub::ping() {
+    ping_.start(PING_MS, [] { up.with().set(0); });
+    connection_.query("SELECT", {}, [this](const PgResult& result) {
+        if (!result.ok())
+            return lose(result.error());
+        up.with().set(1);
+        ping_.start(PING_MS, [this] { ping(); });
     });
 }
 
@@ -161,6 +174,7 @@ void Hub::dispose(size_t count) {
 void Hub::retire() {
     retired_ = true;
     take_.stop();
+    ping_.stop();
     reconnect_.stop();
     up.with().set(0);
     if (passing_ == 0)
@@ -173,6 +187,7 @@ void Hub::lose(const std::string& reason) {
     waiting_.clear();
     passing_ = 0;
     take_.stop();
+    ping_.stop();
     up.with().set(0);
     if (retired_)
         return;

@@ -42,6 +42,7 @@ private:
     void connected();
     void lose(const std::string& reason);
     void heard(std::string_view payload);
+    void ping();
     void judge_relay();
     void take_relay();
     void inherit_relay();
@@ -57,6 +58,7 @@ private:
     PgConnection connection_;
     Reconnect reconnect_;
     Timer take_;                       // tries again to be the one that passes on
+    Timer ping_;                       // the connection is to be heard of now and then
     bool may_relay_ = false;           // --relay lets it, and the doorbell's worker does not
     bool relays_ = false;              // it is
     std::vector<std::string> waiting_; // payloads, for those before them to be passed on

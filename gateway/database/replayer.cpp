@@ -56,7 +56,8 @@ void Replayer::next() {
         const Request& asked = requests_.front();
         connection_.query(
             replay_, {std::to_string(asked.last), pg_array(asked.channels)},
-            [this, last_exists = exists.boolean(0, 0)](const PgResult& page) { answer(page, last_exists); });
+            [this, last_exists = exists.boolean(0, 0)](const PgResult& page) { answer(page, last_exists); },
+            PgConnection::LONG_PATIENCE_MS);
     });
 }
 

@@ -37,15 +37,17 @@ struct TableStart::Comparison {
 void TableStart::fetch(std::span<const Id> ids, const char* what,
                        std::function<void(const PgResult& result, size_t count)> fetched) {
     const size_t asked = std::min(ids.size(), FETCHED_IDS);
-    connection_.execute("fetch", {pg_array(ids.first(asked))},
-                        [this, asked, what, fetched = std::move(fetched)](const PgResult& result) {
-                            if (handlers_.failed(result, what))
-                                return;
-                            // What is missing before the last row is not in the table any more.
-                            const bool is_cut = RowReader::is_cut(result);
-                            const auto last = is_cut ? result.number(result.rows() - 1, ROW_COLUMNS) : 0;
-                            fetched(result, is_cut ? static_cast<size_t>(last) : asked);
-                        });
+    connection_.execute(
+        "fetch", {pg_array(ids.first(asked))},
+        [this, asked, what, fetched = std::move(fetched)](const PgResult& result) {
+            if (handlers_.failed(result, what))
+                return;
+            // What is missing before the last row is not in the table any more.
+            const bool is_cut = RowReader::is_cut(result);
+            const auto last = is_cut ? result.number(result.rows() - 1, ROW_COLUMNS) : 0;
+            fetched(result, is_cut ? static_cast<size_t>(last) : asked);
+        },
+        PgConnection::LONG_PATIENCE_MS);
 }
 
 void TableStart::begin() {
@@ -144,10 +146,13 @@ void TableStart::restored(Kept kept) {
 }
 
 void TableStart::adopt(bool missed) {
-    connection_.execute("adopt", {}, [this, missed](const PgResult& result) {
-        if (!handlers_.failed(result, "first read"))
-            adopt_ids(result, missed);
-    });
+    connection_.execute(
+        "adopt", {},
+        [this, missed](const PgResult& result) {
+            if (!handlers_.failed(result, "first read"))
+                adopt_ids(result, missed);
+        },
+        PgConnection::LONG_PATIENCE_MS);
 }
 
 void TableStart::adopt_ids(const PgResult& result, bool missed) {
@@ -240,32 +245,35 @@ void TableStart::compare() {
 
 void TableStart::compare_rows(std::shared_ptr<Comparison> comparison) {
     std::vector<std::string> range = {std::to_string(comparison->after), std::to_string(comparison->until)};
-    connection_.execute("compare", std::move(range), [this, comparison](const PgResult& result) {
-        if (handlers_.failed(result, "comparison after a restart"))
-            return;
-        const Id max_seen = std::min(state_.cycle.ledger().max_seen(), comparison->last_value);
-        for (int row = 0; row < result.rows(); ++row) {
-            const Id id = result.number(row, ID);
-            const auto before = comparison->known.rows.find(id);
-            const bool is_known = before != comparison->known.rows.end();
-            const bool same = is_known && RowReader::is_same(result, row, before->second.fingerprint);
-            if (id > max_seen) {
+    connection_.execute(
+        "compare", std::move(range),
+        [this, comparison](const PgResult& result) {
+            if (handlers_.failed(result, "comparison after a restart"))
+                return;
+            const Id max_seen = std::min(state_.cycle.ledger().max_seen(), comparison->last_value);
+            for (int row = 0; row < result.rows(); ++row) {
+                const Id id = result.number(row, ID);
+                const auto before = comparison->known.rows.find(id);
+                const bool is_known = before != comparison->known.rows.end();
+                const bool same = is_known && RowReader::is_same(result, row, before->second.fingerprint);
+                if (id > max_seen) {
+                    if (same)
+                        comparison->chosen.add(id);
+                    else if (is_known)
+                        comparison->chosen.remove(id);
+                } else if (same) {
+                    comparison->gaps.remove(id);
+                }
+                comparison->present.add(id);
+                comparison->after = id;
                 if (same)
-                    comparison->chosen.add(id);
-                else if (is_known)
-                    comparison->chosen.remove(id);
-            } else if (same) {
-                comparison->gaps.remove(id);
+                    comparison->known.rows.erase(before);
             }
-            comparison->present.add(id);
-            comparison->after = id;
-            if (same)
-                comparison->known.rows.erase(before);
-        }
-        if (result.rows() == PAGE_ROWS || RowReader::is_cut(result))
-            return compare_rows(comparison);
-        compared(*comparison);
-    });
+            if (result.rows() == PAGE_ROWS || RowReader::is_cut(result))
+                return compare_rows(comparison);
+            compared(*comparison);
+        },
+        PgConnection::LONG_PATIENCE_MS);
 }
 
 void TableStart::compared(Comparison& comparison) {

@@ -57,44 +57,36 @@ int64_t PgResult::number(int row, int column) const {
 }
 
 PgConnection::PgConnection(uv_loop_t* loop, Handlers handlers)
-    : loop_(loop), handlers_(std::move(handlers)), deadline_(new uv_timer_t) {
-    uv_timer_init(loop_, deadline_);
-    deadline_->data = this;
-}
+    : loop_(loop), handlers_(std::move(handlers)), deadline_(loop) {}
 
 PgConnection::~PgConnection() {
     close();
-    close_handle(deadline_);
 }
 
 void PgConnection::open(const std::string& conninfo, uint64_t patience_ms) {
     close();
     conninfo_ = conninfo;
     terminated_ = false;
-    std::vector<const char*> keywords = {"dbname"}, values = {conninfo.c_str()};
-    auto set = [&](const char* keyword, const char* value) {
-        keywords.push_back(keyword);
-        values.push_back(value);
-    };
-    // A dead connection must be noticed while it is idle. conninfo overrides the first five keywords, and is
-    // overridden by those after it.
-    std::vector<const char*> first_keywords = {"keepalives_idle", "keepalives_interval", "keepalives_count",
-                                               "tcp_user_timeout", "fallback_application_name"};
-    std::vector<const char*> first_values = {"10", "5", "3", "20000", "odoo-bus-gateway"};
-    keywords.insert(keywords.begin(), first_keywords.begin(), first_keywords.end());
-    values.insert(values.begin(), first_values.begin(), first_values.end());
-    set("client_encoding", "UTF8");
-    keywords.push_back(nullptr);
-    values.push_back(nullptr);
+    // A dead connection must be noticed while it is idle. conninfo overrides what stands before it, and is
+    // overridden by what follows.
+    PgConnector::Parameters parameters = {{"keepalives_idle", "10"},
+                                          {"keepalives_interval", "5"},
+                                          {"keepalives_count", "3"},
+                                          {"tcp_user_timeout", "20000"},
+                                          {"fallback_application_name", "odoo-bus-gateway"},
+                                          {"dbname", conninfo},
+                                          {"client_encoding", "UTF8"}};
+    deadline_.start(patience_ms, [this] { lose("no connection in time"); });
+    connector_ = std::make_unique<PgConnector>(
+        loop_, std::move(parameters),
+        [this](PGconn* connection, const std::string& problem) { opened(connection, problem); });
+}
 
-    connection_ = PQconnectStartParams(keywords.data(), values.data(), 1);
-    uv_timer_start(
-        deadline_,
-        [](uv_timer_t* timer) { static_cast<PgConnection*>(timer->data)->lose("no connection in time"); },
-        patience_ms, 0);
-    if (connection_ == nullptr || PQstatus(connection_) == CONNECTION_BAD) {
-        return lose_soon();
-    }
+void PgConnection::opened(PGconn* connection, const std::string& problem) {
+    connector_.reset();
+    if (!connection)
+        return lose(one_line(problem.c_str()));
+    connection_ = connection;
     PQsetnonblocking(connection_, 1);
     // The reason why an idle connection is ended may come as a notice.
     PQsetNoticeReceiver(
@@ -104,11 +96,14 @@ void PgConnection::open(const std::string& conninfo, uint64_t patience_ms) {
             static_cast<PgConnection*>(self)->terminated_ |= state && state == ADMIN_SHUTDOWN;
         },
         this);
-    watch(UV_WRITABLE);
+    connected_ = true;
+    watch(UV_READABLE);
+    check_pooler();
 }
 
 void PgConnection::close() {
-    uv_timer_stop(deadline_);
+    deadline_.stop();
+    connector_.reset();
     pooler_check_.reset();
     unwatch();
     if (last_result_)
@@ -131,10 +126,8 @@ void PgConnection::watch(int events) {
         poll_->data = this;
         polled_socket_ = socket;
     }
-    uv_poll_start(poll_, events, [](uv_poll_t* poll, int, int) {
-        auto* self = static_cast<PgConnection*>(poll->data);
-        self->connected_ ? self->advance() : self->advance_connecting();
-    });
+    uv_poll_start(poll_, events,
+                  [](uv_poll_t* poll, int, int) { static_cast<PgConnection*>(poll->data)->advance(); });
 }
 
 void PgConnection::unwatch() {
@@ -146,27 +139,12 @@ void PgConnection::unwatch() {
     polled_socket_ = -1;
 }
 
-void PgConnection::advance_connecting() {
-    switch (PQconnectPoll(connection_)) {
-    case PGRES_POLLING_READING:
-        return watch(UV_READABLE);
-    case PGRES_POLLING_WRITING:
-        return watch(UV_WRITABLE);
-    case PGRES_POLLING_OK:
-        connected_ = true;
-        watch(UV_READABLE);
-        return check_pooler();
-    default:
-        return lose(one_line(PQerrorMessage(connection_)));
-    }
-}
-
 void PgConnection::check_pooler() {
     const auto checked = [this](const std::string& problem) {
         const std::unique_ptr<PoolerCheck> over = std::move(pooler_check_);
         if (!problem.empty())
             return lose(problem);
-        uv_timer_stop(deadline_);
+        deadline_.stop();
         handlers_.on_connected();
     };
     if (handlers_.bears_pooler)
@@ -185,6 +163,8 @@ void PgConnection::advance() {
             continue;
         }
         asking_ = false;
+        if (!pooler_check_)
+            deadline_.stop();
         const PgResult result(std::exchange(last_result_, nullptr));
         terminated_ |= result.sqlstate() == ADMIN_SHUTDOWN;
         const OnResult on_result = std::move(requests_.front().on_result);
@@ -211,23 +191,28 @@ void PgConnection::advance() {
     watch(flushed ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
-void PgConnection::query(std::string sql, std::vector<std::string> parameters, OnResult on_result) {
-    requests_.push_back({Request::QUERY, {}, std::move(sql), std::move(parameters), std::move(on_result)});
+void PgConnection::query(std::string sql, std::vector<std::string> parameters, OnResult on_result,
+                         uint64_t patience_ms) {
+    requests_.push_back(
+        {Request::QUERY, {}, std::move(sql), std::move(parameters), std::move(on_result), patience_ms});
     send_next();
 }
 
-void PgConnection::script(std::string sql, OnResult on_result) {
-    requests_.push_back({Request::SCRIPT, {}, std::move(sql), {}, std::move(on_result)});
+void PgConnection::script(std::string sql, OnResult on_result, uint64_t patience_ms) {
+    requests_.push_back({Request::SCRIPT, {}, std::move(sql), {}, std::move(on_result), patience_ms});
     send_next();
 }
 
 void PgConnection::prepare(std::string name, std::string sql, OnResult on_result) {
-    requests_.push_back({Request::PREPARE, std::move(name), std::move(sql), {}, std::move(on_result)});
+    requests_.push_back(
+        {Request::PREPARE, std::move(name), std::move(sql), {}, std::move(on_result), PATIENCE_MS});
     send_next();
 }
 
-void PgConnection::execute(std::string name, std::vector<std::string> parameters, OnResult on_result) {
-    requests_.push_back({Request::EXECUTE, std::move(name), {}, std::move(parameters), std::move(on_result)});
+void PgConnection::execute(std::string name, std::vector<std::string> parameters, OnResult on_result,
+                           uint64_t patience_ms) {
+    requests_.push_back(
+        {Request::EXECUTE, std::move(name), {}, std::move(parameters), std::move(on_result), patience_ms});
     send_next();
 }
 
@@ -257,21 +242,27 @@ void PgConnection::send_next() {
         break;
     }
     asking_ = true;
+    if (!pooler_check_) // which has the time that connecting has
+        deadline_.start(request.patience_ms, [this] { expire(); });
     const int flushed = sent ? PQflush(connection_) : -1;
     if (flushed < 0)
         return lose_soon();
     watch(flushed ? UV_READABLE | UV_WRITABLE : UV_READABLE);
 }
 
+// The answer may have come while this process, or its machine, was asleep.
+void PgConnection::expire() {
+    deadline_.start(0, [this] {
+        if (asking_)
+            lose("no answer in time");
+    });
+    advance();
+}
+
 // Failures are reported from the loop, never from within a call to this class.
 void PgConnection::lose_soon() {
-    uv_timer_start(
-        deadline_,
-        [](uv_timer_t* timer) {
-            auto* self = static_cast<PgConnection*>(timer->data);
-            self->lose(self->connection_ ? one_line(PQerrorMessage(self->connection_)) : "out of memory");
-        },
-        0, 0);
+    deadline_.start(0,
+                    [this] { lose(connection_ ? one_line(PQerrorMessage(connection_)) : "out of memory"); });
 }
 
 void PgConnection::lose(std::string reason) {

@@ -17,6 +17,9 @@
 #include <libpq-fe.h>
 #include <uv.h>
 
+#include "base/timer.h"
+#include "postgres/pg_connector.h"
+
 namespace odoo_bus {
 
 // An answer: rows of text values, as PostgreSQL prints them in UTF-8.
@@ -43,6 +46,12 @@ class PgConnection {
 public:
     using OnResult = std::function<void(const PgResult&)>;
 
+    // How long a statement may take, in milliseconds. A connection that does not answer in time is lost:
+    // behind it may be a backend that hangs, or nothing any more.
+    static constexpr uint64_t PATIENCE_MS = 10'000;
+    // For statements that read much, at a start or for a client that was long away.
+    static constexpr uint64_t LONG_PATIENCE_MS = 60'000;
+
     struct Handlers {
         std::function<void()> on_connected;
         std::function<void(const std::string& reason)> on_lost;
@@ -68,13 +77,15 @@ public:
     int64_t process() const { return PQbackendPID(connection_); }
 
     // Parameters are text; NULL cannot be passed.
-    void query(std::string sql, std::vector<std::string> parameters, OnResult on_result);
+    void query(std::string sql, std::vector<std::string> parameters, OnResult on_result,
+               uint64_t patience_ms = PATIENCE_MS);
     // Several statements, without parameters, in one message. The result is that of the last one, or the
     // first error.
-    void script(std::string sql, OnResult on_result);
+    void script(std::string sql, OnResult on_result, uint64_t patience_ms = PATIENCE_MS);
     // Prepares a statement, to be executed by its name.
     void prepare(std::string name, std::string sql, OnResult on_result);
-    void execute(std::string name, std::vector<std::string> parameters, OnResult on_result);
+    void execute(std::string name, std::vector<std::string> parameters, OnResult on_result,
+                 uint64_t patience_ms = PATIENCE_MS);
 
 private:
     struct Request {
@@ -83,25 +94,28 @@ private:
         std::string sql;
         std::vector<std::string> parameters;
         OnResult on_result;
+        uint64_t patience_ms;
     };
 
     void watch(int events);
     void unwatch();
-    void advance_connecting();
+    void opened(PGconn* connection, const std::string& problem);
     void check_pooler();
     void advance();
     void send_next();
+    void expire();
     void lose_soon();
     void lose(std::string reason);
 
     uv_loop_t* loop_;
     Handlers handlers_;
     std::string conninfo_;
+    std::unique_ptr<PgConnector> connector_; // while it connects
     PGconn* connection_ = nullptr;
     std::unique_ptr<PoolerCheck> pooler_check_; // until on_connected()
     uv_poll_t* poll_ = nullptr;                 // freed by its close callback
     int polled_socket_ = -1;
-    uv_timer_t* deadline_;
+    Timer deadline_; // of connecting, and then of the statement that is being asked
     bool connected_ = false;
     bool asking_ = false;
     bool terminated_ = false;

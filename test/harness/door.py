@@ -16,6 +16,8 @@ class Door:
         self._word = None
         self._opened = asyncio.Event()
         self._writers = set()
+        self._mute = set()  # of these
+        self._closed = asyncio.Event()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._let_in, "127.0.0.1", 0)
@@ -23,6 +25,7 @@ class Door:
         return self
 
     async def __aexit__(self, *_):
+        self._closed.set()
         self.cut()
         self._server.close()
         await self._server.wait_closed()
@@ -36,6 +39,10 @@ class Door:
         self._word = None
         self._opened.set()
 
+    def mute(self):
+        """The connections there are stay open, and nothing is heard of what is said on them any more; others are as ever."""
+        self._mute = set(self._writers)
+
     def cut(self):
         """Ends all connections; what was held is lost."""
         self._word = None
@@ -47,7 +54,10 @@ class Door:
             if self._word and self._word in data:
                 self.knocked.set()
                 await self._opened.wait()
-            writer.write(data)
+            if writer not in self._mute:
+                writer.write(data)
+        if writer in self._mute:
+            await self._closed.wait()
         writer.close()
 
     async def _let_in(self, reader, writer):
