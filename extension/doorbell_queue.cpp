@@ -29,6 +29,11 @@ struct Counters {
     pg_atomic_uint64 sent, doorbells, notifies, coalesced, fallbacks;
 };
 
+struct Warned {
+    Oid database;
+    Warning kind;
+};
+
 struct Queue {
     uint32 block_count;
     uint32 free_block, free_count;  // under the lock
@@ -39,7 +44,7 @@ struct Queue {
     uint32 connecting;
     Counters counters;
     TimestampTz reset_at, last_error_at; // under the lock, with the error
-    Oid warned_databases[64];            // under the lock as well
+    Warned warned[128];                  // under the lock as well
     uint32 warned_count;
     char last_error[sizeof(QueueStat::last_error)];
 };
@@ -299,15 +304,15 @@ void end_connecting() {
     queue->connecting = 0;
 }
 
-bool is_first_warning() {
+bool is_first_warning(Warning kind) {
     if (!queue)
         return true;
     bool is_first = true;
     LWLockAcquire(lock, LW_EXCLUSIVE);
     for (uint32 i = 0; i < queue->warned_count; ++i)
-        is_first = is_first && queue->warned_databases[i] != MyDatabaseId;
-    if (is_first && queue->warned_count < lengthof(queue->warned_databases))
-        queue->warned_databases[queue->warned_count++] = MyDatabaseId;
+        is_first = is_first && (queue->warned[i].database != MyDatabaseId || queue->warned[i].kind != kind);
+    if (is_first && queue->warned_count < lengthof(queue->warned))
+        queue->warned[queue->warned_count++] = {MyDatabaseId, kind};
     LWLockRelease(lock);
     return is_first;
 }

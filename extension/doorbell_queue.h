@@ -37,8 +37,10 @@ void record_worker_error(const char* message);
 uint32 begin_connecting();
 void end_connecting();
 
-// Whether this is the first warning in this database since the start of the server, as far as is known.
-bool is_first_warning();
+// Whether this is the first warning of its kind in this database since the start of the server, as far as is
+// known.
+enum class Warning : uint32 { ids, retention };
+bool is_first_warning(Warning kind);
 
 struct QueueStat {
     uint64 sent, doorbells, notifies, coalesced, fallbacks;

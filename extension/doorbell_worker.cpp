@@ -126,8 +126,9 @@ void odoo_bus_doorbell_main(Datum) {
     wait_before_connecting();
     BackgroundWorkerInitializeConnection(hub_database, nullptr, 0);
     end_connecting();
+    pin_settings();
     // The NOTIFY need not survive a crash.
-    SetConfigOption("synchronous_commit", "off", PGC_SUSET, PGC_S_OVERRIDE);
+    pin_setting("synchronous_commit", "off");
     attach_worker();
     serve();
 }

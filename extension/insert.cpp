@@ -25,7 +25,7 @@ void warn_when_ids_run_out(const BusTable& table, int64 id) {
     if (warned || table.columns.id_is_int8 || id <= warn_above)
         return;
     warned = true;
-    if (!is_first_warning())
+    if (!is_first_warning(Warning::ids))
         return;
     ereport(WARNING,
             (errmsg("the ids of %s will run out: %lld are left, less than 10 %% of the range of an integer",

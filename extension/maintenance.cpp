@@ -1,14 +1,54 @@
-// maintenance.cpp: bus_create_table(), bus_gc() and bus_version().
+// maintenance.cpp: bus_create_table(), bus_gc(), bus_gc_all() and bus_version().
 #include "query.h"
 #include "retention.h"
 #include "table.h"
 
 using namespace odoo_bus;
 
+namespace {
+
+// The arguments of bus_gc() and bus_gc_all().
+struct Deletion {
+    Timestamp oldest_kept;
+    int64 max_rows;
+};
+
+Deletion read_arguments(FunctionCallInfo fcinfo) {
+    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+        ereport(ERROR,
+                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("retention and max_rows must not be NULL"),
+                 errhint("Leave them out for 24 hours and 10000 rows.")));
+    const Timestamp now = GetCurrentTimestamp();
+    const Timestamp oldest_kept = DatumGetTimestamp(
+        DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(now), PG_GETARG_DATUM(0)));
+    const int64 max_rows = PG_GETARG_INT64(1);
+    if (oldest_kept > now)
+        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("retention must not be negative"),
+                        errhint("Give the age from which on rows are deleted, for example '24 hours'.")));
+    if (max_rows <= 0)
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be greater than zero"),
+                 errhint("Leave it out for 10000 rows at a time.")));
+    return {oldest_kept, max_rows};
+}
+
+uint64 delete_rows(Oid schema, const Deletion& deletion) {
+    const char* table = bus_table_name(schema);
+    return run_query(psprintf("DELETE FROM %s AS b WHERE b.id IN (SELECT o.id FROM %s AS o WHERE "
+                              "o.create_date OPERATOR(pg_catalog.<) $1 ORDER BY o.id LIMIT $2)",
+                              table, table),
+                     {{TIMESTAMPOID, TimestampGetDatum(deletion.oldest_kept)},
+                      {INT8OID, Int64GetDatum(deletion.max_rows)}},
+                     false);
+}
+
+} // namespace
+
 extern "C" {
 
 PG_FUNCTION_INFO_V1(odoo_bus_create_table);
 PG_FUNCTION_INFO_V1(odoo_bus_gc);
+PG_FUNCTION_INFO_V1(odoo_bus_gc_all);
 PG_FUNCTION_INFO_V1(odoo_bus_version);
 
 Datum odoo_bus_create_table(PG_FUNCTION_ARGS) {
@@ -36,31 +76,30 @@ Datum odoo_bus_create_table(PG_FUNCTION_ARGS) {
 }
 
 Datum odoo_bus_gc(PG_FUNCTION_ARGS) {
-    if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
-        ereport(ERROR,
-                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("retention and max_rows must not be NULL"),
-                 errhint("Leave them out for 24 hours and 10000 rows.")));
-    const Timestamp now = GetCurrentTimestamp();
-    const Timestamp oldest_kept = DatumGetTimestamp(
-        DirectFunctionCall2(timestamp_mi_interval, TimestampGetDatum(now), PG_GETARG_DATUM(0)));
-    const int64 max_rows = PG_GETARG_INT64(1);
-    if (oldest_kept > now)
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("retention must not be negative"),
-                        errhint("Give the age from which on rows are deleted, for example '24 hours'.")));
-    if (max_rows <= 0)
-        ereport(ERROR,
-                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be greater than zero"),
-                 errhint("Leave it out for 10000 rows at a time.")));
+    const Deletion deletion = read_arguments(fcinfo);
     PreventCommandIfReadOnly("bus_gc()");
-    const char* table = bus_table_name(extension_schema(fcinfo));
     connect_spi();
-    const uint64 deleted = run_query(
-        psprintf("DELETE FROM %s AS b WHERE b.id IN (SELECT o.id FROM %s AS o WHERE o.create_date "
-                 "OPERATOR(pg_catalog.<) $1 ORDER BY o.id LIMIT $2)",
-                 table, table),
-        {{TIMESTAMPOID, TimestampGetDatum(oldest_kept)}, {INT8OID, Int64GetDatum(max_rows)}}, false);
+    const uint64 deleted = delete_rows(extension_schema(fcinfo), deletion);
     SPI_finish();
     PG_RETURN_INT64(static_cast<int64>(deleted));
+}
+
+Datum odoo_bus_gc_all(PG_FUNCTION_ARGS) {
+    const Deletion deletion = read_arguments(fcinfo);
+    PreventCommandIfReadOnly("bus_gc_all()");
+    const bool is_atomic = !fcinfo->context || !IsA(fcinfo->context, CallContext) ||
+                           castNode(CallContext, fcinfo->context)->atomic;
+    if (SPI_connect_ext(is_atomic ? 0 : SPI_OPT_NONATOMIC) != SPI_OK_CONNECT)
+        elog(ERROR, "SPI_connect_ext failed");
+    for (bool is_last = false; !is_last;) {
+        PushActiveSnapshot(GetTransactionSnapshot());
+        is_last = delete_rows(extension_schema(fcinfo), deletion) < static_cast<uint64>(deletion.max_rows);
+        PopActiveSnapshot();
+        SPI_commit();
+        SPI_start_transaction(); // SPI_commit() does it since 15
+    }
+    SPI_finish();
+    PG_RETURN_VOID();
 }
 
 Datum odoo_bus_version(PG_FUNCTION_ARGS) {

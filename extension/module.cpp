@@ -50,6 +50,10 @@ void _PG_init() {
         "odoo_bus.retention", "From which age on rows of bus_bus are deleted, by a background worker.",
         "0 is never; -1 is 24 hours for a table that bus_create_table() has made, and never for Odoo's.",
         &retention, -1, -1, INT_MAX, PGC_USERSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+    DefineCustomBoolVariable("odoo_bus.retention_superuser_tables",
+                             "Deletes old rows of tables that superusers own, too.",
+                             "Off leaves them alone; give the table to an ordinary role instead.",
+                             &retention_superuser_tables, false, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     reserve_guc_prefix("odoo_bus");
     register_table_callbacks();
     register_doorbell_callbacks();

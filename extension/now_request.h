@@ -10,9 +10,11 @@ struct NowRequest {
     enum State : uint32 { waiting, sent, failed };
 
     uint64 number; // see Waiting
-    Oid schema, role;
+    Oid schema;
+    Oid current_user;
+    Oid set_role; // by SET ROLE; invalid: none
+    int security_context;
     int lock_timeout; // in ms
-    char synchronous_commit[16];
 
     // The answer. The state is written last.
     pg_atomic_uint32 state;
@@ -20,8 +22,11 @@ struct NowRequest {
     int sqlstate;
     char message[1024], detail[1024], hint[1024], context[1024]; // in the database's encoding
 
-    uint32 channel_at, message_at; // offsets of the notification's texts in the segment
+    uint32 channel_at, message_at, settings_at; // offsets in the segment
+    Size settings_length;
     Size size;
+
+    const char* settings() const { return reinterpret_cast<const char*>(this) + settings_at; }
 
     Notification notification() {
         char* base = reinterpret_cast<char*>(this);

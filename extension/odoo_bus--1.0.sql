@@ -1,6 +1,7 @@
 -- odoo_bus--1.0.sql: the SQL objects of odoo_bus 1.0.
 \echo Use "CREATE EXTENSION odoo_bus" to load this file. \quit
 
+-- The schema's name is substituted in identifiers only, never within quotes: its owner chooses it (CVE-2023-39417).
 -- Functions are SECURITY INVOKER: privileges on bus_bus and its sequence apply to the caller.
 -- They are not strict: a NULL argument raises an error that names it, except that a NULL payload is JSON null.
 
@@ -79,16 +80,7 @@ COMMENT ON FUNCTION @extschema@.bus_gc(interval, bigint) IS
     'deletes at most max_rows notifications that are older than retention; returns their number';
 
 CREATE PROCEDURE @extschema@.bus_gc_all(retention interval DEFAULT '24 hours', max_rows bigint DEFAULT 10000)
-    LANGUAGE plpgsql AS $$
-DECLARE
-    deleted bigint;
-BEGIN
-    LOOP
-        deleted := @extschema@.bus_gc(retention, max_rows);
-        COMMIT;
-        EXIT WHEN deleted OPERATOR(pg_catalog.<) max_rows;
-    END LOOP;
-END $$;
+    LANGUAGE c AS 'MODULE_PATHNAME', 'odoo_bus_gc_all';
 COMMENT ON PROCEDURE @extschema@.bus_gc_all(interval, bigint) IS
     'deletes all notifications that are older than retention, and commits after every max_rows of them';
 

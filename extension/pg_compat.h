@@ -74,6 +74,14 @@ inline void insert_tuple(EState* estate, ResultRelInfo* result, TupleTableSlot* 
 #endif
 }
 
+inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
+#if PG_VERSION_NUM >= 180000
+    return index_beginscan(table, index, snapshot, nullptr, keys, 0);
+#else
+    return index_beginscan(table, index, snapshot, keys, 0);
+#endif
+}
+
 // Makes a set-returning function return a tuplestore.
 inline ReturnSetInfo* materialize_result(FunctionCallInfo fcinfo) {
     ReturnSetInfo* result = reinterpret_cast<ReturnSetInfo*>(fcinfo->resultinfo);
@@ -92,6 +100,17 @@ inline ReturnSetInfo* materialize_result(FunctionCallInfo fcinfo) {
     MemoryContextSwitchTo(caller_context);
 #endif
     return result;
+}
+
+// All settings, ordered by name. Valid until one is defined.
+inline std::span<config_generic* const> all_settings() {
+#if PG_VERSION_NUM >= 160000
+    int count;
+    config_generic** settings = get_guc_variables(&count);
+    return {settings, static_cast<std::size_t>(count)};
+#else
+    return {get_guc_variables(), static_cast<std::size_t>(GetNumConfigOptions())};
+#endif
 }
 
 inline void reserve_guc_prefix(const char* prefix) {

@@ -6,12 +6,14 @@
 #include "retention.h"
 
 #include "doorbell_queue.h"
+#include "retention_table.h"
 #include "sender_pool.h"
 #include "worker.h"
 
 namespace odoo_bus {
 
 int retention;
+bool retention_superuser_tables;
 const char* const retention_comment =
     "made by bus_create_table() of odoo_bus: rows older than odoo_bus.retention (24 hours) are deleted";
 
@@ -117,6 +119,17 @@ void detach_retention(int, Datum number) {
     LWLockRelease(lock);
 }
 
+// Once while the server runs. bus_stat goes on showing it.
+void log_obstacle(Relation table, const char* obstacle) {
+    if (is_first_warning(Warning::retention))
+        ereport(
+            LOG,
+            (errmsg("old rows of \"%s\" are not deleted: %s", RelationGetRelationName(table), obstacle),
+             errhint("Remove the obstacle, call bus_gc() regularly, or set odoo_bus.retention to 0. For a "
+                     "superuser's table: ALTER TABLE ... OWNER TO an ordinary role, or "
+                     "odoo_bus.retention_superuser_tables.")));
+}
+
 } // namespace
 
 int64 table_retention(Oid relid) {
@@ -138,7 +151,9 @@ void plan_retention(Relation table) {
     if (planned_relid == RelationGetRelid(table) && now < planned_at + replan_interval_us)
         return;
     const int64 keep = table_retention(RelationGetRelid(table));
-    if (keep > 0)
+    if (const char* obstacle = keep > 0 ? retention_obstacle(table) : nullptr)
+        log_obstacle(table, obstacle);
+    else if (keep > 0)
         schedule_retention(table->rd_rel->relowner, RelationGetNamespace(table), keep);
     planned_at = now;
     planned_relid = RelationGetRelid(table);

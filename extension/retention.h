@@ -7,6 +7,9 @@ namespace odoo_bus {
 
 extern int retention; // odoo_bus.retention, in s; -1: by the table's comment, 0: never
 
+// odoo_bus.retention_superuser_tables: whether rows of tables that superusers own are deleted, too.
+extern bool retention_superuser_tables;
+
 // The comment that bus_create_table() gives the table: dump, restore and duplication keep it, and Odoo
 // replaces it when it adopts the table.
 extern const char* const retention_comment;

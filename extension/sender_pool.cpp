@@ -18,7 +18,7 @@ struct Request {
 };
 
 struct Sender {
-    Oid database, role; // invalid: the place is free
+    SenderKey key; // database invalid: the place is free
     uint64 life;
     TimestampTz registered_at;
     pid_t pid;           // 0: not started yet
@@ -129,26 +129,25 @@ void create_sender_pool() {
         sender.first = sender.last = none;
 }
 
-HandedOver hand_over(Oid database, Oid role, const Waiting& waiting, SenderLife& life) {
+HandedOver hand_over(const SenderKey& key, const Waiting& waiting, SenderLife& life) {
     const Locked locked;
     if (pool->free_request == none)
         return HandedOver::not_at_all;
     Sender* free_place = nullptr;
     for (Sender& sender : senders()) {
-        if (sender.database == database && sender.role == role) {
+        if (sender.key == key) {
             push(sender, waiting);
             life = {place_of(sender), sender.life};
             if (sender.latch)
                 SetLatch(sender.latch);
             return HandedOver::to_running;
         }
-        if (!free_place && !OidIsValid(sender.database))
+        if (!free_place && !OidIsValid(sender.key.database))
             free_place = &sender;
     }
     if (!free_place)
         return HandedOver::not_at_all;
-    free_place->database = database;
-    free_place->role = role;
+    free_place->key = key;
     free_place->registered_at = GetCurrentTimestamp();
     push(*free_place, waiting);
     life = {place_of(*free_place), free_place->life};

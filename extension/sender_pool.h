@@ -1,8 +1,9 @@
 // sender_pool.h: the background workers that send for bus_sendnow(), and their queues of requests, in shared
 // memory.
 //
-// A sender is one worker for one role in one database. It serves its queue in order, and exits after a time
-// without requests. A request and its answer are in a segment of the caller's, which ends with the caller.
+// A sender is one worker for the sessions of one database that have the same session and current user. It
+// serves its queue in order, and exits after a time without requests. A request and its answer are in a
+// segment of the caller's, which ends with the caller.
 #pragma once
 
 #include "pg.h"
@@ -20,6 +21,13 @@ struct Waiting {
     Latch* latch;  // of the caller
 };
 
+// A sender serves only sessions for which all of this is the same.
+struct SenderKey {
+    Oid database, session_user, current_user;
+    uint64 custom_names; // see SessionSettings
+    bool operator==(const SenderKey&) const = default;
+};
+
 // A sender as a caller knows it: `life` changes when the worker in this place has ended.
 struct SenderLife {
     uint32 place;
@@ -29,7 +37,7 @@ struct SenderLife {
 enum class HandedOver { to_running, to_new, not_at_all };
 
 // For callers. A request to a new sender waits until the caller has started it.
-HandedOver hand_over(Oid database, Oid role, const Waiting& waiting, SenderLife& sender);
+HandedOver hand_over(const SenderKey& key, const Waiting& waiting, SenderLife& sender);
 // It could not be started: its requests are dropped, and their callers are woken.
 void forget_sender(const SenderLife& sender);
 // Returns false if the worker has ended, or has not started in time. Requests without an answer were not

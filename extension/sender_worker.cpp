@@ -1,14 +1,16 @@
 // sender_worker.cpp: the background worker that sends for bus_sendnow().
 //
-// There is one for each role in a database. Each request is a transaction, with the caller's privileges and
-// synchronous_commit, and with a lock_timeout: the caller itself may hold the lock that it waits for. An
-// error is returned to the caller, which raises it.
+// Each request is a transaction that runs as the caller's would: with its session, outer and current user,
+// its security context and its settings, except for lock_timeout, since the caller itself may hold the lock
+// that it waits for. An error is returned to the caller, which raises it. Nothing in the session outlasts a
+// request.
 #include "sender_worker.h"
 
 #include "doorbell.h"
 #include "now_request.h"
 #include "sender_pool.h"
 #include "sendnow.h"
+#include "session_settings.h"
 #include "worker.h"
 
 namespace odoo_bus {
@@ -18,24 +20,35 @@ namespace {
 bool serving = false;
 
 void set_for_transaction(const char* setting, const char* value) {
-    set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, 0, false);
+    set_config_option(setting, value, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_LOCAL, true, ERROR, false);
+}
+
+// SET ROLE and SET SESSION AUTHORIZATION are not possible inside, so that nothing becomes the role that the
+// worker has connected as.
+void become_caller(const NowRequest* request) {
+    adopt_settings(request->settings(), request->settings_length);
+    char timeout[16];
+    snprintf(timeout, sizeof(timeout), "%d", request->lock_timeout);
+    set_for_transaction("lock_timeout", timeout);
+    if (OidIsValid(request->set_role))
+        set_for_transaction("role", GetUserNameFromId(request->set_role, false));
+    SetUserIdAndSecContext(request->current_user, request->security_context | SECURITY_LOCAL_USERID_CHANGE);
+}
+
+// Deferred triggers have run; the end of the transaction resets the role, which no security context may
+// outlast. An abort does both.
+void on_transaction_event(XactEvent event, void*) {
+    constexpr int no_context = 0;
+    if (event == XACT_EVENT_PRE_COMMIT)
+        SetUserIdAndSecContext(GetOuterUserId(), no_context);
 }
 
 void send(NowRequest* request) {
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
-    set_for_transaction("synchronous_commit", request->synchronous_commit);
-    char timeout[16];
-    snprintf(timeout, sizeof(timeout), "%d", request->lock_timeout);
-    set_for_transaction("lock_timeout", timeout);
-    Oid own_role;
-    int own_context;
-    GetUserIdAndSecContext(&own_role, &own_context);
-    // Triggers cannot become the role that the worker has connected as. An abort reverts this, too.
-    if (request->role != own_role)
-        SetUserIdAndSecContext(request->role, own_context | SECURITY_LOCAL_USERID_CHANGE);
-    pgstat_report_activity(
-        STATE_RUNNING, psprintf("odoo_bus: bus_sendnow() for %s", GetUserNameFromId(request->role, false)));
+    become_caller(request);
+    pgstat_report_activity(STATE_RUNNING, psprintf("odoo_bus: bus_sendnow() for %s",
+                                                   GetUserNameFromId(request->current_user, false)));
     PushActiveSnapshot(GetTransactionSnapshot());
     const Notification notification = request->notification();
     int64 id;
@@ -43,7 +56,6 @@ void send(NowRequest* request) {
     ring_at_commit({&notification, 1});
     PopActiveSnapshot();
     CommitTransactionCommand();
-    SetUserIdAndSecContext(own_role, own_context);
     request->id = id;
 }
 
@@ -125,6 +137,7 @@ void forget_cancellation() {
         for (Waiting waiting; take_request(life, waiting); served = true) {
             forget_cancellation();
             finish_request(life, serve_request(waiting));
+            discard_session_state();
             MemoryContextReset(context);
             CHECK_FOR_INTERRUPTS();
         }
@@ -165,6 +178,8 @@ void odoo_bus_sender_main(Datum) {
     if (!attach_sender(life))
         proc_exit(0);
     connect_worker(errand);
+    pin_transaction_settings();
+    RegisterXactCallback(on_transaction_event, nullptr);
     serve(life);
 }
 }

@@ -1,7 +1,7 @@
 // sendnow.cpp: bus_sendnow(), which sends independent of the calling transaction.
 //
-// A background worker inserts the row in a transaction of its own, in this database and with the caller's
-// privileges, while the caller waits. So the id and every error are returned, and the notifications of a
+// A background worker inserts the row in a transaction of its own, in this database, as the caller and under
+// its settings, while the caller waits. So the id and every error are returned, and the notifications of a
 // session keep their order. The segment of a caller that is cancelled ends with it; then the request is
 // dropped unless the worker has begun it.
 #include "sendnow.h"
@@ -12,6 +12,8 @@
 #include "now_request.h"
 #include "sender_pool.h"
 #include "sender_worker.h"
+#include "session_settings.h"
+#include "table.h"
 #include "worker.h"
 
 namespace odoo_bus {
@@ -26,25 +28,17 @@ constexpr int longest_wait_for_worker_ms = 5000;
 // The attempts, when workers are terminated before they have sent.
 constexpr int most_workers = 3;
 
-bool may_connect(Oid role) {
-    HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
-    if (!HeapTupleIsValid(tuple))
-        return false;
-    const bool may_log_in =
-        !worker_roles_need_login || reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolcanlogin;
-    ReleaseSysCache(tuple);
-    return may_log_in && may_connect_to_database(role);
-}
-
-// A role that may terminate the caller's connection must be able to terminate the worker's as well, so the
-// worker does not connect as a superuser if the current or the session's user is none. It always sends as the
-// current user.
-Oid connecting_role() {
-    const Oid current = GetUserId(), session = GetSessionUserId();
-    for (const Oid role : {current, session})
-        if (!superuser_arg(role) && may_connect(role))
-            return role;
-    return may_connect(current) ? current : session;
+// The worker connects as the session's user. So a role that may terminate the caller's connection may
+// terminate the worker's as well.
+void check_that_worker_may_connect() {
+    if (worker_may_connect(GetSessionUserId()))
+        return;
+    ereport(ERROR,
+            (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+             errmsg("the background worker of bus_sendnow() cannot connect as \"%s\"",
+                    GetUserNameFromId(GetSessionUserId(), false)),
+             errhint("It connects as the session's user, which needs LOGIN (before PostgreSQL 17) and the "
+                     "privilege CONNECT on the database.")));
 }
 
 void check_that_it_can_be_sent() {
@@ -56,6 +50,11 @@ void check_that_it_can_be_sent() {
                          "sends when the transaction commits.")));
     PreventCommandDuringRecovery("bus_sendnow()");
     PreventCommandIfParallelMode("bus_sendnow()");
+    // What it causes would outlast the operation, as LISTEN or a deferred trigger would.
+    if (InSecurityRestrictedOperation())
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("cannot execute bus_sendnow() within security-restricted operation"),
+                        errhint("Do not send in functions of indexes and of materialized views.")));
     if (is_sender())
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                         errmsg("bus_sendnow() cannot be used in triggers and rules that it fires itself"),
@@ -102,25 +101,28 @@ uint64 next_number() {
 }
 
 // The segment exists until it is detached, or until an error ends the statement.
-dsm_segment* make_request(Oid schema, const Notification& notification) {
+dsm_segment* make_request(Oid schema, const Notification& notification, const StringInfoData& settings) {
     const Size channel_at = MAXALIGN(sizeof(NowRequest));
     const Size message_at = channel_at + MAXALIGN(VARSIZE(notification.channel));
-    const Size size = message_at + VARSIZE(notification.message);
+    const Size settings_at = message_at + VARSIZE(notification.message);
+    const Size size = settings_at + static_cast<Size>(settings.len);
     dsm_segment* segment = dsm_create(size, 0);
     NowRequest* request = static_cast<NowRequest*>(dsm_segment_address(segment));
     memset(static_cast<void*>(request), 0, sizeof(*request));
     request->number = next_number();
     request->schema = schema;
-    request->role = GetUserId();
+    GetUserIdAndSecContext(&request->current_user, &request->security_context);
+    request->set_role = GetCurrentRoleId();
     request->lock_timeout = sendnow_lock_timeout;
-    strlcpy(request->synchronous_commit, GetConfigOption("synchronous_commit", false, false),
-            sizeof(request->synchronous_commit));
     pg_atomic_init_u32(&request->state, NowRequest::waiting);
     request->channel_at = static_cast<uint32>(channel_at);
     request->message_at = static_cast<uint32>(message_at);
+    request->settings_at = static_cast<uint32>(settings_at);
+    request->settings_length = static_cast<Size>(settings.len);
     request->size = size;
     memcpy(request->notification().channel, notification.channel, VARSIZE(notification.channel));
     memcpy(request->notification().message, notification.message, VARSIZE(notification.message));
+    memcpy(const_cast<char*>(request->settings()), settings.data, static_cast<Size>(settings.len));
     return segment;
 }
 
@@ -148,14 +150,13 @@ bool wait_for_answer(NowRequest* request, const SenderLife& sender) {
     }
 }
 
-bool hand_over_to_sender(const Waiting& waiting, SenderLife& sender) {
-    const Oid role = connecting_role();
-    switch (hand_over(MyDatabaseId, role, waiting, sender)) {
+bool hand_over_to_sender(const SenderKey& key, const Waiting& waiting, SenderLife& sender) {
+    switch (hand_over(key, waiting, sender)) {
     case HandedOver::to_running:
         return true;
     case HandedOver::to_new:
         if (start_worker("odoo_bus sender", "odoo_bus_sender_main",
-                         {MyDatabaseId, role, InvalidOid, sender.place, sender.life}))
+                         {key.database, key.session_user, InvalidOid, sender.place, sender.life}))
             return true;
         forget_sender(sender);
         break;
@@ -165,12 +166,12 @@ bool hand_over_to_sender(const Waiting& waiting, SenderLife& sender) {
     return false;
 }
 
-void have_it_sent(NowRequest* request, dsm_handle segment) {
+void have_it_sent(const SenderKey& key, NowRequest* request, dsm_handle segment) {
     const Waiting waiting{segment, request->number, MyLatch};
     const TimestampTz begin = GetCurrentTimestamp();
     for (int workers_lost = 0; workers_lost < most_workers;) {
         SenderLife sender;
-        if (hand_over_to_sender(waiting, sender)) {
+        if (hand_over_to_sender(key, waiting, sender)) {
             if (wait_for_answer(request, sender))
                 return;
             ++workers_lost;
@@ -188,10 +189,15 @@ Datum send_now(FunctionCallInfo fcinfo, text* channel, int type_argument) {
     check_that_it_can_be_sent();
     const std::string_view type = required_name(fcinfo, type_argument, "notification type");
     Jsonb* payload = PG_ARGISNULL(type_argument + 1) ? nullptr : PG_GETARG_JSONB_P(type_argument + 1);
-    dsm_segment* segment =
-        make_request(extension_schema(fcinfo), Notification{channel, make_message(type, payload)});
+    const Notification notification{channel, make_message(type, payload)};
+    const Oid schema = extension_schema(fcinfo);
+    check_that_caller_may_insert(schema);
+    check_that_worker_may_connect();
+    const SessionSettings settings = own_settings();
+    dsm_segment* segment = make_request(schema, notification, settings.text);
     NowRequest* request = static_cast<NowRequest*>(dsm_segment_address(segment));
-    have_it_sent(request, dsm_segment_handle(segment));
+    have_it_sent({MyDatabaseId, GetSessionUserId(), GetUserId(), settings.custom_names}, request,
+                 dsm_segment_handle(segment));
     if (pg_atomic_read_u32(&request->state) == NowRequest::failed)
         raise_answer(*request);
     const int64 id = request->id;

@@ -2,6 +2,7 @@
 #include "doorbell_queue.h"
 #include "query.h"
 #include "retention.h"
+#include "retention_table.h"
 #include "sender_pool.h"
 #include "table.h"
 
@@ -39,6 +40,11 @@ struct Ids {
     bool run_out; // less than a tenth of the range is left
 };
 
+struct Retention {
+    int64 seconds = 0;              // 0: rows are not to be deleted
+    const char* obstacle = nullptr; // why they are not deleted all the same
+};
+
 // Returns nothing without a table, or without a privilege on its sequence.
 std::optional<Ids> find_ids(Oid schema) {
     bool id_is_int8 = false;
@@ -67,12 +73,19 @@ void add_ids(StatRow& row, const std::optional<Ids>& ids) {
     }
 }
 
-void add_warning(StatRow& row, const std::optional<Ids>& ids) {
+void add_warning(StatRow& row, const std::optional<Ids>& ids, const Retention& retention) {
+    StringInfoData text;
+    initStringInfo(&text);
     if (ids && ids->run_out)
-        row.add(CStringGetTextDatum(psprintf(
-            "the ids of bus_bus will run out: %lld are left, less than 10 %% of their range; empty the "
-            "table and restart its sequence in a quiet hour",
-            static_cast<long long>(ids->left))));
+        appendStringInfo(&text,
+                         "the ids of bus_bus will run out: %lld are left, less than 10 %% of their range; "
+                         "empty the table and restart its sequence in a quiet hour",
+                         static_cast<long long>(ids->left));
+    if (retention.obstacle)
+        appendStringInfo(&text, "%sold rows of bus_bus are not deleted: %s", text.len > 0 ? "; " : "",
+                         retention.obstacle);
+    if (text.len > 0)
+        row.add(CStringGetTextDatum(text.data));
     else
         row.add_null();
 }
@@ -114,16 +127,28 @@ void add_workers(StatRow& row) {
     row.add(Int64GetDatum(static_cast<int64>(retention_stat().deleted)));
 }
 
-// NULL if no rows are deleted.
-void add_retention(StatRow& row, Oid schema) {
+Retention find_retention(Oid schema) {
+    Retention found;
     const Oid relid = get_relname_relid("bus_bus", schema);
-    const int64 seconds = queue_exists() && OidIsValid(relid) ? table_retention(relid) : 0;
-    if (seconds == 0) {
+    Relation table =
+        queue_exists() && OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : nullptr;
+    if (!table)
+        return found;
+    found.seconds = table_retention(relid);
+    if (found.seconds > 0)
+        found.obstacle = retention_obstacle(table);
+    relation_close(table, AccessShareLock);
+    return found;
+}
+
+// NULL if no rows are deleted.
+void add_retention(StatRow& row, const Retention& retention) {
+    if (retention.seconds == 0 || retention.obstacle) {
         row.add_null();
         return;
     }
     Interval* interval = static_cast<Interval*>(palloc0(sizeof(Interval)));
-    interval->time = seconds * USECS_PER_SEC;
+    interval->time = retention.seconds * USECS_PER_SEC;
     row.add(IntervalPGetDatum(interval));
 }
 
@@ -148,8 +173,9 @@ Datum odoo_bus_stat(PG_FUNCTION_ARGS) {
     add_ids(row, ids);
     add_doorbell(row);
     add_workers(row);
-    add_warning(row, ids);
-    add_retention(row, extension_schema(fcinfo));
+    const Retention retention = find_retention(extension_schema(fcinfo));
+    add_warning(row, ids, retention);
+    add_retention(row, retention);
     // An older script may have fewer columns; new ones are last.
     if (descriptor->natts > row.count)
         elog(ERROR, "bus_stat() has %d columns, the shared library knows %d", descriptor->natts, row.count);

@@ -165,8 +165,12 @@ Oid extension_schema(FunctionCallInfo fcinfo) {
 }
 
 const char* bus_table_name(Oid schema) {
-    if (!OidIsValid(get_relname_relid(table_name, schema)))
+    const Oid relid = get_relname_relid(table_name, schema);
+    Relation relation = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : nullptr;
+    if (!relation)
         raise_no_table(schema);
+    cached_description(relation);
+    relation_close(relation, NoLock);
     return quote_qualified_identifier(get_namespace_name(schema), table_name);
 }
 
@@ -184,6 +188,24 @@ BusTable open_bus_table_for_insert(Oid schema) {
     table.columns = cached_description(table.relation);
     check_privileges(table.relation, table.columns);
     return table;
+}
+
+void check_that_caller_may_insert(Oid schema) {
+    char* schema_name = get_namespace_name(schema);
+    if (!schema_name)
+        raise_no_table(schema);
+    const Oid relid = RangeVarGetRelid(makeRangeVar(schema_name, pstrdup(table_name), -1), NoLock, true);
+    if (!OidIsValid(relid))
+        raise_no_table(schema);
+    if (!ConditionalLockRelationOid(relid, AccessShareLock))
+        return;
+    Relation relation = try_relation_open(relid, NoLock);
+    if (!relation) {
+        UnlockRelationOid(relid, AccessShareLock);
+        raise_no_table(schema);
+    }
+    check_privileges(relation, cached_description(relation));
+    relation_close(relation, AccessShareLock);
 }
 
 Oid bus_sequence(Oid schema, bool* id_is_int8) {

@@ -26,12 +26,17 @@ struct BusTable {
 // The schema of the called function, which is the extension's.
 Oid extension_schema(FunctionCallInfo fcinfo);
 
-// The quoted name schema.bus_bus. Raises an error if there is no such table.
+// The quoted name schema.bus_bus. Raises an error if there is no such table, or if it is a view: what a view
+// calls would run as the reader. The table is locked until the end of the transaction.
 const char* bus_table_name(Oid schema);
 
 // Opens the table in RowExclusiveLock mode, kept until the end of the transaction, and checks that the caller
 // may insert. The lock precedes every id that is drawn: a reader decides by it when a missing id is dead.
 BusTable open_bus_table_for_insert(Oid schema);
+
+// Raises the errors that open_bus_table_for_insert() would raise, and keeps no lock. Checks nothing while
+// another transaction changes the table.
+void check_that_caller_may_insert(Oid schema);
 
 // The sequence of the ids, or InvalidOid. The table must be locked.
 Oid bus_sequence(Oid schema, bool* id_is_int8);

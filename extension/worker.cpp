@@ -10,6 +10,40 @@ void reload_configuration() {
     ProcessConfigFile(PGC_SIGHUP);
 }
 
+bool worker_may_connect(Oid role) {
+    HeapTuple tuple = SearchSysCache1(AUTHOID, ObjectIdGetDatum(role));
+    if (!HeapTupleIsValid(tuple))
+        return false;
+    const bool may_log_in =
+        !worker_roles_need_login || reinterpret_cast<Form_pg_authid>(GETSTRUCT(tuple))->rolcanlogin;
+    ReleaseSysCache(tuple);
+    return may_log_in && may_connect_to_database(role);
+}
+
+// The source is above ALTER DATABASE and ALTER ROLE, and a reload does not change it.
+void pin_setting(const char* name, const char* value) {
+    SetConfigOption(name, value, PGC_SUSET, PGC_S_OVERRIDE);
+}
+
+void pin_transaction_settings() {
+    pin_setting("default_transaction_isolation", "read committed");
+    pin_setting("default_transaction_read_only", "off");
+    pin_setting("default_transaction_deferrable", "off");
+    pin_setting("lock_timeout", "0");
+    pin_setting("exit_on_error", "off");
+    if (GetConfigOption("transaction_timeout", true, false)) // since 17
+        pin_setting("transaction_timeout", "0");
+}
+
+void pin_settings() {
+    pin_setting("search_path", "pg_catalog, pg_temp");
+    pin_setting("row_security", "off");
+    pin_setting("session_replication_role", "origin");
+    pin_setting("default_tablespace", "");
+    pin_setting("temp_tablespaces", "");
+    pin_transaction_settings();
+}
+
 // CREATE DATABASE ... TEMPLATE and DROP DATABASE lock the database before they wait five seconds for other
 // sessions to disconnect. New connections wait for the same lock.
 bool database_is_wanted() {

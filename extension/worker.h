@@ -9,6 +9,17 @@ namespace odoo_bus {
 // To be called after a SIGHUP.
 void reload_configuration();
 
+// Whether a worker can connect to this database as the role.
+bool worker_may_connect(Oid role);
+
+// Sets what no setting of the database or of the role may change from now on.
+void pin_setting(const char* name, const char* value);
+// Those by which the owner of a database, or a role, could make a worker look up names elsewhere, wait or
+// end. To be called when it has connected.
+void pin_settings();
+// Those of them that say how a transaction begins and how long it may last.
+void pin_transaction_settings();
+
 // Whether this worker's database is being dropped, renamed or copied, which waits for all sessions to
 // disconnect. Checks at most once a second.
 bool database_is_wanted();

@@ -120,21 +120,11 @@ void HttpServer::reconfigure(const Options& options) {
 void HttpServer::accept(int listener) {
     for (int i = 0; i < MAX_ACCEPTS; ++i) {
         sockaddr_storage peer = {};
-        socklen_t length = sizeof peer;
-        auto* const address = reinterpret_cast<sockaddr*>(&peer);
-        const int socket = accept4(listener, address, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (socket < 0) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-                static log::Limited lines("connections that cannot be accepted", 1);
-                lines.write(log::Level::error,
-                            "a connection cannot be accepted: {}; raise the limit of open files "
-                            "(LimitNOFILE, ulimit -n)",
-                            strerror(errno));
-            }
+        const int socket = listeners_.accept(listener, peer);
+        if (socket < 0)
             return;
-        }
         accepted.add();
-        const auto peer_address = Address::of(*address);
+        const auto peer_address = Address::of(reinterpret_cast<const sockaddr&>(peer));
         AddressLimits::Seat seat;
         // A proxy's connections are told apart by its headers.
         if (!trust_.is_proxy(peer_address) && !(seat = addresses_.take_seat(*peer_address))) {

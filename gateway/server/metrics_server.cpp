@@ -55,7 +55,8 @@ void MetricsServer::stop() {
 }
 
 void MetricsServer::accept(int listener) {
-    const int socket = accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    sockaddr_storage peer = {};
+    const int socket = sockets_.accept(listener, peer);
     if (socket < 0)
         return;
     if (connections_.size() >= MAX_CONNECTIONS) {

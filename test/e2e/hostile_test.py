@@ -1,8 +1,10 @@
 """Clients that are slow, dead or hostile: each is bounded, and costs the others nothing."""
 import asyncio
 import contextlib
+import os
 import socket
 import time
+from pathlib import Path
 
 import pytest
 
@@ -151,6 +153,34 @@ def test_behind_a_proxy_its_clients_are_told_apart(make_gateway, database):
         assert [status(f"[2001:db8::7]:{port}") for port in range(1, 5)] == [101, 101, 101, 429]
         assert [status(unreadable) for unreadable in ("unknown", "_a", "203.0.113.7:http", "1")] == [101, 101, 101, 429]
         assert [status(None) for _ in range(5)] == [101] * 5
+
+
+async def test_without_descriptors_the_connected_are_served_and_nothing_spins(make_gateway, database):
+    gateway = make_gateway(database, wrapper=["prlimit", "--nofile=120:120"], max_connections_per_address=0, hub_database="none")
+    await asyncio.to_thread(gateway.start)
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        with contextlib.ExitStack() as stack:
+            statuses = []
+            while 503 not in statuses and len(statuses) < 200:
+                statuses.append(await asyncio.to_thread(
+                    lambda: stack.enter_context(connect(gateway)).request().response()[0]))
+            assert set(statuses) == {101, 503}
+            for _ in range(20):  # they wait, and are not read
+                stack.enter_context(connect(gateway))
+            before = seconds_of_processor(gateway)
+            await asyncio.sleep(2)  # what is used meanwhile cannot be awaited
+            assert seconds_of_processor(gateway) - before < 0.5
+            for n in range(10):
+                await asyncio.to_thread(database.sendone, "a", payload=n)
+                await client.wait_payload(n)
+        await asyncio.to_thread(until, lambda: can_connect(gateway), lambda: "nobody is let in after that")
+        assert client.connections == 1
+
+
+def seconds_of_processor(gateway):
+    user, system = Path(f"/proc/{gateway.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def test_too_many_handshakes_of_one_address(make_gateway, database):
