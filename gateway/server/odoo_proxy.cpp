@@ -37,9 +37,8 @@ bool is_one_of(std::string_view name, const std::string_view (&names)[N]) {
 }
 
 bool contains_ignoring_case(std::string_view text, std::string_view part) {
-    return !std::ranges::search(text, part, [](char a, char b) {
-                return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b;
-            }).empty();
+    return std::search(text.begin(), text.end(), part.begin(), part.end(),
+                       [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; }) != text.end();
 }
 
 void add(std::string& head, std::string_view name, std::string_view value) {

@@ -1,6 +1,4 @@
 // Whatever a WebSocket client sends: no harm, and nothing beyond the limits.
-//
-// Sources: gateway/protocol/client_event.cpp gateway/base/json.cpp
 #include "protocol/client_event.h"
 
 #include <cassert>

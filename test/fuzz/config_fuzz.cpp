@@ -1,11 +1,5 @@
 // Whatever stands in the configuration file: it is read as it was written, or refused by a sentence that
 // repeats no connection string; and what was read is the same when it is written down and read again.
-//
-// Sources: gateway/config/config_file.cpp gateway/config/options.cpp gateway/config/option_table.cpp
-// gateway/config/option_values.cpp gateway/config/options_text.cpp gateway/config/arguments.cpp
-// gateway/config/database_pattern.cpp gateway/config/odoo_url.cpp gateway/http/address.cpp
-// gateway/http/listener.cpp gateway/http/origin.cpp gateway/http/request_head.cpp
-// gateway/http/http_response.cpp gateway/metrics/metrics.cpp gateway/base/log.cpp
 #include "config/config_file.h"
 
 #include <cassert>
@@ -24,8 +18,14 @@
 #include "base/text.h"
 #include "config/option_table.h"
 #include "config/options.h"
+#include "config/options_text.h"
 
 using namespace odoo_bus;
+
+// It describes the subcommands, too, which are not linked here.
+std::string odoo_bus::manual_page() {
+    return {};
+}
 
 namespace {
 

@@ -1,7 +1,5 @@
 // Whatever stands in --database: the same connection string for another database differs in nothing else, and
 // whatever that database is called. The name stands behind the first line break.
-//
-// Sources: gateway/postgres/conninfo.cpp
 #include "postgres/conninfo.h"
 
 #include <cassert>

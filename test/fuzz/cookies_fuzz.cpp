@@ -1,10 +1,6 @@
 // Whatever cookies a client or a server sends: those that Odoo is sent have one value each, the first one,
 // and are read again as they were written. The lines of the input are two Cookie headers, and Set-Cookie
 // headers behind them.
-//
-// Sources: gateway/http/cookie_jar.cpp gateway/http/gateway_cookie.cpp gateway/http/requester.cpp
-// gateway/http/request_head.cpp gateway/http/http_response.cpp gateway/http/address.cpp
-// gateway/http/origin.cpp gateway/auth/odoo/odoo_request.cpp
 #include "http/cookie_jar.h"
 
 #include <algorithm>

@@ -1,7 +1,4 @@
 // Whatever stands in bus_bus.message: an element is written only when it cannot break the frame around it.
-//
-// Sources: gateway/protocol/frame.cpp gateway/base/json.cpp gateway/base/json_slice.cpp
-// gateway/protocol/received_frame.cpp
 #include "protocol/frame.h"
 
 #include <cassert>

@@ -1,9 +1,5 @@
 // Whatever a server answers: the same verdict however it is cut, nothing beyond the bounds, and what is
 // passed on of it is again one answer. The first byte tells how the input is cut.
-//
-// Sources: gateway/http/http_answer.cpp gateway/http/http_response.cpp gateway/http/request_head.cpp
-// gateway/server/odoo_proxy.cpp gateway/auth/odoo/odoo_client.cpp gateway/config/odoo_url.cpp
-// gateway/metrics/metrics.cpp gateway/base/log.cpp
 #include "http/http_answer.h"
 
 #include <algorithm>

@@ -1,8 +1,5 @@
 // Whatever a request for an event stream or a poll says: no harm, and nothing beyond the limits. The first
 // byte chooses the kind of request.
-//
-// Sources: gateway/clients/http_subscribe.cpp gateway/protocol/client_event.cpp gateway/base/json.cpp
-// gateway/http/query.cpp
 #include "clients/http_subscribe.h"
 
 #include <cassert>

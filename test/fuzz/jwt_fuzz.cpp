@@ -1,7 +1,5 @@
 // Whatever a client sends as a token, and whatever stands in the file with the keys: no harm, and no token
 // without the key's signature is believed.
-//
-// Sources: gateway/auth/token/jwt.cpp gateway/auth/token/jwt_keys.cpp gateway/base/json.cpp
 #include "auth/token/jwt.h"
 
 #include <cassert>

@@ -1,7 +1,5 @@
 // Whatever stands in a key file: a key is used for its own algorithm only, holds no private part, and nothing
 // secret is repeated.
-//
-// Sources: gateway/auth/token/jwt.cpp gateway/auth/token/jwt_keys.cpp gateway/base/json.cpp
 #include "auth/token/jwt_keys.h"
 
 #include <cassert>

@@ -1,6 +1,4 @@
 // Whatever comes with NOTIFY imbus.
-//
-// Sources: gateway/protocol/notify_payload.cpp gateway/base/json.cpp
 #include "protocol/notify_payload.h"
 
 #include <cassert>

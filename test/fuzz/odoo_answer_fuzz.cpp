@@ -1,10 +1,4 @@
 // Whatever Odoo's port answers, a grant is channels of one database in Odoo's own spelling, nothing else.
-//
-// Sources: gateway/http/http_answer.cpp gateway/auth/odoo/odoo_answer.cpp gateway/auth/odoo/odoo_request.cpp
-// gateway/base/json.cpp
-//
-// Sources: gateway/http/request_head.cpp gateway/http/http_response.cpp gateway/base/json_slice.cpp
-// gateway/base/log.cpp
 #include <algorithm>
 #include <cstdlib>
 

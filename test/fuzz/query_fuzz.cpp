@@ -1,7 +1,5 @@
 // Whatever stands behind the question mark of a request's target: what is read means the same when it is
 // written again.
-//
-// Sources: gateway/http/query.cpp
 #include "http/query.h"
 
 #include <algorithm>

@@ -1,6 +1,4 @@
 // Whatever a server sends to tail.
-//
-// Sources: gateway/protocol/received_frame.cpp gateway/base/json.cpp gateway/base/json_slice.cpp
 #include "protocol/received_frame.h"
 
 #include <cassert>

@@ -1,11 +1,6 @@
 // Whatever request is passed on to Odoo, or makes the gateway ask Odoo: what is sent is exactly one request,
 // in which nothing can be taken for a header that the gateway sets itself or keeps from Odoo. The first byte
 // of the input tells whether the peer is a trusted proxy, and how much of the rest is the body.
-//
-// Sources: gateway/server/odoo_proxy.cpp gateway/auth/odoo/odoo_client.cpp gateway/auth/odoo/odoo_request.cpp
-// gateway/http/http_answer.cpp gateway/http/http_response.cpp gateway/http/request_head.cpp
-// gateway/http/requester.cpp gateway/http/address.cpp gateway/http/origin.cpp gateway/http/gateway_cookie.cpp
-// gateway/http/query.cpp gateway/config/odoo_url.cpp gateway/metrics/metrics.cpp gateway/base/log.cpp
 #include "server/odoo_proxy.h"
 
 #include <algorithm>

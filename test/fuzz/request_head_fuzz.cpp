@@ -1,8 +1,5 @@
 // Whatever comes where a request head is expected: the same verdict however it is cut, and libwebsockets
 // never sees more than it was promised.
-//
-// Sources: gateway/http/request_head.cpp gateway/http/handshake.cpp gateway/http/http_response.cpp
-// gateway/http/query.cpp
 #include "http/request_head.h"
 
 #include <algorithm>

@@ -1,11 +1,6 @@
 // Whatever a statement returns as a row of bus_bus: it is read whole or left out, and breaks no other row's
-// frame. The columns are separated by 0x1f; a missing one is NULL. Behind them the encoding of the database may
-// be named, whose texts come as bytes in hex.
-//
-// Sources: gateway/database/row_reader.cpp gateway/postgres/pg_connection.cpp
-// gateway/postgres/server_encoding.cpp gateway/metrics/metrics.cpp
-// gateway/postgres/pooler_check.cpp gateway/protocol/frame.cpp gateway/protocol/received_frame.cpp
-// gateway/base/json.cpp gateway/base/json_slice.cpp gateway/base/log.cpp
+// frame. The columns are separated by 0x1f; a missing one is NULL. Behind them the encoding of the database
+// may be named, whose texts come as bytes in hex.
 #include "database/row_reader.h"
 
 #include <array>
@@ -100,6 +95,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Row row = reader.read(result, 0);
     assert(row.fingerprint == RowReader::fingerprint(result, 0));
     assert(RowReader::is_same(result, 0, row.fingerprint));
+    const double before = left_out.with().value();
+    const Row same = reader.read_new(result, 0);
+    assert(same.channel == row.channel && same.element == row.element && same.fingerprint == row.fingerprint);
+    assert(left_out.with().value() - before == (row.element.empty() ? 1 : 0));
     assert(is_utf8(row.channel) && row.channel.empty() == row.element.empty());
     assert(result.number(0, BYTES) <= static_cast<int64_t>(MAX_ROW_BYTES) || row.element.empty());
     if (!encoding.is_utf8()) {

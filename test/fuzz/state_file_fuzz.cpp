@@ -1,6 +1,4 @@
 // Whatever stands in the files of the state directory, with checksums that are right.
-//
-// Sources: gateway/ledger/checkpoint.cpp gateway/ledger/order_ring.cpp gateway/ledger/id_set.cpp
 #include "ledger/checkpoint.h"
 #include "ledger/order_ring.h"
 

@@ -1,6 +1,4 @@
 // Whatever comes from another process that takes over, and in whatever pieces.
-//
-// Sources: gateway/take_over/message.cpp gateway/ledger/checkpoint.cpp gateway/ledger/id_set.cpp
 #include "take_over/message.h"
 
 #include <cassert>
