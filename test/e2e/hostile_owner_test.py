@@ -112,7 +112,9 @@ def serve(cluster, tenants, make_gateway, tmp_path):
         options = {"auth": "token", "token_keys": SECRET.write(tmp_path / "keys"), "database_match": "^t_",
                    "presence": "*", "presence_notifications": True, "presence_heartbeat": 0.5,
                    "presence_grace": 0.5} | options
-        return make_gateway(cluster.conninfo("postgres", user=ROLE), **options).start()
+        gateway = make_gateway(cluster.conninfo("postgres", user=ROLE), **options).start()
+        gateway.wait_for_line(f'"{tenants[1].name}": reading')
+        return gateway
     return serve
 
 
@@ -306,6 +308,7 @@ async def test_a_table_that_would_run_its_owners_code_is_refused(cluster, tenant
     async with client_of(gateway, victim) as other:
         await other.subscribed()
         if when == "meanwhile":
+            await asyncio.to_thread(gateway.wait_for_line, f'"{hostile.name}": reading')
             async with client_of(gateway, hostile) as one:
                 await one.subscribed()
                 await delivered(hostile, one, "his own")
@@ -418,9 +421,9 @@ async def test_only_the_function_that_authorizes_runs_as_the_role(cluster, tenan
 # --- what is sent to the server ---
 
 def statements_by_session(cluster):
-    """The messages of each session of the role, as the server logs them."""
+    """The messages of each session of the role, as the server logs them: further lines are indented."""
     sessions = {}
-    for session, message in re.findall(rf"\[(\d+)\] {ROLE}@\w+ LOG:  (?:statement|execute [^:]+): (.*)", cluster.log_text()):
+    for session, message in re.findall(rf"\[(\d+)\] {ROLE}@\w+ LOG:  (?:statement|execute [^:]+): (.*(?:\n\t.*)*)", cluster.log_text()):
         sessions.setdefault(session, []).append(message)
     return sessions.values()
 
