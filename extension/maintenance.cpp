@@ -32,14 +32,20 @@ Deletion read_arguments(FunctionCallInfo fcinfo) {
     return {oldest_kept, max_rows};
 }
 
+// A row that is dated in the future is as old as the next one that is not.
 uint64 delete_rows(Oid schema, const Deletion& deletion) {
     const char* table = bus_table_name(schema);
-    return run_query(psprintf("DELETE FROM %s AS b WHERE b.id IN (SELECT o.id FROM %s AS o WHERE "
-                              "o.create_date OPERATOR(pg_catalog.<) $1 ORDER BY o.id LIMIT $2)",
-                              table, table),
-                     {{TIMESTAMPOID, TimestampGetDatum(deletion.oldest_kept)},
-                      {INT8OID, Int64GetDatum(deletion.max_rows)}},
-                     false);
+    return run_query(
+        psprintf(
+            "DELETE FROM %s AS b WHERE b.id IN (SELECT o.id FROM %s AS o WHERE o.id "
+            "OPERATOR(pg_catalog.<=) (SELECT pg_catalog.max(a.id) FROM (SELECT a.id FROM %s AS a WHERE "
+            "a.create_date OPERATOR(pg_catalog.<) $1 ORDER BY a.id LIMIT $2) AS a) AND (o.create_date "
+            "OPERATOR(pg_catalog.<) $1 OR o.create_date OPERATOR(pg_catalog.>) $3) ORDER BY o.id LIMIT $2)",
+            table, table, table),
+        {{TIMESTAMPOID, TimestampGetDatum(deletion.oldest_kept)},
+         {INT8OID, Int64GetDatum(deletion.max_rows)},
+         {TIMESTAMPOID, TimestampGetDatum(GetCurrentTimestamp())}},
+        false);
 }
 
 } // namespace

@@ -106,6 +106,41 @@ bool delete_row(Relation table, TupleTableSlot* slot) {
                               InvalidSnapshot, wait, &failure, changing_partition) == TM_Ok;
 }
 
+// Rows that are dated in the future, until the next row tells how old they are.
+class UndatedRows {
+public:
+    explicit UndatedRows(TupleTableSlot* slot) : slot(slot) {}
+
+    uint32 size() const { return count; }
+    bool is_full() const { return count == most; }
+    void add(ItemPointer row) {
+        if (count == room) {
+            room = room ? std::min(room * 2, most) : 64;
+            const std::size_t bytes = room * sizeof(ItemPointerData);
+            rows = static_cast<ItemPointerData*>(rows ? repalloc(rows, bytes) : palloc(bytes));
+        }
+        rows[count++] = *row;
+    }
+    void clear() { count = 0; }
+    // Returns how many were deleted.
+    uint64 delete_all(Relation table) {
+        uint64 deleted = 0;
+        for (uint32 i = 0; i < count; ++i) {
+            slot->tts_tid = rows[i];
+            deleted += delete_row(table, slot);
+        }
+        count = 0;
+        return deleted;
+    }
+
+private:
+    static constexpr uint32 most = 100000;
+
+    TupleTableSlot* slot; // whose place in the table is all that counts
+    ItemPointerData* rows = nullptr;
+    uint32 count = 0, room = 0;
+};
+
 // The condition id > after_id, if it is one.
 int make_key(ScanKey key, bool id_is_int8, int64 after_id) {
     if (after_id == PG_INT64_MIN)
@@ -146,7 +181,11 @@ RetentionBatch delete_old_rows(Relation table, int64 after_id, uint64 max_rows, 
     TupleTableSlot* slot = table_slot_create(table, nullptr);
     IndexScanDesc scan = begin_index_scan(table, index, GetActiveSnapshot(), keys);
     index_rescan(scan, &key, keys, nullptr, 0);
-    while (batch.read < max_rows && index_getnext_slot(scan, ascending, slot)) {
+    const Timestamp now = GetCurrentTimestamp();
+    TupleTableSlot* undated_slot = table_slot_create(table, nullptr);
+    UndatedRows undated(undated_slot);
+    while ((batch.read < max_rows || (undated.size() > 0 && !undated.is_full())) &&
+           index_getnext_slot(scan, ascending, slot)) {
         CHECK_FOR_INTERRUPTS();
         bool is_null;
         const Datum id_value = slot_getattr(slot, id, &is_null);
@@ -157,16 +196,28 @@ RetentionBatch delete_old_rows(Relation table, int64 after_id, uint64 max_rows, 
         const Timestamp created = DatumGetTimestamp(slot_getattr(slot, date, &is_null));
         if (is_null)
             continue;
-        if (created < oldest_kept && delete_row(table, slot)) {
-            ++batch.deleted;
+        if (created > now && !undated.is_full()) {
+            undated.add(&slot->tts_tid);
             continue;
         }
-        batch.young += created >= oldest_kept;
+        if (created < oldest_kept) {
+            batch.deleted += undated.delete_all(table);
+            if (delete_row(table, slot)) {
+                ++batch.deleted;
+                continue;
+            }
+        }
+        batch.young += (created >= oldest_kept) + undated.size();
+        undated.clear();
         if (!batch.oldest_left)
             batch.oldest_left = created;
     }
+    batch.young += undated.size();
+    if (undated.size() > 0 && !batch.oldest_left)
+        batch.oldest_left = now;
     index_endscan(scan);
     ExecDropSingleTupleTableSlot(slot);
+    ExecDropSingleTupleTableSlot(undated_slot);
     index_close(index, NoLock);
     return batch;
 }

@@ -42,6 +42,16 @@ SELECT array_agg(id ORDER BY id) FROM bus_bus;
 SELECT bus_gc('0');
 SELECT bus_last_id();
 
+-- A row that is dated in the future, or never, does not stay for ever.
+TRUNCATE bus_bus RESTART IDENTITY;
+INSERT INTO bus_bus (channel, message, create_date)
+SELECT 'c', 'm', date FROM (VALUES ('2099-01-01'::timestamp), ('infinity'), (now() AT TIME ZONE 'UTC' - interval '25 hours'),
+    ('2099-01-01'), (now() AT TIME ZONE 'UTC'), ('infinity')) AS rows (date);
+SELECT bus_gc(max_rows => 2);
+SELECT array_agg(id ORDER BY id) FROM bus_bus;
+SELECT bus_gc();
+SELECT array_agg(id ORDER BY id) FROM bus_bus;
+
 -- The last id is that of the sequence, even if no row is left.
 SELECT last_id, ids_left FROM bus_stat;
 SELECT setval('bus_bus_id_seq', 1932735282);

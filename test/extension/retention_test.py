@@ -50,6 +50,17 @@ def test_the_rows_of_yesterday_go_in_batches_and_those_of_today_stay(made):
     assert made.value("SELECT count(*) FROM bus_bus WHERE create_date IS NULL") == 2
 
 
+def test_a_row_that_is_dated_in_the_future_is_as_old_as_the_next_one(made):
+    before = stat(made, "deleted")
+    insert(made, 6_000, "-70 years")  # more than a batch
+    insert(made, 1, "25 hours")
+    made.execute("UPDATE bus_bus SET create_date = 'infinity' WHERE id % 2 = 0 AND id < 6000")
+    insert(made, 10, "-70 years")
+    made.sendone("c")
+    eventually(lambda: count(made) == 11)
+    eventually(lambda: stat(made, "deleted") - before == 6_001)
+
+
 def test_it_goes_on_although_nothing_is_sent_any_more(made):
     made.execute(f'ALTER DATABASE "{made.name}" SET odoo_bus.retention = \'3s\'')
     before = stat(made, "deleted")
