@@ -297,7 +297,7 @@ class Waiting:
 
     def let_go(self):
         self.cluster.execute("SELECT pg_cancel_backend(%s)", (self.pid,))
-        eventually(lambda: not self.cluster.execute("SELECT FROM pg_stat_activity WHERE pid = %s AND state = 'active'",
+        eventually(lambda: not self.cluster.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s AND state = 'active'",
                                                     (self.pid,)))
 
     def __exit__(self, *_):
@@ -347,24 +347,48 @@ def test_an_error_of_the_worker_is_shown_and_its_channels_are_announced_later(da
     pid = worker_pid(cluster)
     database.sendone("before")
     hub.wait_for(database.name, "before")
-    cluster.execute(f"ALTER DATABASE {HUB} SET lock_timeout = '50ms'")
-    cluster.execute("SELECT pg_terminate_backend(%s)", (pid,))
-    pid = wait_for_worker(cluster, other_than=pid)
-    try:
-        with hold_notify_lock(cluster) as holder:
+    with hold_notify_lock(cluster) as holder:
+        database.sendone("kept")
+        eventually(lambda: waits_for_lock(cluster, pid))
+        cluster.execute("SELECT pg_cancel_backend(%s)", (pid,))
+        eventually(lambda: stat(database, "last_error"))
+        assert "canceling statement" in stat(database, "last_error")
+        assert stat(database, "last_error_at") is not None and stat(database, "queue_used") > 0
+        holder.let_go()
+        hub.wait_for(database.name, "kept")
+    assert worker_pid(cluster) == pid
+    database.execute("SELECT bus_stat_reset()")
+    assert stat(database, "last_error") is None and stat(database, "sent") == 0
+
+
+def waits_for_lock(cluster, pid):
+    return cluster.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'", (pid,))
+
+
+def test_what_the_owner_of_the_hub_has_set_does_not_end_the_waiting_of_the_worker(database, cluster, hub):
+    settings = {"lock_timeout": "50ms", "exit_on_error": "on", "default_transaction_isolation": "serializable",
+                "search_path": "nowhere", "session_replication_role": "replica"}
+    if cluster.execute("SELECT name FROM pg_settings WHERE name = 'transaction_timeout'"):  # since 17
+        settings["transaction_timeout"] = "50ms"
+    pid = worker_pid(cluster)
+    database.execute("SELECT bus_stat_reset()")
+    with hold_notify_lock(cluster) as holder:
+        try:
+            for name, value in settings.items():
+                cluster.execute(f"ALTER DATABASE {HUB} SET {name} = '{value}'")
+            database.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            pid = wait_for_worker(cluster, other_than=pid)
             database.sendone("kept")
-            eventually(lambda: stat(database, "last_error"))
-            assert "lock timeout" in stat(database, "last_error")
-            assert stat(database, "last_error_at") is not None and stat(database, "queue_used") > 0
+            eventually(lambda: waits_for_lock(database, pid))
+            database.execute("SELECT pg_sleep(0.3)")  # longer than the time-outs
+            assert waits_for_lock(database, pid) and stat(database, "last_error") is None
             holder.let_go()
             hub.wait_for(database.name, "kept")
-        assert worker_pid(cluster) == pid
-        database.execute("SELECT bus_stat_reset()")
-        assert stat(database, "last_error") is None and stat(database, "sent") == 0
-    finally:
-        cluster.execute(f"ALTER DATABASE {HUB} RESET lock_timeout")
-        cluster.execute("SELECT pg_terminate_backend(%s)", (pid,))
-        wait_for_worker(cluster, other_than=pid)
+            assert worker_pid(cluster) == pid
+        finally:
+            cluster.execute(f"ALTER DATABASE {HUB} RESET ALL")
+            database.execute("SELECT pg_terminate_backend(%s)", (pid,))
+            wait_for_worker(cluster, other_than=pid)
 
 
 @pytest.mark.parametrize("victim", ["worker", "sender"])

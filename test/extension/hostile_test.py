@@ -108,11 +108,11 @@ def test_a_table_that_is_swapped_while_the_worker_looks_at_it_is_not_touched(clu
                 mallory.execute("ALTER SCHEMA public RENAME TO passing; ALTER SCHEMA evil RENAME TO public; "
                                 "ALTER SCHEMA passing RENAME TO evil")
             with cluster.connect() as watcher:
-                eventually(lambda: watcher.execute("SELECT FROM pg_locks WHERE NOT granted AND relation = "
+                eventually(lambda: watcher.execute("SELECT pid FROM pg_locks WHERE NOT granted AND relation = "
                                                    "'pg_description'::regclass").fetchall())
             mallory.commit()
             admin.commit()
-    eventually(lambda: not cluster.execute("SELECT FROM pg_stat_activity WHERE backend_type = 'odoo_bus retention'"))
+    eventually(lambda: not cluster.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'odoo_bus retention'"))
     assert "lock timeout" not in (cluster.execute("SELECT last_error FROM evil.bus_stat", dbname=owned.name)[0][0] or "")
     assert by_workers(cluster, before) == []
     assert (old_rows(owned, "evil.bus_bus"), old_rows(owned, "public.bus_bus")) == (0, 1)

@@ -111,7 +111,7 @@ def test_what_a_role_sets_for_later_sessions_is_not_the_callers(cluster, noting)
         cluster.execute("ALTER ROLE clerk SET search_path = elsewhere, public; ALTER ROLE clerk SET TimeZone = 'Asia/Tokyo'")
         cluster.execute(f'ALTER DATABASE "{noting.name}" SET DateStyle = \'German\'')
         cluster.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'odoo_bus sender'")
-        eventually(lambda: not cluster.execute("SELECT FROM pg_stat_activity WHERE backend_type = 'odoo_bus sender'"))
+        eventually(lambda: not cluster.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'odoo_bus sender'"))
         now = compare(noting, connection)
         assert now["schemas"] == ["public"] and now["TimeZone"] != "Asia/Tokyo" and now["DateStyle"] != "German, DMY"
     with noting.connect(user="clerk") as connection:

@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "commands/doctor/pg_session.h"
+#include "commands/doctor/releases.h"
 #include "config/database_pattern.h"
 #include "database/table_facts.h"
 #include "postgres/conninfo.h"
@@ -83,6 +84,9 @@ void examine_server(const PgSession& session, Report& report) {
     const std::string version(answer.text(0, 1));
     if (answer.number(0, 0) < LEAST_VERSION)
         report.failed("postgresql.version", "PostgreSQL is " + version, "upgrade it to 13.5 or later");
+    else if (const std::string missing = missing_fixes(answer.number(0, 0)); !missing.empty())
+        report.warning("postgresql.version", "PostgreSQL " + version + " lacks " + missing,
+                       "install the last minor release of this version");
     else
         report.ok("postgresql.version", "PostgreSQL " + version);
 
@@ -250,7 +254,8 @@ void examine_rows(const PgSession& session, const TableFacts& facts, Report& rep
         return report.ok("postgresql.rows", found);
     report.warning("postgresql.rows", found,
                    "let old rows be removed: Odoo's scheduled action \"Base: Auto-vacuum internal data\", or "
-                   "bus_gc() (docs/doorbell.md)");
+                   "bus_gc(); SELECT warning FROM bus_stat tells what is in the way of the retention "
+                   "(docs/sql.md)");
 }
 
 // True when the database can be served.
