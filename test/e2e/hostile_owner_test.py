@@ -253,11 +253,13 @@ async def test_no_name_operator_or_setting_bends_a_statement(cluster, tenants, s
 # --- objects in the place of those that are read ---
 
 READ = {
-    "view": ("not an ordinary table", """ALTER TABLE bus_bus RENAME TO bus_kept;
-        CREATE VIEW bus_bus AS SELECT * FROM bus_kept WHERE evil.act('view')""",
+    "view": ("not an ordinary table", f"""ALTER TABLE bus_bus RENAME TO bus_kept;
+        CREATE VIEW bus_bus AS SELECT * FROM bus_kept WHERE evil.act('view');
+        GRANT SELECT ON bus_bus TO {ROLE}""",
         "DROP VIEW bus_bus; ALTER TABLE bus_kept RENAME TO bus_bus"),
-    "partitioned table": ("not an ordinary table", """ALTER TABLE bus_bus RENAME TO bus_kept;
-        CREATE TABLE bus_bus (LIKE bus_kept) PARTITION BY LIST ((evil.spy(channel)))""",
+    "partitioned table": ("not an ordinary table", f"""ALTER TABLE bus_bus RENAME TO bus_kept;
+        CREATE TABLE bus_bus (LIKE bus_kept) PARTITION BY LIST ((evil.spy(channel)));
+        GRANT SELECT ON bus_bus TO {ROLE}""",
         "DROP TABLE bus_bus; ALTER TABLE bus_kept RENAME TO bus_bus"),
     "type of a column": ("in the columns channel", """ALTER TABLE bus_bus RENAME COLUMN channel TO kept;
         CREATE DOMAIN evil.channel AS varchar CHECK (evil.spy('domain'));
@@ -273,6 +275,8 @@ READ = {
     "row-level security": ("row-level security hides rows", f"""ALTER TABLE bus_bus ENABLE ROW LEVEL SECURITY;
         CREATE POLICY p ON bus_bus TO {ROLE} USING (evil.act('policy'))""",
         "ALTER TABLE bus_bus DISABLE ROW LEVEL SECURITY"),
+    "row-level security without a policy": ("row-level security hides rows",
+        "ALTER TABLE bus_bus ENABLE ROW LEVEL SECURITY", "ALTER TABLE bus_bus DISABLE ROW LEVEL SECURITY"),
     "index predicate": ("index .*hostile.* uses function evil.spy",
         "CREATE INDEX hostile ON bus_bus (channel) WHERE evil.spy('index predicate')", "DROP INDEX hostile"),
     "index expression": ("index .*hostile.* uses function evil.spy",
