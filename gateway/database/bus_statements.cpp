@@ -101,7 +101,7 @@ std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
 }
 
 std::string in_transaction(const std::string& execute) {
-    return "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; " + execute;
+    return "SET TRANSACTION READ ONLY; " + execute;
 }
 
 std::string on_table(const TableFacts& facts, const std::string& execute) {
