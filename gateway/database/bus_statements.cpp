@@ -167,7 +167,7 @@ std::vector<Statement> replay_statements(const TableFacts& facts, uint64_t max_r
 }
 
 std::string in_transaction(const std::string& execute) {
-    return "SET TRANSACTION ISOLATION LEVEL READ COMMITTED, READ ONLY; " + execute;
+    return "SET TRANSACTION READ ONLY; " + execute;
 }
 
 std::string on_table(const TableFacts& facts, const std::string& execute) {

@@ -54,7 +54,7 @@ SELECT current_database(), pg_is_in_recovery(),
         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
         AND classid::int8 = {peer_lock} AND objid::int8 <> {gateway_key}),
        bus.schema, bus.sequence::regclass::oid::int8, bus.wrong_columns, row_security_active(bus.oid),
-       {read_code}, {written_code}, {attachments}::text, (SELECT quote_ident(nspname) FROM extension),
+       {read_code}, {written_code}, {attachments}, (SELECT quote_ident(nspname) FROM extension),
        current_setting('server_encoding')
 FROM (SELECT) AS one LEFT JOIN bus ON true
 )";

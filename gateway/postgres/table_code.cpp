@@ -36,16 +36,20 @@ FROM pg_inherits WHERE inhparent = {oid})";
 // The views on it, and functions that name it, come and go, and are nothing to a statement on the table. A
 // rewrite gives it another TOAST table.
 constexpr const char* ATTACHED = R"(
-ARRAY(SELECT attached FROM (
-    SELECT objid AS attached FROM pg_depend
-    WHERE refclassid = 'pg_class'::regclass AND refobjid = {oid} AND classid <> 'pg_proc'::regclass
-    AND NOT (classid = 'pg_rewrite'::regclass AND deptype = 'n')
-    AND NOT (classid = 'pg_class'::regclass AND deptype = 'i')
-    UNION ALL SELECT refobjid FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = {oid}) AS found
-ORDER BY attached))";
+SELECT objid AS attached FROM pg_depend
+WHERE refclassid = 'pg_class'::regclass AND refobjid = {oid} AND classid <> 'pg_proc'::regclass
+AND NOT (classid = 'pg_rewrite'::regclass AND deptype = 'n')
+AND NOT (classid = 'pg_class'::regclass AND deptype = 'i') AND objid <> ALL ('{{{known}}}'::oid[])
+UNION ALL SELECT refobjid FROM pg_depend
+WHERE classid = 'pg_class'::regclass AND objid = {oid} AND refobjid <> ALL ('{{{known}}}'::oid[]))";
 
 std::string with_oid(const char* sql, const std::string& oid, const std::string& written = {}) {
     return fmt::format(runtime_format(sql), fmt::arg("oid", oid), fmt::arg("written", written));
+}
+
+// But the known ones.
+std::string attached(const std::string& oid, const std::string& known) {
+    return fmt::format(runtime_format(ATTACHED), fmt::arg("oid", oid), fmt::arg("known", known));
 }
 
 } // namespace
@@ -64,20 +68,22 @@ std::string table_code(const std::string& oid, TableUse use) {
 }
 
 std::string table_attachments(const std::string& oid) {
-    return with_oid(ATTACHED, oid);
+    return fmt::format("(SELECT string_agg(DISTINCT attached::text, ',') FROM ({}) AS found)",
+                       attached(oid, ""));
 }
 
+// What a name means is a constant of the plan, which is made anew when that can have changed.
 std::string table_guard(const std::vector<SeenTable>& tables) {
     std::string changes;
     for (const SeenTable& table : tables) {
-        changes += fmt::format("{}to_regclass({})::oid IS DISTINCT FROM '{}'::oid",
-                               changes.empty() ? "" : " OR ", sql_literal(table.name), table.oid);
+        changes += fmt::format("{}SELECT '0'::oid AS attached WHERE {}::regclass::oid <> '{}'::oid",
+                               changes.empty() ? "" : " UNION ALL ", sql_literal(table.name), table.oid);
         if (!table.attachments.empty())
-            changes += fmt::format(" OR {} <> '{}'::oid[]",
-                                   table_attachments(fmt::format("'{}'::oid", table.oid)), table.attachments);
+            changes += " UNION ALL " + attached(fmt::format("'{}'::oid", table.oid), table.attachments);
     }
     // A text that is no number is an error.
-    return fmt::format("SELECT (SELECT {}::text WHERE {})::int4", sql_literal(TABLE_HAS_CHANGED), changes);
+    return fmt::format("SELECT ({} || attached)::int4 FROM ({}) AS changes", sql_literal(TABLE_HAS_CHANGED),
+                       changes);
 }
 
 } // namespace odoo_bus

@@ -9,7 +9,7 @@ namespace odoo_bus {
 namespace {
 
 constexpr const char* FIND = R"(
-SELECT quote_ident(n.nspname), quote_ident(n.nspname) || '.' || wanted.name, c.oid::int8, {attachments}::text,
+SELECT quote_ident(n.nspname), quote_ident(n.nspname) || '.' || wanted.name, c.oid::int8, {attachments},
        CASE WHEN c.relkind <> 'r' THEN 'it is no ordinary table' ELSE {code} END
 FROM pg_extension AS e JOIN pg_namespace AS n ON n.oid = e.extnamespace
 CROSS JOIN (VALUES {tables}) AS wanted (name)

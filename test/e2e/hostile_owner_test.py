@@ -255,12 +255,20 @@ async def test_no_name_operator_or_setting_bends_a_statement(cluster, tenants, s
 # --- objects in the place of those that are read ---
 
 READ = {
-    "view": ("not an ordinary table", """ALTER TABLE bus_bus RENAME TO bus_kept;
-        CREATE VIEW bus_bus AS SELECT * FROM bus_kept WHERE evil.act('view')""",
+    "view": ("not an ordinary table", f"""ALTER TABLE bus_bus RENAME TO bus_kept;
+        CREATE VIEW bus_bus AS SELECT * FROM bus_kept WHERE evil.act('view');
+        GRANT SELECT ON bus_bus TO {ROLE}""",
         "DROP VIEW bus_bus; ALTER TABLE bus_kept RENAME TO bus_bus"),
-    "partitioned table": ("not an ordinary table", """ALTER TABLE bus_bus RENAME TO bus_kept;
-        CREATE TABLE bus_bus (LIKE bus_kept) PARTITION BY LIST ((evil.spy(channel)))""",
+    "partitioned table": ("not an ordinary table", f"""ALTER TABLE bus_bus RENAME TO bus_kept;
+        CREATE TABLE bus_bus (LIKE bus_kept) PARTITION BY LIST ((evil.spy(channel)));
+        GRANT SELECT ON bus_bus TO {ROLE}""",
         "DROP TABLE bus_bus; ALTER TABLE bus_kept RENAME TO bus_bus"),
+    "swapped schemas": ("index .*hostile.* uses function evil.spy", f"""ALTER SCHEMA public RENAME TO kept;
+        CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO {ROLE};
+        CREATE TABLE public.bus_bus (id serial, channel text, message text, create_date timestamp);
+        GRANT SELECT ON public.bus_bus, public.bus_bus_id_seq TO {ROLE};
+        CREATE INDEX hostile ON public.bus_bus (channel) WHERE evil.spy('index')""",
+        "DROP SCHEMA public CASCADE; ALTER SCHEMA kept RENAME TO public"),
     "type of a column": ("in the columns channel", """ALTER TABLE bus_bus RENAME COLUMN channel TO kept;
         CREATE DOMAIN evil.channel AS varchar CHECK (evil.spy('domain'));
         ALTER TABLE bus_bus ADD channel evil.channel""",
@@ -275,6 +283,8 @@ READ = {
     "row-level security": ("row-level security hides rows", f"""ALTER TABLE bus_bus ENABLE ROW LEVEL SECURITY;
         CREATE POLICY p ON bus_bus TO {ROLE} USING (evil.act('policy'))""",
         "ALTER TABLE bus_bus DISABLE ROW LEVEL SECURITY"),
+    "row-level security without a policy": ("row-level security hides rows",
+        "ALTER TABLE bus_bus ENABLE ROW LEVEL SECURITY", "ALTER TABLE bus_bus DISABLE ROW LEVEL SECURITY"),
     "index predicate": ("index .*hostile.* uses function evil.spy",
         "CREATE INDEX hostile ON bus_bus (channel) WHERE evil.spy('index predicate')", "DROP INDEX hostile"),
     "index expression": ("index .*hostile.* uses function evil.spy",
@@ -292,8 +302,11 @@ READ = {
 
 
 def skip_what_the_release_lacks(cluster, kind):
-    if kind == "extended statistics" and cluster.execute("SHOW server_version_num")[0][0] < "140000":
+    version = int(cluster.execute("SHOW server_version_num")[0][0])
+    if kind == "extended statistics" and version < 140000:
         pytest.skip("statistics on expressions are of PostgreSQL 14")
+    if kind == "swapped schemas" and version < 150000:
+        pytest.skip("the schema public is a superuser's before PostgreSQL 15")
 
 
 @pytest.mark.parametrize("when", ["before", "meanwhile"])
@@ -454,7 +467,7 @@ async def test_every_session_begins_with_its_settings_and_reads_in_guarded_trans
     messages = [message for session in sessions for message in session]
     reads = [message for message in messages if re.search(r"EXECUTE (read|adopt|\"check\")", message)]
     assert len(reads) > 6
-    guarded = (r"(SET TRANSACTION ISOLATION LEVEL READ COMMITTED|BEGIN ISOLATION LEVEL REPEATABLE READ), READ ONLY; "
+    guarded = (r"(SET TRANSACTION|BEGIN ISOLATION LEVEL REPEATABLE READ,) READ ONLY; "
                r"LOCK TABLE ONLY public\.bus_bus IN ACCESS SHARE MODE; EXECUTE guard; EXECUTE ")
     assert [message for message in reads if not re.match(guarded, message)] == []
     replays = [session for session in sessions if any("channel = ANY" in message for message in session)]
