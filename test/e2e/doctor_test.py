@@ -147,6 +147,11 @@ def nginx_does_not_pass_on_addresses(site):
     site.nginx.edits += [("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", "")]
 
 
+@fault("proxy.scheme", "failed", "pages count as foreign")
+def nginx_tells_another_scheme(site):
+    site.nginx.edits += [("proxy_set_header X-Forwarded-Proto $scheme;", "proxy_set_header X-Forwarded-Proto https;")]
+
+
 @fault("proxy.scheme", "warning", "X-Forwarded-Proto")
 def nginx_does_not_pass_on_the_scheme(site):
     site.nginx.edits += [("proxy_set_header X-Forwarded-Proto $scheme;", "")]
