@@ -58,7 +58,7 @@ constexpr const char* ADOPT = R"(
 WITH sequence AS MATERIALIZED (SELECT last_value FROM {sequence}),
 newest AS MATERIALIZED (SELECT max(id) AS id FROM {table} WHERE id <= (SELECT last_value FROM sequence))
 SELECT id::int8, CASE WHEN kept THEN channel END, CASE WHEN kept THEN message END, xmin,
-       (extract(epoch FROM create_date) * 1000000)::int8, chosen
+       {created}, chosen
 FROM (SELECT id, channel, message, xmin::text, create_date, id > (SELECT last_value FROM sequence) AS chosen,
              id > (SELECT id FROM newest) - {adopted_rows} AND id <= (SELECT last_value FROM sequence)
              AND create_date > now() AT TIME ZONE 'UTC' - {adopted_us} * interval '1 microsecond' AS kept
@@ -70,6 +70,11 @@ constexpr const char* RESTORE = "SELECT {columns} FROM {table} WHERE id = ANY ($
 constexpr const char* COMPARE = R"(
 SELECT NULL, NULL, NULL, NULL, NULL, last_value FROM {sequence} UNION ALL
 (SELECT {columns}, NULL FROM {table} AS bus WHERE id > $1::int8 AND id <= $2::int8 ORDER BY bus.id))";
+
+// In microseconds. What its writer chose may be infinite, or beyond what 64 bits hold.
+constexpr const char* CREATED =
+    "(extract(epoch FROM least(greatest(create_date, timestamp '1970-01-01'), timestamp '9999-12-31')) * "
+    "1000000)::int8";
 
 std::string literal(const std::string& text) {
     std::string quoted = "'";
@@ -84,16 +89,15 @@ std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
                                   const StatementBounds& bounds) {
     const auto make = [&](const char* name, const char* sql) {
         return Statement{
-            name,
-            fmt::format(runtime_format(sql), fmt::arg("table", facts.table),
-                        fmt::arg("quoted_table", literal(facts.table)), fmt::arg("sequence", facts.sequence),
-                        fmt::arg("columns", "id::int8, channel, message, xmin::text, "
-                                            "(extract(epoch FROM create_date) * 1000000)::int8"),
-                        fmt::arg("database", facts.database_oid), fmt::arg("relation", facts.relation_oid),
-                        fmt::arg("peer_lock", PEER_LOCK), fmt::arg("gateway_key", gateway_key),
-                        fmt::arg("adopted_ids", bounds.adopted_ids),
-                        fmt::arg("adopted_rows", bounds.adopted_rows),
-                        fmt::arg("adopted_us", bounds.adopted_age.count()))};
+            name, fmt::format(
+                      runtime_format(sql), fmt::arg("table", facts.table),
+                      fmt::arg("quoted_table", literal(facts.table)), fmt::arg("sequence", facts.sequence),
+                      fmt::arg("columns", std::string("id::int8, channel, message, xmin::text, ") + CREATED),
+                      fmt::arg("created", CREATED), fmt::arg("database", facts.database_oid),
+                      fmt::arg("relation", facts.relation_oid), fmt::arg("peer_lock", PEER_LOCK),
+                      fmt::arg("gateway_key", gateway_key), fmt::arg("adopted_ids", bounds.adopted_ids),
+                      fmt::arg("adopted_rows", bounds.adopted_rows),
+                      fmt::arg("adopted_us", bounds.adopted_age.count()))};
     };
     return {make("read", READ),   make("holders", HOLDERS), make("probe", PROBE),    make("check", CHECK),
             make("adopt", ADOPT), make("restore", RESTORE), make("compare", COMPARE)};
