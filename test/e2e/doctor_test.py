@@ -385,7 +385,7 @@ def the_disk_is_full(site):
     enter = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     if subprocess.run([*enter, "true"], capture_output=True).returncode != 0:
         pytest.skip("this user may not mount a small file system of its own")
-    site.wrapper = [*enter, "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && exec "$@"', site.state]
+    site.wrapper = [*enter, "sh", "-c", 'mount -t tmpfs -o size=1m,mode=700 none "$0" && exec "$@"', site.state]
 
 
 @fault("machine.state-dir", "failed", "StateDirectory=")
