@@ -14,7 +14,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "auth/auth_backend.h"
 #include "base/descriptor_limit.h"
 #include "base/log.h"
 #include "commands/doctor/doctor.h"
@@ -22,6 +21,7 @@
 #include "commands/tail.h"
 #include "config/options.h"
 #include "postgres/pg_connector.h"
+#include "server/check_files.h"
 #include "server/gateway.h"
 #include "server/service_manager.h"
 #include "take_over/successor.h"
@@ -312,7 +312,7 @@ int main(int count, char** values) {
     }
     const Options options = std::get<Options>(std::move(parsed));
     if (options.check_config) {
-        if (const std::string problem = check_auth(options); !problem.empty()) {
+        if (const std::string problem = check_files(options); !problem.empty()) {
             fprintf(stderr, "odoo-bus-gateway: %s\n", problem.c_str());
             return BAD_CONFIGURATION;
         }

@@ -163,11 +163,12 @@ std::optional<HttpAnswer> exchange(const Endpoint& endpoint, std::string_view re
     return std::nullopt;
 }
 
-std::optional<HttpAnswer> get(const Endpoint& endpoint, std::string_view path, std::string& problem) {
-    return exchange(
-        endpoint,
-        fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", path, endpoint.host),
-        problem);
+std::optional<HttpAnswer> get(const Endpoint& endpoint, std::string_view path, std::string& problem,
+                              std::string_view headers) {
+    return exchange(endpoint,
+                    fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}\r\n", path,
+                                endpoint.host, headers),
+                    problem);
 }
 
 } // namespace odoo_bus

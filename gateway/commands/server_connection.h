@@ -48,7 +48,8 @@ private:
 
 // Sends a whole request and returns the response. Nothing, and why in `problem`.
 std::optional<HttpAnswer> exchange(const Endpoint& endpoint, std::string_view request, std::string& problem);
-// A GET of this path.
-std::optional<HttpAnswer> get(const Endpoint& endpoint, std::string_view path, std::string& problem);
+// A GET of this path; `headers` are lines.
+std::optional<HttpAnswer> get(const Endpoint& endpoint, std::string_view path, std::string& problem,
+                              std::string_view headers = {});
 
 } // namespace odoo_bus

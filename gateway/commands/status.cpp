@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "commands/metrics_request.h"
 #include "commands/server_connection.h"
 #include "config/options.h"
 
@@ -204,8 +205,15 @@ int run_status(const std::vector<std::string>& arguments) {
     const Listener& where = options.metrics_listen.front();
     const Endpoint gateway = Endpoint::of(where);
     std::string problem_there;
-    const auto metrics = get(gateway, "/metrics", problem_there);
+    const auto metrics = get_metrics(options, problem_there);
     const auto ready = metrics ? get(gateway, "/ready", problem_there) : std::nullopt;
+    if (metrics && metrics->status() == 401) {
+        fprintf(stderr,
+                "odoo-bus-gateway: %s requires the token of the running gateway's "
+                "--metrics-token-file\n",
+                where.text().c_str());
+        return NOT_RUNNING;
+    }
     if (!ready) {
         fprintf(stderr, "odoo-bus-gateway: no response at %s: %s; is the gateway running?\n",
                 where.text().c_str(), problem_there.c_str());

@@ -32,7 +32,9 @@ std::vector<OptionDefinition> build_table() {
          NEEDS_RESTART, listeners_field(&O::listen)},
         {"database", "CONNINFO", connect,
          "Database whose notifications are served: a libpq connection string or URI. Channels carry the "
-         "database's own name. May be repeated; at least one is required.",
+         "database's own name. Other users of the machine see the command line: put a password into the "
+         "configuration file, or name it by passfile= or service=. May be repeated; at least one is "
+         "required.",
          NEEDS_RESTART, databases_field(&O::databases)},
         {"database-match", "REGEX", connect,
          "Serve all databases of the --database server whose names this regular expression matches from the "
@@ -64,18 +66,34 @@ std::vector<OptionDefinition> build_table() {
         {"allow-open", "", connect, "Allow --auth open to listen on addresses that other machines can reach.",
          NEEDS_RESTART, switch_field(&O::allow_open)},
         {"trusted-proxy", "NETWORK|none", connect,
-         "Address or network of a reverse proxy: the headers X-Forwarded-For, -Host and -Proto of its "
+         "Address or network of a reverse proxy: the headers X-Forwarded-For, -Host, -Proto and -Port of its "
          "connections are trusted. Connections to a Unix socket are always trusted. May be repeated.",
          RELOADS, networks_field(&O::trusted_proxies)},
         {"allowed-origin", "ORIGIN", connect,
          "Origin, like https://shop.example.com, whose pages are served like those of the same host: with "
          "their cookies. May be repeated.",
          RELOADS, origins_field(&O::allowed_origins)},
+        {"origin-match", "MODE", connect,
+         "Comparison of a page's origin with the address that it requests. `origin`: the host, and the "
+         "scheme "
+         "and the port as far as a --trusted-proxy tells them (X-Forwarded-Proto, -Host, -Port). `host`: the "
+         "host alone, for proxies that tell a wrong scheme or port.",
+         RELOADS, origin_match_field(&O::origin_match), ADVANCED},
         {"metrics-listen", "ADDR:PORT|unix:PATH", connect,
          "Numeric address and port, or path of a Unix socket, to serve metrics on: /metrics for Prometheus, "
          "/ready for load balancers, and both for `odoo-bus-gateway status`. Must not be public: metrics "
          "contain the names of databases. May be repeated.",
          NEEDS_RESTART, listeners_field(&O::metrics_listen, true)},
+        {"metrics-host", "NAME", connect,
+         "Name by which --metrics-listen may be requested, besides numeric addresses and localhost. Requests "
+         "whose header Host has another name are refused with 421, so that no web page can read the metrics "
+         "by a name of its own (DNS rebinding). May be repeated.",
+         NEEDS_RESTART, hosts_field(&O::metrics_hosts)},
+        {"metrics-token-file", "FILE", connect,
+         "File with the token that GET /metrics requires (Authorization: Bearer), which others than its "
+         "owner "
+         "must not be able to read. `status` and `doctor` send it. Empty: no token is required.",
+         NEEDS_RESTART, path_field(&O::metrics_token_file)},
         {"drain-seconds", "SECONDS", connect,
          "Time in which the old process drains after a take-over (SIGUSR2): its clients are moved to the new "
          "process, spread over this time (WebSockets are closed with 4002). Then it exits.",
@@ -123,12 +141,17 @@ std::vector<OptionDefinition> build_table() {
 
         {"token-keys", "FILE", token,
          "File with the keys that verify tokens (JWT: HS256, RS256, ES256): a JWKS, public keys in PEM, or a "
-         "secret of 32 bytes or more. It is read again when it changes.",
+         "secret of 32 bytes or more. A file with a secret must not be readable by others than its owner. It "
+         "is read again when it changes.",
          NEEDS_RESTART, path_field(&O::token_keys)},
         {"token-audience", "NAME", token,
          "Audience of tokens: only those whose `aud` contains it are accepted. Empty: only those without "
          "`aud`.",
          RELOADS, text_field(&O::token_audience)},
+        {"token-issuer", "NAME", token,
+         "Issuer of tokens: only those whose `iss` is this name are accepted. May be repeated. Empty: any "
+         "issuer, or none.",
+         RELOADS, texts_field(&O::token_issuers)},
         {"token-cookie", "NAME", token,
          "Cookie with the token of pages of the same host, if it is neither in Authorization nor among the "
          "WebSocket's subprotocols.",

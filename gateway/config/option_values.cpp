@@ -9,13 +9,12 @@
 #include <charconv>
 #include <cmath>
 #include <locale>
-#include <memory>
 #include <optional>
 #include <sstream>
 
-#include <libpq-fe.h>
 #include <spdlog/fmt/fmt.h>
 
+#include "config/connection_string.h"
 #include "config/database_pattern.h"
 #include "config/worker_version_value.h"
 #include "http/origin.h"
@@ -100,15 +99,6 @@ std::optional<Listener> parse_listener(const std::string& text) {
     return listener;
 }
 
-bool is_conninfo(const std::string& text) {
-    const std::unique_ptr<PQconninfoOption, decltype(&PQconninfoFree)> parsed(
-        PQconninfoParse(text.c_str(), nullptr), &PQconninfoFree);
-    return parsed && !text.empty();
-}
-
-constexpr std::string_view NOT_CONNINFO =
-    "the value is not a libpq connection string; write it like dbname=mydb or postgresql://host/mydb";
-
 // A field of one value: `parse` gives an optional, `text` its inverse.
 template <class Value, class Parse, class Text>
 Field single(Value Options::*member, std::string range, std::string wrong, Parse parse, Text text) {
@@ -154,6 +144,33 @@ Field count(Number Options::*member, Number least, Number most) {
     };
     return single(member, range, "is not a number in the range; give " + range, parse,
                   [](Number value) { return std::to_string(value); });
+}
+
+// A repeatable field of texts, of which there may be none: an empty one is none. `wrong` tells what is wrong
+// with a text.
+Field list(std::vector<std::string> Options::*member, std::function<std::string(const std::string&)> wrong) {
+    Field field;
+    field.is_repeatable = true;
+    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+        std::vector<std::string> texts;
+        for (const std::string& text : values) {
+            if (text.empty())
+                continue;
+            if (std::string problem = wrong(text); !problem.empty())
+                return fmt::format("\"{}\" {}", log::printable(text), problem);
+            texts.push_back(text);
+        }
+        options.*member = std::move(texts);
+        return {};
+    };
+    field.get = [=](const Options& options) {
+        return (options.*member).empty() ? std::vector<std::string>{""} : options.*member;
+    };
+    return field;
+}
+
+bool is_printable(const std::string& text) {
+    return std::ranges::all_of(text, [](char c) { return c > ' ' && c < 0x7f; });
 }
 
 } // namespace
@@ -231,8 +248,7 @@ Field path_field(std::string Options::*member) {
 Field text_field(std::string Options::*member) {
     Field field;
     field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
-        const auto printable = [](char c) { return c > ' ' && c < 0x7f; };
-        if (!std::ranges::all_of(values.front(), printable))
+        if (!is_printable(values.front()))
             return "is not printable ASCII without spaces";
         options.*member = values.front();
         return {};
@@ -265,53 +281,38 @@ Field function_field(std::string Options::*member) {
     return field;
 }
 
+Field texts_field(std::vector<std::string> Options::*member) {
+    return list(member, [](const std::string& text) {
+        return is_printable(text) ? "" : "is not printable ASCII without spaces";
+    });
+}
+
+Field hosts_field(std::vector<std::string> Options::*member) {
+    return list(member, [](const std::string& text) {
+        const bool is_name = std::ranges::all_of(text, [](char c) {
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                   c == '.' || c == '_';
+        });
+        return is_name ? "" : "is not the name of a host; give it without a port, like bus1.example.com";
+    });
+}
+
 Field passes_field(std::vector<std::string> Options::*member) {
-    Field field;
-    field.is_repeatable = true;
-    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+    return list(member, [](const std::string& text) {
         static constexpr std::string_view HEADERS[] = {"authorization", "user-agent", "accept-language",
                                                        "host"};
-        std::vector<std::string> passes;
-        for (const std::string& text : values) {
-            if (text.empty())
-                continue;
-            if (!(text.starts_with("cookie:") && text.size() > 7) &&
-                std::ranges::find(HEADERS, text) == std::end(HEADERS))
-                return fmt::format(
-                    "\"{}\" is neither cookie:NAME nor authorization, user-agent, accept-language or "
-                    "host",
-                    log::printable(text));
-            passes.push_back(text);
-        }
-        options.*member = std::move(passes);
-        return {};
-    };
-    field.get = [=](const Options& options) {
-        return (options.*member).empty() ? std::vector<std::string>{""} : options.*member;
-    };
-    return field;
+        const bool is_cookie = text.starts_with("cookie:") && text.size() > 7;
+        return is_cookie || std::ranges::find(HEADERS, text) != std::end(HEADERS)
+                   ? ""
+                   : "is neither cookie:NAME nor authorization, user-agent, accept-language or host";
+    });
 }
 
 Field patterns_field(std::vector<std::string> Options::*member) {
-    Field field;
-    field.is_repeatable = true;
-    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
-        std::vector<std::string> patterns;
-        for (const std::string& text : values) {
-            if (text.empty())
-                continue;
-            if (text.find('*') < text.size() - 1)
-                return fmt::format("\"{}\" is not a name or a prefix and *; give * only at the end",
-                                   log::printable(text));
-            patterns.push_back(text);
-        }
-        options.*member = std::move(patterns);
-        return {};
-    };
-    field.get = [=](const Options& options) {
-        return (options.*member).empty() ? std::vector<std::string>{""} : options.*member;
-    };
-    return field;
+    return list(member, [](const std::string& text) {
+        return text.find('*') < text.size() - 1 ? "is not a name or a prefix and *; give * only at the end"
+                                                : "";
+    });
 }
 
 Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none) {
@@ -372,26 +373,15 @@ Field networks_field(std::vector<Network> Options::*member) {
 }
 
 Field origins_field(std::vector<std::string> Options::*member) {
-    Field field;
-    field.is_repeatable = true;
-    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
-        std::vector<std::string> origins;
-        for (const std::string& text : values) {
-            if (text.empty())
-                continue;
-            if (origin_host(text).empty())
-                return fmt::format("\"{}\" is not an origin; give a scheme and a host, without a path, like "
-                                   "https://shop.example.com",
-                                   log::printable(text));
-            origins.push_back(text);
-        }
-        options.*member = std::move(origins);
-        return {};
-    };
-    field.get = [=](const Options& options) {
-        return (options.*member).empty() ? std::vector<std::string>{""} : options.*member;
-    };
-    return field;
+    return list(member, [](const std::string& text) {
+        return origin_host(text).empty() ? "is not an origin; give a scheme and a host, without a path, like "
+                                           "https://shop.example.com"
+                                         : "";
+    });
+}
+
+Field origin_match_field(OriginMatch Options::*member) {
+    return choice<OriginMatch>(member, {{"origin", OriginMatch::origin}, {"host", OriginMatch::host}});
 }
 
 Field databases_field(std::vector<std::string> Options::*member) {
@@ -399,8 +389,9 @@ Field databases_field(std::vector<std::string> Options::*member) {
     field.is_repeatable = true;
     field.is_secret = true;
     field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
-        if (!std::all_of(values.begin(), values.end(), is_conninfo))
-            return std::string(NOT_CONNINFO);
+        for (const std::string& text : values)
+            if (std::string problem = connection_string_problem(text); !problem.empty())
+                return problem;
         options.*member = values;
         return {};
     };
@@ -421,12 +412,17 @@ Field match_field(std::string Options::*member) {
 }
 
 Field hub_field(std::string Options::*member) {
-    const auto parse = [](const std::string& text) {
-        return text.empty() || text == "none" || is_conninfo(text) ? std::optional(text) : std::nullopt;
-    };
-    Field field = single(member, "", std::string(NOT_CONNINFO) + ", or none", parse,
-                         [](const std::string& value) { return value; });
+    Field field;
     field.is_secret = true;
+    field.set = [=](Options& options, const std::vector<std::string>& values) -> std::string {
+        const std::string& text = values.front();
+        const std::string problem = text.empty() || text == "none" ? "" : connection_string_problem(text);
+        if (!problem.empty())
+            return problem + ", or give none";
+        options.*member = text;
+        return {};
+    };
+    field.get = [=](const Options& options) { return std::vector<std::string>{options.*member}; };
     return field;
 }
 

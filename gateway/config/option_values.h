@@ -30,7 +30,9 @@ Field rate_field(double Options::*member, double least, double most);
 Field count_field(unsigned Options::*member, unsigned least, unsigned most);
 Field threads_field(unsigned Options::*member, unsigned most); // or "auto"
 Field switch_field(bool Options::*member);
-Field text_field(std::string Options::*member);     // printable ASCII
+Field text_field(std::string Options::*member);               // printable ASCII
+Field texts_field(std::vector<std::string> Options::*member); // printable ASCII, or empty
+Field hosts_field(std::vector<std::string> Options::*member); // names without a port, or empty
 Field function_field(std::string Options::*member); // empty, or a name in SQL, with or without its schema
 Field passes_field(std::vector<std::string> Options::*member);   // cookie:NAME or a header's name
 Field patterns_field(std::vector<std::string> Options::*member); // or empty
@@ -38,6 +40,7 @@ Field path_field(std::string Options::*member);                  // empty, or an
 Field listeners_field(std::vector<Listener> Options::*member, bool may_be_none = false); // an empty value
 Field networks_field(std::vector<Network> Options::*member);                             // or "none"
 Field origins_field(std::vector<std::string> Options::*member);                          // or empty
+Field origin_match_field(OriginMatch Options::*member);
 Field databases_field(std::vector<std::string> Options::*member);
 Field match_field(std::string Options::*member);
 Field hub_field(std::string Options::*member);

@@ -6,8 +6,10 @@
 #include <map>
 
 #include <spdlog/fmt/fmt.h>
+#include <sys/stat.h>
 
 #include "config/config_file.h"
+#include "config/connection_string.h"
 #include "config/option_table.h"
 #include "config/options_text.h"
 #include "metrics/metrics.h"
@@ -130,6 +132,26 @@ std::optional<OptionsError> judge(const Options& options) {
     return std::nullopt;
 }
 
+// Other users of the machine see the command line of a process, and what is in a file that they can read.
+void warn_of_passwords(const Source& line, const Source& file, const std::string& path, Options& options) {
+    const auto has_password = [](const Source& source, const char* name) {
+        const auto found = source.find(name);
+        return found != source.end() && std::ranges::any_of(found->second.values, holds_password);
+    };
+    for (const char* name : {"database", "hub-database"}) {
+        if (has_password(line, name))
+            options.warnings.push_back(
+                fmt::format("--{} has a password on the command line, which other users of the machine see; "
+                            "put it into the configuration file or {}, or name it by passfile=, service= or "
+                            "the environment variable PGPASSFILE",
+                            name, environment_name(name)));
+        struct stat status = {};
+        if (has_password(file, name) && stat(path.c_str(), &status) == 0 && (status.st_mode & S_IROTH) != 0)
+            options.warnings.push_back(
+                fmt::format("--config: {} has a password, and other users can read it; chmod 640", path));
+    }
+}
+
 } // namespace
 
 Environment process_environment() {
@@ -182,6 +204,7 @@ Parsed parse_options(const std::vector<std::string>& arguments, const Environmen
                 options.warnings.push_back(
                     fmt::format("--{} is no longer an option, its value is {}; remove it{}", retired.name,
                                 retired.derived, in_brackets(found->second.place)));
+    warn_of_passwords(line, file, config, options);
     if (auto error = judge(options))
         return *error;
     return options;

@@ -17,6 +17,7 @@
 #include "config/odoo_url.h"
 #include "http/address.h"
 #include "http/listener.h"
+#include "http/origin.h"
 
 namespace odoo_bus {
 
@@ -47,8 +48,10 @@ struct Options {
     Milliseconds max_unverified{900'000};
     std::vector<Network> trusted_proxies{*Network::parse("127.0.0.0/8"), *Network::parse("::1")};
     std::vector<std::string> allowed_origins; // as browsers send them
+    OriginMatch origin_match = OriginMatch::origin;
     std::string token_keys;
     std::string token_audience;
+    std::vector<std::string> token_issuers; // none: any
     std::string token_cookie = "odoo_bus_token";
     Milliseconds token_skew{30'000};
     std::string sql_function;
@@ -66,6 +69,8 @@ struct Options {
     uint64_t presence_max_members = 1'000; // of one channel
     std::string state_dir;                 // empty: the order is not kept across a restart
     std::vector<Listener> metrics_listen;
+    std::vector<std::string> metrics_hosts; // besides addresses and localhost
+    std::string metrics_token_file;         // empty: no token is asked for
     Milliseconds drain_seconds{30'000};
     Milliseconds take_over_timeout{60'000};
     unsigned threads = 0; // 0: one for each CPU

@@ -16,6 +16,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/trusted_file.h"
+
 namespace odoo_bus {
 
 namespace {
@@ -94,6 +96,8 @@ std::string ListeningSocket::open(const Listener& where, std::string_view option
         if (where.path != address.sun_path)
             return fmt::format("{} {}: the path is longer than {} bytes", option, where.text(),
                                sizeof address.sun_path - 1);
+        if (const std::string problem = judge_directory_of(where.path); !problem.empty())
+            return fmt::format("{} {}: {}", option, where.text(), problem);
         struct stat status;
         if (lstat(where.path.c_str(), &status) == 0) {
             if (!S_ISSOCK(status.st_mode) || is_alive(address))

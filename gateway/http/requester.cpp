@@ -66,6 +66,29 @@ std::optional<Address> client_address(const RequestHead& head, const std::option
     return Address::parse_forwarded(last_element(forwarded_for)).value_or(Address());
 }
 
+// A port in Host or X-Forwarded-Host is the browser's own. X-Forwarded-Port, a proxy's, counts where there is
+// none. While no header of a proxy names a scheme or a port, these are unknown: a page of Odoo's port may
+// have been sent to the gateway's.
+RequestedSite requested_site(const RequestHead& head, const std::optional<Address>& peer,
+                             const Trust& trust) {
+    RequestedSite site;
+    site.host = head.first("host").value_or("");
+    if (!trust.is_proxy(peer))
+        return site;
+    const std::string hosts = head.joined("x-forwarded-host"), ports = head.joined("x-forwarded-port"),
+                      schemes = head.joined("x-forwarded-proto");
+    if (const auto host = last_element(hosts); !host.empty())
+        site.host = host;
+    site.scheme = http_scheme(last_element(schemes));
+    if (!site.scheme.empty() || !hosts.empty() || !ports.empty())
+        site.port = port_in(site.host);
+    if (!site.port && !ports.empty())
+        site.port = port_in(":" + std::string(last_element(ports)));
+    if (!site.port)
+        site.port = default_port(site.scheme);
+    return site;
+}
+
 Requester make_requester(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust) {
     const auto one = [&head](std::string_view name) {
         return without_tabs(std::string(head.first(name).value_or("")));
@@ -84,8 +107,10 @@ Requester make_requester(const RequestHead& head, const std::optional<Address>& 
         if (const auto address = Address::parse_forwarded(last_element(requester.forwarded_for)))
             requester.address = address;
     }
-    requester.own_origin = is_own_origin(head.first("origin").value_or(""), requester.host, trust.origins);
-    requester.same_host = is_own_origin(head.first("origin").value_or(""), requester.host, {});
+    const auto origin = head.first("origin").value_or("");
+    const RequestedSite site = requested_site(head, peer, trust);
+    requester.own_origin = is_own_origin(origin, site, trust.origin_match, trust.origins);
+    requester.same_host = is_own_origin(origin, site, trust.origin_match, {});
     requester.cookies = cookies_of(head);
     requester.user_agent = one("user-agent");
     requester.accept_language = one("accept-language");

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "http/address.h"
+#include "http/origin.h"
 
 namespace odoo_bus {
 
@@ -18,9 +19,9 @@ struct Requester {
     // The host that the browser asked for, with its port: the last X-Forwarded-Host of a trusted proxy, else
     // Host.
     std::string host;
-    // The page is of that host, or of an allowed origin. Otherwise it must not be served with cookies.
+    // The page is of that site, or of an allowed origin. Otherwise it must not be served with cookies.
     bool own_origin = false;
-    // The page is of that host, whatever other origins are allowed.
+    // The page is of that site, whatever other origins are allowed.
     bool same_host = false;
     // The browser's: the last X-Forwarded-For of a trusted proxy, else the connection's. Nothing for a unix
     // socket without that header.
@@ -44,6 +45,7 @@ struct Requester {
 struct Trust {
     std::vector<Network> proxies;
     std::vector<std::string> origins; // "https://shop.example.com"
+    OriginMatch origin_match = OriginMatch::origin;
 
     // `peer`: of the connection; nothing is a unix socket, which only a proxy of this machine can reach.
     bool is_proxy(const std::optional<Address>& peer) const;
@@ -54,6 +56,9 @@ struct Trust {
 // so that no spelling escapes the limits.
 std::optional<Address> client_address(const RequestHead& head, const std::optional<Address>& peer,
                                       const Trust& trust);
+
+// The address that the browser requested, with the scheme and the port as far as a trusted proxy tells them.
+RequestedSite requested_site(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust);
 
 Requester make_requester(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust);
 

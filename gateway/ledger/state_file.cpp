@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/trusted_file.h"
 #include "ledger/order_ring.h"
 
 namespace odoo_bus {
@@ -20,22 +21,6 @@ using Path = std::filesystem::path;
 
 // Damaged files are kept for diagnosis, this many of each.
 constexpr int MAX_DAMAGED = 5;
-
-class Descriptor {
-public:
-    Descriptor(const Path& path, int flags) : fd_(::open(path.c_str(), flags | O_CLOEXEC, 0600)) {}
-    ~Descriptor() {
-        if (fd_ >= 0)
-            close(fd_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    int get() const { return fd_; }
-    explicit operator bool() const { return fd_ >= 0; }
-
-private:
-    int fd_;
-};
 
 // A file's bytes, mapped: what is written is in the file when the process dies.
 class Mapping {
@@ -70,10 +55,6 @@ Path with(const Path& path, const char* suffix) {
     return Path(path) += suffix;
 }
 
-std::string cannot(const char* what, const Path& path, const char* hint) {
-    return std::string("cannot ") + what + " " + path.string() + ": " + strerror(errno) + "; " + hint;
-}
-
 constexpr const char* CHECK_DIRECTORY = "see that the gateway may write to --state-dir";
 constexpr const char* CHECK_SPACE = "see that the disk of --state-dir has space";
 
@@ -106,15 +87,6 @@ bool read_all(int fd, std::string& bytes) {
     return false;
 }
 
-void set_aside(const Path& path) {
-    int n = 1;
-    const auto name = [&] { return Path(path) += ".damaged-" + std::to_string(n); };
-    std::error_code ignored;
-    while (n < MAX_DAMAGED && std::filesystem::exists(name(), ignored))
-        ++n;
-    std::filesystem::rename(path, name(), ignored);
-}
-
 uint64_t random_id() {
     std::random_device random;
     return uint64_t{random()} << 32 | random();
@@ -122,18 +94,24 @@ uint64_t random_id() {
 
 } // namespace
 
-// The three files of one path. Each function that can fail returns the reason.
+// The three files of one path. Each function that can fail returns the reason. Files are named within their
+// directory, which was judged when it was opened.
 class StateFile::Files {
 public:
     explicit Files(const Path& path)
-        : order_(with(path, ".order")), ledger_(with(path, ".ledger")), lock_path_(with(path, ".lock")) {}
+        : where_(path.parent_path()), order_(with(path.filename(), ".order")),
+          ledger_(with(path.filename(), ".ledger")), lock_path_(with(path.filename(), ".lock")) {}
 
     std::string lock() {
-        lock_ = std::make_unique<Descriptor>(lock_path_, O_RDWR | O_CREAT);
-        if (!*lock_)
-            return cannot("open", lock_path_, CHECK_DIRECTORY);
-        if (flock(lock_->get(), LOCK_EX | LOCK_NB) != 0)
-            return errno == EWOULDBLOCK ? "another gateway uses " + order_.string() +
+        std::string why;
+        directory_ = open_own_directory(where_, why);
+        if (!directory_)
+            return "--state-dir: " + why;
+        lock_ = open(lock_path_, O_RDWR | O_CREAT, why);
+        if (!lock_)
+            return cannot("open", lock_path_, why, CHECK_DIRECTORY);
+        if (flock(lock_.get(), LOCK_EX | LOCK_NB) != 0)
+            return errno == EWOULDBLOCK ? "another gateway uses " + (where_ / order_).string() +
                                               "; give each gateway a --state-dir of its own"
                                         : cannot("lock", lock_path_, CHECK_DIRECTORY);
         return {};
@@ -141,11 +119,13 @@ public:
 
     // What was there. Nothing, without a reason, when there was nothing.
     std::optional<Loaded> load(std::string& why) {
-        const Descriptor order(order_, O_RDWR), ledger(ledger_, O_RDONLY);
+        std::string problem;
+        const Descriptor order = open(order_, O_RDWR, problem);
+        const Descriptor ledger = order ? open(ledger_, O_RDONLY, problem) : Descriptor();
         if (!order || !ledger) {
             // Killed before its first checkpoint, or never used.
             if (errno != ENOENT)
-                why = cannot("open", order ? ledger_ : order_, CHECK_DIRECTORY);
+                why = cannot("open", order ? ledger_ : order_, problem, CHECK_DIRECTORY);
             return std::nullopt;
         }
         auto mapping = Mapping::of(order.get());
@@ -155,7 +135,7 @@ public:
             return std::nullopt;
         }
         const auto refused = [&](const Path& path) {
-            why = path.string() + " is set aside as *.damaged-N and not used: " + why;
+            why = (where_ / path).string() + " is set aside as *.damaged-N and not used: " + why;
             return std::nullopt;
         };
         auto ring = OrderRing::open(mapping->memory(), why);
@@ -182,8 +162,9 @@ public:
     }
 
     std::string reserve() {
-        const Descriptor file(order_, O_RDWR);
-        return file ? reserve(file.get(), ring_->capacity()) : cannot("open", order_, CHECK_DIRECTORY);
+        std::string why;
+        const Descriptor file = open(order_, O_RDWR, why);
+        return file ? reserve(file.get(), ring_->capacity()) : cannot("open", order_, why, CHECK_DIRECTORY);
     }
 
     void set_aside_all() {
@@ -195,11 +176,12 @@ public:
     std::string replace_order(size_t capacity, uint64_t file_id, Position first,
                               std::span<const Dispatched> entries) {
         const Path fresh = with(order_, ".new");
-        const Descriptor file(fresh, O_RDWR | O_CREAT | O_TRUNC);
+        std::string why;
+        const Descriptor file = create(fresh, why);
         if (!file)
-            return cannot("create", fresh, CHECK_DIRECTORY);
-        if (std::string why = reserve(file.get(), capacity); !why.empty()) {
-            unlink(fresh.c_str());
+            return why;
+        if (why = reserve(file.get(), capacity); !why.empty()) {
+            remove(fresh);
             return why;
         }
         auto mapping = Mapping::of(file.get());
@@ -207,7 +189,7 @@ public:
             return cannot("map", fresh, CHECK_DIRECTORY);
         OrderRing ring = OrderRing::format(mapping->memory(), capacity, file_id, first);
         ring.append(entries);
-        if (rename(fresh.c_str(), order_.c_str()) != 0)
+        if (!rename(fresh, order_))
             return cannot("create", order_, CHECK_DIRECTORY);
         mapping_ = std::move(mapping);
         ring_ = ring;
@@ -216,12 +198,13 @@ public:
 
     std::string write_ledger(const Checkpoint& checkpoint) {
         const Path fresh = with(ledger_, ".new");
-        const Descriptor file(fresh, O_WRONLY | O_CREAT | O_TRUNC);
+        std::string why;
+        const Descriptor file = create(fresh, why);
         if (!file)
-            return cannot("create", fresh, CHECK_DIRECTORY);
+            return why;
         if (!write_all(file.get(), encode_checkpoint(checkpoint, ring_->file_id())))
             return cannot("write", fresh, CHECK_SPACE);
-        if (rename(fresh.c_str(), ledger_.c_str()) != 0)
+        if (!rename(fresh, ledger_))
             return cannot("write", ledger_, CHECK_DIRECTORY);
         covered_ = checkpoint.next;
         return {};
@@ -229,28 +212,66 @@ public:
 
     void forget_ledger() {
         if (covered_ || !ring_)
-            unlink(ledger_.c_str());
+            remove(ledger_);
         covered_.reset();
     }
 
     // The lock last: the next process that takes it finds no files.
     void remove() {
         for (const Path& path : {ledger_, order_, lock_path_})
-            unlink(path.c_str());
+            remove(path);
     }
 
     OrderRing& ring() { return *ring_; }
     std::optional<Position> covered() const { return covered_; }
 
 private:
+    Descriptor open(const Path& path, int flags, std::string& why) const {
+        return open_own_file(directory_.get(), path, flags, why);
+    }
+
+    // A new file: what is there under its name, which may be a link, is removed.
+    Descriptor create(const Path& path, std::string& why) const {
+        remove(path);
+        Descriptor file = open(path, O_RDWR | O_CREAT | O_EXCL, why);
+        if (!file)
+            why = cannot("create", path, why, CHECK_DIRECTORY);
+        return file;
+    }
+
+    void remove(const Path& path) const { unlinkat(directory_.get(), path.c_str(), 0); }
+
+    bool rename(const Path& from, const Path& to) const {
+        return renameat(directory_.get(), from.c_str(), directory_.get(), to.c_str()) == 0;
+    }
+
+    void set_aside(const Path& path) const {
+        int n = 1;
+        const auto name = [&] { return with(path, (".damaged-" + std::to_string(n)).c_str()); };
+        const auto exists = [&] {
+            return faccessat(directory_.get(), name().c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        };
+        while (n < MAX_DAMAGED && exists())
+            ++n;
+        rename(path, name());
+    }
+
+    std::string cannot(const char* what, const Path& path, const char* hint) const {
+        return cannot(what, path, strerror(errno), hint);
+    }
+    std::string cannot(const char* what, const Path& path, const std::string& why, const char* hint) const {
+        return std::string("cannot ") + what + " " + (where_ / path).string() + ": " + why + "; " + hint;
+    }
+
     // Every page gets its place on the disk now: a full disk would later end the process with SIGBUS.
     std::string reserve(int fd, size_t capacity) {
         errno = posix_fallocate(fd, 0, static_cast<off_t>(OrderRing::bytes(capacity)));
         return errno == 0 ? "" : cannot("reserve space for", order_, CHECK_SPACE);
     }
 
-    const Path order_, ledger_, lock_path_;
-    std::unique_ptr<Descriptor> lock_;
+    const Path where_;                      // the directory
+    const Path order_, ledger_, lock_path_; // names in it
+    Descriptor directory_, lock_;
     std::unique_ptr<Mapping> mapping_;
     std::optional<OrderRing> ring_;
     std::optional<Position> covered_; // the `next` of the ledger in its file

@@ -1,9 +1,14 @@
 // Connection strings, by libpq's own parser and with its own defaults.
 #include "postgres/conninfo.h"
 
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <memory>
+#include <string_view>
 
 #include <libpq-fe.h>
+#include <sys/stat.h>
 
 namespace odoo_bus {
 
@@ -18,7 +23,38 @@ std::string value_of(const PQconninfoOption* options, std::string_view keyword) 
     return {};
 }
 
+using Connection = std::unique_ptr<PGconn, decltype(&PQfinish)>;
+
+// The database of the service that it names, by libpq: it reads the file of services when a connection
+// begins. This one goes nowhere.
+std::string database_of_service(const std::string& conninfo, std::string& error) {
+    const char* const keywords[] = {"dbname", "host", "hostaddr", "port", nullptr};
+    const char* const values[] = {conninfo.c_str(), "/nonexistent", "127.0.0.1", "1", nullptr};
+    const Connection none(PQconnectStartParams(keywords, values, 1), PQfinish);
+    const char* const database = PQdb(none.get());
+    if (database && *database)
+        return database;
+    error = PQerrorMessage(none.get());
+    std::ranges::replace(error, '\n', ' ');
+    return {};
+}
+
 } // namespace
+
+std::string judge_passfile(const std::string& conninfo) {
+    const ConninfoOptions given(PQconninfoParse(conninfo.c_str(), nullptr), PQconninfoFree);
+    const std::string path = value_of(given.get(), "passfile");
+    struct stat status = {};
+    if (path.empty())
+        return {};
+    if (stat(path.c_str(), &status) != 0)
+        return "passfile " + path + ": " + strerror(errno);
+    if (!S_ISREG(status.st_mode))
+        return "passfile " + path + " is not a regular file";
+    return (status.st_mode & (S_IRWXG | S_IRWXO)) == 0
+               ? ""
+               : "passfile " + path + " is ignored, since other users can read it: chmod 600";
+}
 
 std::string database_of(const std::string& conninfo, std::string& error) {
     char* message = nullptr;
@@ -30,6 +66,9 @@ std::string database_of(const std::string& conninfo, std::string& error) {
             error.pop_back();
         return {};
     }
+    const bool has_service = !value_of(given.get(), "service").empty();
+    if (has_service && value_of(given.get(), "dbname").empty())
+        return database_of_service(conninfo, error);
     const ConninfoOptions defaults(PQconndefaults(), PQconninfoFree);
     for (const char* keyword : {"dbname", "user"})
         for (const PQconninfoOption* options : {given.get(), defaults.get()})

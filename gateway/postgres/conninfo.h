@@ -8,6 +8,9 @@ namespace odoo_bus {
 // The database that it names, or that libpq would choose; empty, and why in `error`, when it is not valid.
 std::string database_of(const std::string& conninfo, std::string& error);
 
+// Empty, or why libpq ignores the file that `passfile` names.
+std::string judge_passfile(const std::string& conninfo);
+
 // The same connection string, for another database.
 std::string with_database(const std::string& conninfo, const std::string& database);
 

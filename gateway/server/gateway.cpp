@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/overloaded.h"
+#include "base/trusted_file.h"
 #include "http/gateway_cookie.h"
 #include "postgres/conninfo.h"
 #include "server/gateway_id.h"
@@ -25,9 +26,12 @@ constexpr int GOING_AWAY = 1001;
 constexpr uint64_t STOP_WITHIN_MS = 3000;
 
 std::string make_state_dir(const std::string& path) {
-    if (path.empty() || mkdir(path.c_str(), 0700) == 0 || errno == EEXIST)
+    if (path.empty())
         return {};
-    return fmt::format("--state-dir {}: {}", path, strerror(errno));
+    if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST)
+        return fmt::format("--state-dir {}: {}", path, strerror(errno));
+    std::string problem;
+    return open_own_directory(path, problem) ? "" : "--state-dir: " + problem;
 }
 
 // What --listen must not say, the service manager must not give.
@@ -64,6 +68,8 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
         names.push_back(database_of(conninfo, error));
         if (!error.empty())
             return fmt::format("--database: {}", error);
+        if (const std::string problem = judge_passfile(conninfo); !problem.empty())
+            return fmt::format("--database: {}", problem);
     }
     if (names.empty())
         return "--database is needed: it tells which Odoo database to read, e.g. --database dbname=odoo";
@@ -134,8 +140,7 @@ std::string Gateway::make_servers(GivenSockets& sockets) {
     if (std::string problem = parts_.http_server->listen(sockets); !problem.empty())
         return problem;
     succession_.listen(parts_.http_server->sockets(), false);
-    parts_.metrics_server =
-        std::make_unique<MetricsServer>(options_.metrics_listen, [this] { return not_ready(); });
+    parts_.metrics_server = std::make_unique<MetricsServer>(options_, [this] { return not_ready(); });
     if (std::string problem = parts_.metrics_server->listen(sockets); !problem.empty())
         return problem;
     succession_.listen(parts_.metrics_server->sockets(), true);

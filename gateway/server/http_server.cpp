@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "http/handshake.h"
+#include "http/origin.h"
 #include "http/proxy_echo.h"
 #include "http/query.h"
 #include "http/request_body.h"
@@ -56,6 +57,27 @@ AddressLimits::Bounds address_bounds(const Options& options) {
             .handshakes_second = options.max_handshakes_per_address};
 }
 
+Trust trust_of(const Options& options) {
+    return {.proxies = options.trusted_proxies,
+            .origins = options.allowed_origins,
+            .origin_match = options.origin_match};
+}
+
+// A page of the same host is a visitor there: that is seldom meant.
+void note_foreign(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust) {
+    const auto origin = head.first("origin").value_or("");
+    const RequestedSite site = requested_site(head, peer, trust);
+    if (!is_own_origin(origin, site, OriginMatch::host, {}))
+        return;
+    static log::Limited lines("pages of another scheme or port", 1);
+    lines.write(
+        log::Level::warning,
+        "a page of {} is served as a visitor: the proxy tells that it requested host {}, scheme {}, port "
+        "{}; correct X-Forwarded-Proto, -Host or -Port, or set --allowed-origin or --origin-match",
+        log::printable(origin), log::printable(site.host), site.scheme.empty() ? "unknown" : site.scheme,
+        site.port ? std::to_string(*site.port) : "unknown");
+}
+
 // For connections beyond the limit, whose requests are not read; most clients read it.
 constexpr std::string_view TOO_MANY =
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -71,7 +93,7 @@ void prepare(int listener) {
 
 HttpServer::HttpServer(const Options& options, Surroundings surroundings)
     : options_(options), addresses_(address_bounds(options)), max_connections_(options.max_connections),
-      surroundings_(std::move(surroundings)), trust_{options.trusted_proxies, options.allowed_origins} {}
+      surroundings_(std::move(surroundings)), trust_(trust_of(options)) {}
 
 HttpServer::~HttpServer() {
     stop();
@@ -113,7 +135,7 @@ void HttpServer::reconfigure(const Options& options) {
         options_ = options;
         max_connections_ = options.max_connections;
         addresses_.configure(address_bounds(options));
-        trust_ = {options.trusted_proxies, options.allowed_origins};
+        trust_ = trust_of(options);
     });
 }
 
@@ -264,6 +286,8 @@ std::optional<Admission> HttpServer::begin_admission(HttpConnection& connection,
             requester->own_origin = site == "same-origin" || site == "none";
             requester->same_host = requester->own_origin;
         }
+        if (!requester->own_origin)
+            note_foreign(head, connection.peer(), trust_);
         requester->worker_version = query_value(*query, "version").value_or("");
         surroundings_.authorizers.renew(*requester);
         admission.requester = std::move(requester);

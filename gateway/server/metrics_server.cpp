@@ -1,6 +1,8 @@
 // Serves /metrics and /ready.
 #include "server/metrics_server.h"
 
+#include <algorithm>
+
 #include <spdlog/fmt/fmt.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,6 +10,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "http/bearer_token.h"
+#include "http/origin.h"
 #include "metrics/metrics.h"
 #include "metrics/process_metrics.h"
 
@@ -22,14 +26,18 @@ constexpr size_t MAX_CONNECTIONS = 64;
 
 } // namespace
 
-MetricsServer::MetricsServer(std::vector<Listener> listeners, NotReady not_ready)
-    : listeners_(std::move(listeners)), not_ready_(std::move(not_ready)) {}
+MetricsServer::MetricsServer(const Options& options, NotReady not_ready)
+    : listeners_(options.metrics_listen), hosts_(options.metrics_hosts),
+      token_file_(options.metrics_token_file), not_ready_(std::move(not_ready)) {}
 
 MetricsServer::~MetricsServer() {
     stop();
 }
 
 std::string MetricsServer::listen(GivenSockets& given) {
+    std::string problem;
+    if (!token_file_.empty() && (token_ = read_bearer_token(token_file_, problem)).empty())
+        return "--metrics-token-file " + problem;
     return sockets_.open(listeners_, "--metrics-listen", "metrics at", true, given);
 }
 
@@ -63,9 +71,9 @@ void MetricsServer::accept(int listener) {
         close(socket);
         return;
     }
-    auto connection = std::make_unique<HttpConnection>(loop_.uv(), socket, std::nullopt, MAX_HEAD_BYTES,
-                                                       MonotonicClock::now() + ANSWERED_WITHIN,
-                                                       [this](HttpConnection& v) { on_event(v); });
+    auto connection = std::make_unique<HttpConnection>(
+        loop_.uv(), socket, Address::of(reinterpret_cast<const sockaddr&>(peer)), MAX_HEAD_BYTES,
+        MonotonicClock::now() + ANSWERED_WITHIN, [this](HttpConnection& v) { on_event(v); });
     HttpConnection& entered = *connections_.emplace(connection.get(), std::move(connection)).first->first;
     connection_count_ = connections_.size();
     if (entered.begin())
@@ -74,21 +82,37 @@ void MetricsServer::accept(int listener) {
 
 void MetricsServer::on_event(HttpConnection& connection) {
     if (!connection.is_over() && !connection.is_answered())
-        connection.answer(answer(connection.head()), MonotonicClock::now() + ANSWERED_WITHIN);
+        connection.answer(answer(connection), MonotonicClock::now() + ANSWERED_WITHIN);
     if (connection.is_over())
         connections_.erase(&connection);
     connection_count_ = connections_.size();
 }
 
-Response MetricsServer::answer(const RequestHead& head) const {
+bool MetricsServer::is_own_name(std::string_view host) const {
+    std::string name = host_only(host);
+    if (name.starts_with('[') && name.ends_with(']'))
+        name = name.substr(1, name.size() - 2);
+    return name == "localhost" || Address::parse(name) ||
+           std::ranges::any_of(hosts_, [&name](const std::string& each) { return host_only(each) == name; });
+}
+
+Response MetricsServer::answer(HttpConnection& connection) const {
+    const RequestHead& head = connection.head();
     if (head.state() == RequestHead::State::refused)
         return head.refusal();
+    // No page of a browser reaches a unix socket, and none omits Host, as health checks by HTTP/1.0 do.
+    if (connection.peer() && head.count("host") != 0 && !is_own_name(*head.first("host")))
+        return Response::refusal(421, "Request it by a numeric address, as localhost, or by a name that "
+                                      "--metrics-host gives to this gateway.");
     if (head.path() != "/metrics" && head.path() != "/ready")
         return Response::refusal(404, "here are /metrics and /ready");
     if (head.method() != "GET" && head.method() != "HEAD")
         return Response::refusal(405, "GET it").with("Allow", "GET, HEAD");
     if (head.path() == "/ready")
         return ready();
+    if (!token_.empty() && !bears_token(head, token_))
+        return Response::refusal(401, "Send the token of --metrics-token-file: Authorization: Bearer TOKEN.")
+            .with("WWW-Authenticate", "Bearer");
     update_process_metrics();
     Response response;
     response.headers = {{"Content-Type", metrics::CONTENT_TYPE}};

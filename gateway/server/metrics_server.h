@@ -1,5 +1,8 @@
 // Serves GET /metrics and GET /ready, at listeners and on a thread of its own, so that monitoring is answered
 // while clients connect in masses.
+//
+// A web page whose name is made to lead to this address could read what is served here (DNS rebinding):
+// requests have to name the gateway by an address, or by a name of its own.
 #pragma once
 
 #include <atomic>
@@ -21,7 +24,7 @@ public:
     // Reasons not to send new clients here now. Called on the server's thread.
     using NotReady = std::function<std::vector<std::string>()>;
 
-    MetricsServer(std::vector<Listener> listeners, NotReady not_ready);
+    MetricsServer(const Options& options, NotReady not_ready);
     ~MetricsServer();
 
     // Empty, or one sentence why it cannot listen there.
@@ -38,11 +41,16 @@ public:
 private:
     void accept(int listener);
     void on_event(HttpConnection& connection);
-    Response answer(const RequestHead& head) const;
+    Response answer(HttpConnection& connection) const;
+    // Whether the gateway is called by this host, which may have a port.
+    bool is_own_name(std::string_view host) const;
     Response ready() const;
     void tick();
 
     const std::vector<Listener> listeners_;
+    const std::vector<std::string> hosts_;
+    const std::string token_file_;
+    std::string token_; // empty: none is required
     const NotReady not_ready_;
     Loop loop_;
     ListeningSockets sockets_;

@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "metrics/metrics.h"
+#include "server/relayed_headers.h"
 
 namespace odoo_bus {
 
@@ -18,23 +19,6 @@ const metrics::Counter relayed("odoo_bus_relayed_requests_total",
 constexpr uint64_t TIMEOUT_MS = 60'000;
 constexpr size_t MAX_RUNNING = 64;
 constexpr HttpAnswer::Bounds BOUNDS{.head_bytes = 32 << 10, .body_bytes = 8 << 20};
-
-// Headers that concern one connection, or are written anew.
-constexpr std::string_view NOT_PASSED_ON[] = {
-    "connection", "keep-alive",    "proxy-connection", "proxy-authenticate", "proxy-authorization",
-    "te",         "trailer",       "upgrade",          "transfer-encoding",  "content-length",
-    "expect",     "http2-settings"};
-// Headers in which a proxy describes the client: they are passed on only as a trusted proxy has set them.
-constexpr std::string_view OF_A_PROXY[] = {"forwarded", "x-forwarded-host", "x-forwarded-proto",
-                                           "x-forwarded-for", "x-real-ip"};
-// Headers that would let a client choose a database or another identity, or change the form of the answer.
-constexpr std::string_view NOT_FOR_ODOO[] = {"x-odoo-database", "authorization", "accept-encoding"};
-
-template <size_t N>
-bool is_one_of(std::string_view name, const std::string_view (&names)[N]) {
-    return std::ranges::any_of(names,
-                               [name](std::string_view each) { return equal_ignoring_case(name, each); });
-}
 
 bool contains_ignoring_case(std::string_view text, std::string_view part) {
     return std::search(text.begin(), text.end(), part.begin(), part.end(),
@@ -77,11 +61,8 @@ std::string OdooProxy::request(const RequestHead& head, std::string_view body, c
     const bool has_query = !head.query().empty();
     std::string text = fmt::format("{} {}{}{} HTTP/1.1\r\n", head.method() == "HEAD" ? "GET" : head.method(),
                                    head.path(), has_query ? "?" : "", head.query());
-    for (size_t i = 0; i < head.header_count(); ++i) {
-        const auto [name, value] = head.header(i);
-        if (!is_one_of(name, NOT_PASSED_ON) && !is_one_of(name, OF_A_PROXY) && !is_one_of(name, NOT_FOR_ODOO))
-            add(text, name, value);
-    }
+    for (const auto& [name, value] : relayed_headers(head))
+        add(text, name, value);
     add(text, "X-Forwarded-Host", who.forwarded_host);
     add(text, "X-Forwarded-Proto", who.forwarded_proto);
     add(text, "X-Forwarded-For", who.forwarded_for);
@@ -95,7 +76,7 @@ Response OdooProxy::response(const HttpAnswer& answer) {
     Response response;
     response.status = answer.status();
     for (const auto& [name, value] : answer.headers())
-        if (!is_one_of(name, NOT_PASSED_ON) && !equal_ignoring_case(name, "date"))
+        if (!is_hop_by_hop(name) && !equal_ignoring_case(name, "date"))
             response.headers.emplace_back(name, value);
     response.body = answer.body();
     return response;

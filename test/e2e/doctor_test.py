@@ -147,6 +147,11 @@ def nginx_does_not_pass_on_addresses(site):
     site.nginx.edits += [("proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;", "")]
 
 
+@fault("proxy.scheme", "failed", "pages count as foreign")
+def nginx_tells_another_scheme(site):
+    site.nginx.edits += [("proxy_set_header X-Forwarded-Proto $scheme;", "proxy_set_header X-Forwarded-Proto https;")]
+
+
 @fault("proxy.scheme", "warning", "X-Forwarded-Proto")
 def nginx_does_not_pass_on_the_scheme(site):
     site.nginx.edits += [("proxy_set_header X-Forwarded-Proto $scheme;", "")]
@@ -397,7 +402,7 @@ def the_disk_is_full(site):
     enter = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--mount", "--map-root-user"]
     if subprocess.run([*enter, "true"], capture_output=True).returncode != 0:
         pytest.skip("this user may not mount a small file system of its own")
-    site.wrapper = [*enter, "sh", "-c", 'mount -t tmpfs -o size=1m none "$0" && exec "$@"', site.state]
+    site.wrapper = [*enter, "sh", "-c", 'mount -t tmpfs -o size=1m,mode=700 none "$0" && exec "$@"', site.state]
 
 
 @fault("machine.state-dir", "failed", "StateDirectory=")

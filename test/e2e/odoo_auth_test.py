@@ -275,6 +275,36 @@ async def test_the_forwarded_host_of_odoos_own_nginx_configuration_counts(odoo, 
     assert request.header("host") == "odoochat" and request.header("x-forwarded-host") == "shop.example"
 
 
+# What a trusted proxy tells, the origin of a page, and whether it is served with its cookies.
+TOLD = {"Host": "odoochat", "X-Forwarded-Host": "shop.example", "X-Forwarded-Proto": "https"}
+
+
+@pytest.mark.parametrize("options, headers, origin, own", [
+    ({}, TOLD, "https://shop.example", True),
+    ({}, TOLD, "http://shop.example", False),
+    ({}, TOLD, "https://shop.example:8443", False),
+    ({}, TOLD | {"X-Forwarded-Port": "8443"}, "https://shop.example:8443", True),
+    ({}, TOLD | {"X-Forwarded-Host": "shop.example:8443"}, "https://shop.example:8443", True),
+    ({}, TOLD | {"X-Forwarded-Host": "shop.example:8443"}, "https://shop.example", False),
+    ({}, {"Host": "shop.example:8073"}, "http://shop.example:8069", True),  # without a proxy's headers
+    ({"trusted_proxy": "none"}, {"Host": "shop.example", "X-Forwarded-Proto": "https"}, "http://shop.example", True),
+    ({"origin_match": "host"}, TOLD, "http://shop.example:81", True),
+    ({"origin_match": "host"}, TOLD, "https://evil.example", False),
+    ({"allowed_origin": "http://shop.example"}, TOLD, "http://shop.example", True),
+])
+async def test_scheme_and_port_of_an_origin_count_as_far_as_the_proxy_tells_them(odoo, mydb, start, options, headers, origin, own):
+    gateway = start(**options)
+    with RawClient(("127.0.0.1", gateway.port)) as raw:
+        session = odoo.login(mydb.add_user("anna"))
+        raw.upgrade(headers=HANDSHAKE | headers | {"Origin": origin, "Cookie": session.cookie})
+        raw.send_event("subscribe", {"channels": ["a"], "last": 0})
+        await asked(odoo, 1)
+    request, = odoo.log.requests("peek")
+    assert request.public != own and (request.sid == session.sid) == own
+    warned = [line for line in gateway.lines if f"a page of {origin} is served as a visitor" in line]
+    assert len(warned) == (0 if own or "evil" in origin else 1), gateway.tail()
+
+
 # --- the cache ---
 
 async def test_who_comes_back_within_the_ttl_costs_odoo_nothing(odoo, mydb, gateway, database):

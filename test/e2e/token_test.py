@@ -21,6 +21,7 @@ def make_token_gateway(make_gateway, database, tmp_path):
     def make(keys=SECRET, **options):
         path = tmp_path / "keys"
         path.write_text(keys) if isinstance(keys, str) else keys.write(path)
+        path.chmod(0o600)
         return make_gateway(database, auth="token", token_keys=path, **{"token_skew": 0} | options).start()
     return make
 
@@ -133,6 +134,15 @@ BAD = {
     "payload changed": (lambda: replaced(signed(claims(["b"])), 1, encode(claims(["a"]))), KEY),
     "header changed": (lambda: replaced(signed(), 0, encode({"typ": "JWT", "alg": "HS256"})), KEY),
     "expired": (lambda: signed(claims(["a"], seconds=-1)), "has expired"),
+    "expires in a text": (lambda: signed(claims(["a"], exp="9" * 9)), "no time at which it expires"),
+    "expires at the end of 64 bits": (lambda: signed(claims(["a"], exp=2**63 - 1)), "no time at which it expires"),
+    "expires beyond 64 bits": (lambda: signed(claims(["a"], exp=2**63)), CLAIMS),
+    "expires in 10^300 seconds": (lambda: signed(encode(b'{"exp":1e300,"channels":["a"]}')), "no time at which it expires"),
+    "expires at the beginning of 64 bits": (lambda: signed(claims(["a"], exp=-2**63)), "no time at which it expires"),
+    "expires before 1970": (lambda: signed(claims(["a"], exp=-1)), "has expired"),
+    "valid from the beginning of 64 bits": (lambda: signed(claims(["a"], nbf=-2**63)), "is not valid yet"),
+    "issued at the end of 64 bits": (lambda: signed(claims(["a"], iat=2**63 - 1)), "no time at which it was issued"),
+    "issued at a text": (lambda: signed(claims(["a"], iat="now")), "no time at which it was issued"),
     "never expires": (lambda: signed({"sub": "x", "channels": ["a"]}), "no time at which it expires"),
     "expires at a text": (lambda: signed(claims(["a"], exp="2099-01-01")), "no time at which it expires"),
     "expires in infinity": (lambda: signed(encode(b'{"exp":1e999,"channels":["a"]}')), CLAIMS),
@@ -328,6 +338,16 @@ def test_audience_skew_and_database(make_token_gateway, database):
     with RawClient(("127.0.0.1", gateway.port)) as raw:
         headers = {"Host": "x", **bearer(SECRET.token(claims(["a"], aud="bus")))}
         assert raw.request(path="/bus/events?channels=a&db=other", headers=headers).response()[0] == 401
+
+
+def test_issuers(make_token_gateway):
+    gateway = make_token_gateway(token_issuer=["https://id.example", "backup"])
+    for payload, expected in [
+            (claims(["a"], iss="https://id.example"), 200), (claims(["a"], iss="backup"), 200), (claims(["a"]), 401),
+            (claims(["a"], iss="https://id.example/"), 401), (claims(["a"], iss=["backup"]), 401), (claims(["a"], iss=None), 401)]:
+        assert status(gateway, bearer(SECRET.token(payload))) == expected, payload
+    assert "from another issuer" in reason_logged(gateway, lambda: status(gateway, bearer(signed())))
+    assert status(make_token_gateway(), bearer(signed(claims(["a"], iss="anyone")))) == 200
 
 
 def test_a_token_names_one_of_the_databases_that_are_served(make_gateway, make_database, tmp_path):

@@ -27,6 +27,7 @@ class Secret:
 
     def write(self, path):
         path.write_bytes(self.secret + b"\n")
+        path.chmod(0o600)
         return path
 
     def jwk(self, **more):

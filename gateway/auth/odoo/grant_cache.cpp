@@ -216,10 +216,11 @@ void GrantCache::load(Monotonic now, WallTime date) {
     from_boot_ = date.time_since_epoch() - now.time_since_epoch();
     if (path_.empty())
         return;
-    const int descriptor = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    const int descriptor = open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     struct stat status = {};
-    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && status.st_uid == geteuid() &&
-        (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 && status.st_size <= MAX_FILE) {
+    if (descriptor >= 0 && fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode) &&
+        status.st_uid == geteuid() && (status.st_mode & (S_IWGRP | S_IWOTH)) == 0 &&
+        status.st_size <= MAX_FILE) {
         const std::unique_ptr<FILE, CloseFile> file(fdopen(descriptor, "r"));
         char* line = nullptr;
         size_t capacity = 0;

@@ -65,6 +65,13 @@ std::variant<JwtClaims, JwtProblem> read_claims(const json_t* claims, const JwtR
     const auto not_before = time_of(begins);
     if (begins && (!not_before || now + rules.skew < *not_before))
         return problem("the token is not valid yet");
+    const json_t* issued = json_object_get(claims, "iat");
+    if (issued && !time_of(issued))
+        return problem("the token has no time at which it was issued");
+    const json_t* issuer = json_object_get(claims, "iss");
+    if (!rules.issuers.empty() &&
+        (!json_is_string(issuer) || std::ranges::find(rules.issuers, text_of(issuer)) == rules.issuers.end()))
+        return problem("the token is from another issuer");
     const json_t* audience = json_object_get(claims, "aud");
     if (rules.audience.empty() ? audience != nullptr : !names_audience(audience, rules.audience))
         return problem("the token is for another audience");

@@ -21,8 +21,9 @@ struct JwtClaims {
 };
 
 struct JwtRules {
-    std::string audience; // a token must name it; empty: it must name none
-    int64_t skew = 30;    // allowed clock skew, in seconds
+    std::string audience;                  // a token must name it; empty: it must name none
+    std::vector<std::string> issuers = {}; // a token must name one of them; none: any
+    int64_t skew = 30;                     // allowed clock skew, in seconds
 };
 
 // Why a token is refused; repeats nothing of it.

@@ -97,6 +97,11 @@ std::string take(JwtKey& key, const json_t* jwk) {
     return {};
 }
 
+// A secret, or the private part of a key.
+bool has_secret(const json_t* jwk) {
+    return json_object_get(jwk, "k") || json_object_get(jwk, "d");
+}
+
 JwtKeys take_all(const json_t* array) {
     JwtKeys taken;
     if (json_array_size(array) > MAX_KEYS) {
@@ -105,6 +110,7 @@ JwtKeys take_all(const json_t* array) {
     }
     for (size_t i = 0; i < json_array_size(array); ++i) {
         JwtKey key;
+        taken.has_secrets = taken.has_secrets || has_secret(json_array_get(array, i));
         const std::string why = take(key, json_array_get(array, i));
         if (why.empty())
             taken.keys.push_back(std::move(key));
@@ -175,7 +181,7 @@ JwtKeys parse_jwt_keys(std::string_view text) {
         text.remove_suffix(1);
     if (text.size() < LEAST_SECRET_BYTES)
         return {.problem = "the secret in it is shorter than 32 bytes; make one with: openssl rand -hex 32"};
-    return {.keys = {{"HS256", "", secret_jwk(std::string(text))}}};
+    return {.keys = {{"HS256", "", secret_jwk(std::string(text))}}, .has_secrets = true};
 }
 
 } // namespace odoo_bus

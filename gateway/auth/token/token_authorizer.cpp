@@ -4,13 +4,13 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 
 #include <spdlog/fmt/fmt.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/trusted_file.h"
 #include "common/ascii_json.h"
 #include "http/request_head.h"
 
@@ -60,18 +60,13 @@ JwtKeys read_token_keys(const std::string& path) {
     const auto problem = [&path](std::string_view why) {
         return JwtKeys{.problem = fmt::format("--token-keys {}: {}", path, why)};
     };
-    std::ifstream stream(path, std::ios::binary);
-    if (!stream)
-        return problem(strerror(errno));
-    std::string text(MAX_FILE_BYTES + 1, '\0');
-    stream.read(text.data(), static_cast<std::streamsize>(text.size()));
-    text.resize(static_cast<size_t>(stream.gcount()));
-    if (stream.bad())
-        return problem("it cannot be read");
-    if (text.size() > MAX_FILE_BYTES)
-        return problem("it is larger than 1 MiB");
-    JwtKeys keys = parse_jwt_keys(text);
-    return keys.problem.empty() ? keys : problem(keys.problem);
+    const KeyFile file = read_key_file(path, MAX_FILE_BYTES);
+    if (!file.problem.empty())
+        return problem(file.problem);
+    JwtKeys keys = parse_jwt_keys(file.text);
+    if (!keys.problem.empty())
+        return problem(keys.problem);
+    return keys.has_secrets && !file.is_private ? problem(MAKE_PRIVATE) : keys;
 }
 
 TokenAuthBackend::TokenAuthBackend(const Options& options, std::vector<std::string> databases)
@@ -95,7 +90,9 @@ std::unique_ptr<Authorizer> TokenAuthBackend::make(std::function<void(Loop::Task
 
 void TokenAuthBackend::reconfigure(const Options& options) {
     const std::lock_guard lock(mutex_);
-    rules_.claims = {options.token_audience, options.token_skew.count() / 1000};
+    rules_.claims = {.audience = options.token_audience,
+                     .issuers = options.token_issuers,
+                     .skew = options.token_skew.count() / 1000};
     rules_.cookie = options.token_cookie;
 }
 

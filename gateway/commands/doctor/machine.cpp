@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 #include "base/descriptor_limit.h"
-#include "commands/server_connection.h"
+#include "base/trusted_file.h"
+#include "commands/metrics_request.h"
 
 namespace odoo_bus::doctor {
 
@@ -33,7 +34,7 @@ void examine_descriptors(const DoctorOptions& options, Report& report) {
     std::string whose = "a process started here";
     if (!options.gateway.metrics_listen.empty()) {
         std::string problem;
-        const auto answer = get(Endpoint::of(options.gateway.metrics_listen.front()), "/metrics", problem);
+        const auto answer = get_metrics(options.gateway, problem);
         constexpr std::string_view NAME = "\nprocess_max_fds ";
         const size_t found = answer ? answer->body().find(NAME) : std::string::npos;
         if (found != std::string::npos) {
@@ -77,6 +78,8 @@ void examine_state(const DoctorOptions& options, Report& report) {
     if (stat(directory.c_str(), &status) != 0 || !S_ISDIR(status.st_mode))
         return report.failed(name, fmt::format("{} is no directory", directory),
                              "create it, owned by the gateway's user (StateDirectory= in the unit)");
+    if (std::string problem; !open_own_directory(directory, problem, Judge::command))
+        return report.failed(name, problem, "the gateway does not start until it is private");
     if (access(directory.c_str(), R_OK | W_OK | X_OK) != 0)
         return report.failed(name, fmt::format("{} cannot be written: {}", directory, strerror(errno)),
                              "make the gateway's user its owner, and run doctor as that user");

@@ -242,7 +242,8 @@ void examine_ids(const PgSession& session, const TableFacts& facts, Report& repo
 void examine_rows(const PgSession& session, const TableFacts& facts, Report& report) {
     const std::string sql = fmt::format(
         "SELECT pg_total_relation_size({}::oid)::int8, (SELECT extract(epoch FROM now() AT TIME ZONE 'UTC' - "
-        "create_date) FROM ONLY {} ORDER BY id LIMIT 1)::int8",
+        "least(greatest(create_date, timestamp '1970-01-01'), now() AT TIME ZONE 'UTC')) "
+        "FROM ONLY {} ORDER BY id LIMIT 1)::int8",
         facts.relation_oid, facts.table);
     const PgResult answer = session.ask(sql.c_str());
     if (!answered(answer, "postgresql.rows", report))

@@ -5,7 +5,9 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "commands/websocket_client.h"
+#include "http/origin.h"
 
 namespace odoo_bus::doctor {
 
@@ -26,7 +28,7 @@ bool is_true(const Json& object, const char* key) {
 }
 
 // Checks the headers of a handshake as they arrived at the gateway through the proxy (proxy_echo.h).
-void examine_arrival(const Endpoint& proxy, const Json& arrived, Report& report) {
+void examine_arrival(const Endpoint& proxy, OriginMatch match, const Json& arrived, Report& report) {
     if (!is_true(arrived, "trusted")) {
         report.failed("proxy.trusted",
                       "the gateway does not trust its proxy: every client has the proxy's address and host",
@@ -49,18 +51,27 @@ void examine_arrival(const Endpoint& proxy, const Json& arrived, Report& report)
                        "pass them on: proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;");
     else
         report.ok("proxy.address", "the addresses of clients arrive");
-    const std::string scheme = proxy.tls ? "https" : "http", proto = text_of(arrived, "proto");
-    if (proto == scheme)
+    const std::string scheme = proxy.tls ? "https" : "http", protos = text_of(arrived, "proto");
+    const std::string proto(
+        trim(std::string_view(protos).substr(protos.rfind(',') + 1))); // all if there is one
+    const char* const cure = "pass it on: proxy_set_header X-Forwarded-Proto $scheme;";
+    if (http_scheme(proto) == scheme)
         report.ok("proxy.scheme", scheme + " arrives");
-    else
+    else if (http_scheme(proto).empty() || match == OriginMatch::host)
         report.warning("proxy.scheme",
                        fmt::format("browsers use {}, and the gateway is told {}", scheme,
                                    proto.empty() ? "nothing" : proto),
-                       "pass it on: proxy_set_header X-Forwarded-Proto $scheme;");
+                       cure);
+    else
+        report.failed("proxy.scheme",
+                      fmt::format("browsers use {}, and the gateway is told {}: pages count as foreign, and "
+                                  "have no session",
+                                  scheme, proto),
+                      cure);
 }
 
 // False when the headers cannot be checked.
-bool examine_headers(const Endpoint& proxy, Report& report) {
+bool examine_headers(const Endpoint& proxy, OriginMatch match, Report& report) {
     std::string problem;
     const auto answer =
         exchange(proxy, handshake_request(proxy, KEY, "Odoo-Bus-Doctor: arrived\r\n"), problem);
@@ -96,7 +107,7 @@ bool examine_headers(const Endpoint& proxy, Report& report) {
                       "Connection $connection_upgrade; in the location /websocket");
         return false;
     }
-    examine_arrival(proxy, inner, report);
+    examine_arrival(proxy, match, inner, report);
     return true;
 }
 
@@ -177,7 +188,7 @@ bool examine_gateway(const DoctorOptions& options, bool is_known, Report& report
 
 bool examine_proxy(const DoctorOptions& options, Report& report) {
     const Endpoint& proxy = *options.proxy;
-    if (!examine_headers(proxy, report))
+    if (!examine_headers(proxy, options.gateway.origin_match, report))
         return false;
     if (const auto opened = WebSocketClient::open(proxy); !opened.socket) {
         report.failed("proxy.upgrade", "no WebSocket opens through the proxy: " + opened.problem,

@@ -1,6 +1,7 @@
 // Options: three sources, one description, clear errors, and what a reload may change.
 #include "config/options.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -172,6 +173,10 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"recheck-rate", "2.5"},
                                                         {"trusted-proxy", "192.0.2.0/24"},
                                                         {"allowed-origin", "https://a.example"},
+                                                        {"origin-match", "host"},
+                                                        {"metrics-host", "bus1.example"},
+                                                        {"metrics-token-file", "/token"},
+                                                        {"token-issuer", "https://id.example"},
                                                         {"metrics-listen", "127.0.0.1:2"},
                                                         {"heartbeat", "1.25"},
                                                         {"poll-hold", "13"},
@@ -272,7 +277,11 @@ TEST(Options, BadValuesAreNamedWithTheirPlace) {
         {"--auth-sql-function", {"a b", "1a", "a.", ".a", "a.b.c", "A", "a;b"}},
         {"--sql-pass", {"cookie:", "x-forwarded-for", "Cookie:a"}},
         {"--state-dir", {"relative"}},
-        {"--database", {"mydb", "nonsense=1", "host"}},
+        {"--metrics-host", {"bus1:8074", "http://bus1", "[::1]", "a b", "*"}},
+        {"--metrics-token-file", {"relative"}},
+        {"--origin-match", {"", "none", "scheme"}},
+        {"--token-issuer", {"a b", "\xc3\xa4"}},
+        {"--database", {"mydb", "nonsense=1", "host", "postgresql://u:p@ss@host/db", "host=a@b"}},
         {"--hub-database", {"postgres"}}};
     for (const auto& [name, values] : bad)
         for (const char* value : values)
@@ -284,7 +293,48 @@ TEST(Options, BadValuesAreNamedWithTheirPlace) {
     EXPECT_EQ(error_of({DATABASE, "--listen=127.0.0.1:0", "--listen=127.0.0.1:0"}), "no error");
 }
 
+TEST(Options, APasswordOnTheCommandLineIsWarnedOf) {
+    const auto warned = [](const std::vector<std::string>& warnings) {
+        EXPECT_THAT(warnings, testing::Each(testing::Not(HasSubstr("hunter2"))));
+        return warnings.size();
+    };
+    for (const char* database : {"dbname=a password=hunter2", "postgresql://u:hunter2@host/a",
+                                 "postgresql:///a?password=hunter2", "dbname=a sslpassword=hunter2"}) {
+        const Options options = parse({std::string("--database=") + database});
+        ASSERT_EQ(warned(options.warnings), 1u) << database;
+        for (const char* remedy :
+             {"--database has a password", "ODOO_BUS_DATABASE", "passfile=", "service=", "PGPASSFILE"})
+            EXPECT_THAT(options.warnings.front(), HasSubstr(remedy));
+        EXPECT_EQ(warned(parse({}, {{"ODOO_BUS_DATABASE", database}}).warnings), 0u) << "nobody else sees it";
+        EXPECT_EQ(warned(parse({DATABASE, "--database", database}).warnings), 1u);
+        EXPECT_THAT(parse({DATABASE, std::string("--hub-database=") + database}).warnings,
+                    ElementsAre(HasSubstr("--hub-database has a password")));
+    }
+    for (const char* database : {"dbname=a", "dbname=a passfile=/x", "service=x",
+                                 "dbname=a password=", "postgresql://u@host/password"})
+        EXPECT_EQ(warned(parse({std::string("--database=") + database}).warnings), 0u) << database;
+}
+
+TEST(Options, AFileWithAPasswordIsForItsOwnerAndGroup) {
+    const File file("database = dbname=a password=hunter2\n");
+    for (const auto& [mode, warnings] : {std::pair{0600, 0u}, {0640, 0u}, {0644, 1u}, {0604, 1u}}) {
+        chmod(file.path().c_str(), static_cast<mode_t>(mode));
+        const Options options = parse({"--config", file.path()});
+        EXPECT_EQ(options.warnings.size(), warnings) << std::oct << mode;
+        if (warnings) {
+            EXPECT_THAT(options.warnings.front(), HasSubstr("other users can read it"));
+        }
+    }
+    file.write("database = dbname=a\n");
+    EXPECT_THAT(parse({"--config", file.path()}).warnings, IsEmpty());
+}
+
 TEST(Options, PasswordsAreNotShown) {
+    for (const char* database :
+         {"postgresql://u:hunter2@x@host/db", "postgresql://u:x@hunter2@host/db", "host=a@hunter2"})
+        EXPECT_THAT(
+            error_of({"--database", database}),
+            testing::AllOf(StartsWith("--database: the host has an @"), testing::Not(HasSubstr("hunter2"))));
     EXPECT_THAT(error_of({"--database", "password=hunter2 x"}), testing::Not(HasSubstr("hunter2")));
     EXPECT_THAT(error_of({DATABASE, "--hub-database", "hunter2"}), testing::Not(HasSubstr("hunter2")));
 }

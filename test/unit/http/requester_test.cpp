@@ -107,6 +107,111 @@ TEST(Requester, AllowedOriginsAreComparedWhole) {
     EXPECT_FALSE(own("https://www.example.com:8443"));
 }
 
+// Of a page, and what a trusted proxy says of the request.
+bool is_own(const std::string& origin, const std::string& headers, OriginMatch match = OriginMatch::origin,
+            const std::optional<Address>& peer = Address::parse("127.0.0.1")) {
+    RequestHead head(16384);
+    head.feed("GET /websocket HTTP/1.1\r\n" + headers + "Origin: " + origin + "\r\n\r\n");
+    EXPECT_EQ(head.state(), RequestHead::State::complete) << headers;
+    const Requester requester = make_requester(
+        head, peer, {.proxies = {*Network::parse("127.0.0.0/8")}, .origins = {}, .origin_match = match});
+    EXPECT_EQ(requester.same_host, requester.own_origin);
+    return requester.own_origin;
+}
+
+TEST(Requester, SchemeAndPortCountAsFarAsAProxyTellsThem) {
+    const std::string host = "Host: shop.example\r\n", to_host = "X-Forwarded-Host: shop.example\r\n",
+                      to_8443 = "X-Forwarded-Host: shop.example:8443\r\n",
+                      https = "X-Forwarded-Proto: https\r\n", http = "X-Forwarded-Proto: http\r\n";
+    const struct {
+        std::string headers;
+        std::vector<std::string> own, foreign;
+    } cases[] = {
+        // Nothing is told.
+        {host,
+         {"https://shop.example", "http://shop.example", "https://shop.example:8443"},
+         {"https://a.example"}},
+        {"Host: shop.example:8073\r\n", {"http://shop.example:8069", "https://shop.example"}, {"null"}},
+        // The scheme, and by it the port.
+        {host + https,
+         {"https://shop.example", "https://SHOP.example:443"},
+         {"http://shop.example", "https://shop.example:8443", "http://shop.example:443",
+          "ftp://shop.example"}},
+        {host + http,
+         {"http://shop.example", "http://shop.example:80"},
+         {"https://shop.example", "http://shop.example:8080", "https://shop.example:80"}},
+        {to_host + host + https,
+         {"https://shop.example"},
+         {"http://shop.example", "https://shop.example:8443"}},
+        {"Host: shop.example:8443\r\n" + https,
+         {"https://shop.example:8443"},
+         {"https://shop.example", "http://shop.example:8443"}},
+        // In other words: proxies add to a list, and some name the scheme of a WebSocket.
+        {host + "X-Forwarded-Proto: http, https\r\n", {"https://shop.example"}, {"http://shop.example"}},
+        {host + "X-Forwarded-Proto: WSS\r\n", {"https://shop.example"}, {"http://shop.example"}},
+        {host + "X-Forwarded-Proto: ws\r\n", {"http://shop.example"}, {"https://shop.example"}},
+        {host + "X-Forwarded-Proto: gopher\r\n", {"https://shop.example", "http://shop.example:81"}, {}},
+        // The port.
+        {host + to_8443,
+         {"https://shop.example:8443", "http://shop.example:8443"},
+         {"https://shop.example", "https://shop.example:443", "https://shop.example:8444"}},
+        {host + to_8443 + https,
+         {"https://shop.example:8443"},
+         {"http://shop.example:8443", "https://shop.example"}},
+        {host + https + "X-Forwarded-Port: 8443\r\n",
+         {"https://shop.example:8443"},
+         {"https://shop.example"}},
+        {host + "X-Forwarded-Port: 80, 443\r\n", {"https://shop.example"}, {"http://shop.example"}},
+        // The browser's own port before the proxy's.
+        {host + to_8443 + https + "X-Forwarded-Port: 443\r\n",
+         {"https://shop.example:8443"},
+         {"https://shop.example"}},
+        // What is no port says nothing.
+        {host + "X-Forwarded-Port: 65536\r\n", {"https://shop.example", "http://shop.example:81"}, {}},
+        {host + https + "X-Forwarded-Port: -443\r\n",
+         {"https://shop.example"},
+         {"https://shop.example:8443"}},
+        {"Host: [::1]:8069\r\n" + http, {"http://[::1]:8069"}, {"http://[::1]", "https://[::1]:8069"}},
+        {"Host: [::1]\r\n" + https, {"https://[::1]"}, {"https://[::1]:8443"}},
+    };
+    for (const auto& [headers, own, foreign] : cases) {
+        for (const std::string& origin : own)
+            EXPECT_TRUE(is_own(origin, headers)) << origin << "\n" << headers;
+        for (const std::string& origin : foreign)
+            EXPECT_FALSE(is_own(origin, headers)) << origin << "\n" << headers;
+    }
+}
+
+TEST(Requester, AnOriginWithABadPortIsForeign) {
+    for (const char* origin : {"https://shop.example:", "https://shop.example:x", "https://shop.example:0",
+                               "https://shop.example:99999", "https://shop.example:443:443"})
+        EXPECT_FALSE(is_own(origin, "Host: shop.example\r\nX-Forwarded-Proto: https\r\n")) << origin;
+}
+
+TEST(Requester, AStrangerTellsNoSchemeAndNoPort) {
+    const auto stranger = Address::parse("198.51.100.1");
+    const std::string told = "Host: shop.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 8443\r\n";
+    EXPECT_TRUE(is_own("http://shop.example:81", told, OriginMatch::origin, stranger));
+    EXPECT_FALSE(is_own("http://shop.example:81", told));
+    EXPECT_FALSE(is_own("http://evil.example", "Host: shop.example\r\nX-Forwarded-Host: evil.example\r\n",
+                        OriginMatch::origin, stranger));
+}
+
+TEST(Requester, ByHostAloneSchemeAndPortNeverCount) {
+    const std::string told = "Host: shop.example\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: 8443\r\n";
+    for (const char* origin : {"http://shop.example", "https://shop.example", "http://shop.example:81"})
+        EXPECT_TRUE(is_own(origin, told, OriginMatch::host)) << origin;
+    EXPECT_FALSE(is_own("https://evil.example:8443", told, OriginMatch::host));
+    EXPECT_FALSE(is_own("null", told, OriginMatch::host));
+}
+
+TEST(Origin, PortIn) {
+    EXPECT_EQ(port_in("a:80"), 80);
+    EXPECT_EQ(port_in("[::1]:80"), 80);
+    for (const char* none : {"a", "[::1]", "a:", "a:x", "a:0", "a:65536", "a:+1", "a:80:80", "[::1", ""})
+        EXPECT_EQ(port_in(none), std::nullopt) << none;
+}
+
 TEST(Origin, HostOnly) {
     EXPECT_EQ(host_only("Shop.Example:80"), "shop.example");
     EXPECT_EQ(host_only("shop.example."), "shop.example");

@@ -237,9 +237,55 @@ TEST_F(StateFileTest, AnUnusableDirectoryIsAClearError) {
     spill(directory_ / "file", "");
     auto opened = StateFile::open(directory_ / "file" / "mydb", 8);
     EXPECT_FALSE(opened.file);
-    EXPECT_NE(opened.message.find("Not a directory; see that the gateway may write to --state-dir"),
-              std::string::npos)
-        << opened.message;
+    EXPECT_NE(opened.message.find("/file: Not a directory"), std::string::npos) << opened.message;
+}
+
+TEST_F(StateFileTest, NoLinkIsFollowed) {
+    const fs::path victim = directory_ / "victim";
+    for (const char* suffix : {".order", ".ledger", ".order.new", ".ledger.new", ".lock"}) {
+        fs::remove_all(directory_);
+        fs::create_directory(directory_);
+        chmod(directory_.c_str(), 0700);
+        spill(victim, "precious");
+        const bool is_order = std::string(suffix) == ".ledger";
+        if (is_order) // it is looked at beside an order only
+            write_sample();
+        const fs::path link = fs::path(path_) += suffix;
+        fs::remove(link);
+        fs::create_symlink(victim, link);
+        auto opened = open();
+        if (std::string(suffix) == ".lock") {
+            EXPECT_FALSE(opened.file) << suffix;
+            EXPECT_NE(opened.message.find("it is a symbolic link"), std::string::npos) << opened.message;
+        } else {
+            ASSERT_TRUE(opened.file) << suffix << opened.message;
+            EXPECT_FALSE(opened.loaded) << suffix;
+            opened.file->checkpoint({.identity = IDENTITY, .max_seen = 1});
+            opened.file->append(1, std::array{entry(2)});
+            EXPECT_FALSE(fs::is_symlink(link)) << suffix;
+        }
+        EXPECT_EQ(slurp(victim), "precious") << suffix;
+    }
+}
+
+TEST_F(StateFileTest, WhatOthersCouldHaveWrittenIsNotTrusted) {
+    for (const fs::path& path : {order(), ledger()}) {
+        write_sample();
+        chmod(path.c_str(), 0666);
+        auto opened = open();
+        ASSERT_TRUE(opened.file) << opened.message;
+        EXPECT_FALSE(opened.loaded);
+        EXPECT_NE(opened.message.find("other users can write to it"), std::string::npos) << opened.message;
+        opened = {};
+        fs::remove_all(directory_);
+        fs::create_directory(directory_);
+        chmod(directory_.c_str(), 0700);
+    }
+    chmod(directory_.c_str(), 0777);
+    auto opened = open();
+    EXPECT_FALSE(opened.file);
+    EXPECT_NE(opened.message.find("other users can write to"), std::string::npos) << opened.message;
+    EXPECT_FALSE(fs::exists(order()));
 }
 
 // A disk that is full, by a limit on the size of files.

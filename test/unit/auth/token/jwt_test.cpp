@@ -1,8 +1,15 @@
 // Tokens and keys; test/e2e/token_test.py has those of every kind against the running program.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include "auth/token/jwt.h"
+#include "base/clock.h"
+
+extern "C" {
+#include <jose/b64.h>
+}
 
 namespace odoo_bus {
 namespace {
@@ -53,33 +60,102 @@ TEST(Jwt, ExpiresToTheSecond) {
     EXPECT_THAT(problem(TOKEN, keys(SECRET), {.audience = "x", .skew = 0}, BEFORE), HasSubstr("audience"));
 }
 
-// Signed with 32 times 'k', by another implementation: {"alg":"HS256"} and these claims.
-TEST(Jwt, ATimeBeyondTheYear9999IsNone) {
-    const auto known = keys(std::string(32, 'k'));
-    const auto expiring = [&](const char* token) {
-        return problem(token, known, {.audience = "", .skew = 3600}, BEFORE);
+std::string base64url(std::string_view bytes) {
+    std::string text((bytes.size() * 4 + 2) / 3, '\0');
+    jose_b64_enc_buf(bytes.data(), bytes.size(), text.data(), text.size());
+    return text;
+}
+
+const std::string HMAC_KEY(32, 'k');
+
+// A token with these claims, as they stand here, by HS256.
+std::string token_of(const std::string& claims) {
+    const std::string text = base64url(R"({"alg":"HS256"})") + "." + base64url(claims);
+    unsigned char signature[32];
+    HMAC(EVP_sha256(), HMAC_KEY.data(), static_cast<int>(HMAC_KEY.size()),
+         reinterpret_cast<const unsigned char*>(text.data()), text.size(), signature, nullptr);
+    return text + "." + base64url({reinterpret_cast<const char*>(signature), sizeof signature});
+}
+
+std::string problem_of(const std::string& claims, const JwtRules& rules = {.audience = "", .skew = 3600}) {
+    return problem(token_of(claims), keys(HMAC_KEY), rules, BEFORE);
+}
+
+// What no time is, as JSON; nothing of it may overflow, and none of it may mean "never".
+const char* const NO_TIMES[] = {
+    "253402300800",         // a second after the year 9999
+    "1300819440000",        // milliseconds
+    "1e12",                 //
+    "1000000000000000",     // the last microsecond that 64 bits hold is 9.2e18
+    "9223372036854",        //
+    "9223372036854775",     //
+    "9223372036854775807",  // the greatest
+    "-9223372036854775808", // the least
+    "-253402300800",        //
+    "1e300",                //
+    "-1e300",               //
+    "1.7976931348623157e308",
+    R"("1300819440")",
+    R"("1e9")",
+    R"("NaN")",
+    R"("Infinity")",
+    R"("")",
+    "null",
+    "true",
+    "[1300819440]",
+    R"({"a":1300819440})",
+};
+// And what is no JSON.
+const char* const NO_JSON[] = {"NaN",  "Infinity", "-Infinity",           "1e999", "-1e999", "0x4d88e154",
+                               "+1e9", "01",       "9223372036854775808", "1e",    "1_000"};
+
+TEST(Jwt, WhatIsNoTimeIsRefusedInEachClaim) {
+    const std::string good = R"("exp":1300819440)";
+    EXPECT_EQ(problem_of("{" + good + R"(,"nbf":1300819000,"iat":1300819000})"), "");
+    for (const char* wrong : NO_TIMES) {
+        EXPECT_THAT(problem_of(R"({"exp":)" + std::string(wrong) + "}"),
+                    HasSubstr("no time at which it expires"))
+            << wrong;
+        EXPECT_THAT(problem_of("{" + good + R"(,"nbf":)" + wrong + "}"), HasSubstr("not valid yet")) << wrong;
+        EXPECT_THAT(problem_of("{" + good + R"(,"iat":)" + wrong + "}"),
+                    HasSubstr("no time at which it was issued"))
+            << wrong;
+    }
+    for (const char* wrong : NO_JSON)
+        for (const char* claim : {"exp", "nbf", "iat"})
+            EXPECT_THAT(problem_of(std::string("{\"") + claim + "\":" + wrong + "}"),
+                        HasSubstr("not a JSON object"))
+                << claim << " " << wrong;
+}
+
+TEST(Jwt, TimesWithinTheBoundsAreRead) {
+    for (const char* valid : {"253402300799", "1300819440", "1300819440.75", "1.30081944e9", "13008194.4e2",
+                              "1300815780"}) // by the skew
+        EXPECT_EQ(problem_of(std::string(R"({"exp":)") + valid + "}"), "") << valid;
+    for (const char* past :
+         {"0", "-0.0", "-1", "1e-300", "0.5", "-253402300799", "1300815779", "1300815779.9"})
+        EXPECT_THAT(problem_of(std::string(R"({"exp":)") + past + "}"), HasSubstr("expired")) << past;
+    EXPECT_THAT(problem_of(R"({"exp":1300819440,"nbf":253402300799})"), HasSubstr("not valid yet"));
+    EXPECT_EQ(problem_of(R"({"exp":1300819440,"nbf":-253402300799,"iat":253402300799})"), "");
+    // The last one, with the greatest skew, in the clock's microseconds.
+    const auto last =
+        verify_jwt(token_of(R"({"exp":253402300799})"), keys(HMAC_KEY), {.audience = ""}, BEFORE);
+    EXPECT_GT(WallTime(std::chrono::seconds(std::get<JwtClaims>(last).expires + 3600)), wall_time(0));
+}
+
+TEST(Jwt, AnIssuerIsRequiredByName) {
+    const auto by = [](const std::string& issuer, std::vector<std::string> issuers) {
+        const std::string claim = issuer.empty() ? "" : R"(,"iss":)" + issuer;
+        return problem_of(R"({"exp":1300819440)" + claim + "}",
+                          {.audience = "", .issuers = std::move(issuers), .skew = 0});
     };
-    EXPECT_EQ(
-        expiring(
-            "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjI1MzQwMjMwMDc5OX0.BwRAYNiTXU23zoB0lq_7m6OdNy9-KoiVa4fbotn0RH0"),
-        ""); // 253402300799
-    for (const char* token : {"eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjI1MzQwMjMwMDgwMH0.heQmsP0ODt62ORHtTd8DKPztjSw_"
-                              "y2Oi67Nyf4M7Sdg",
-                              "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjEwMDAwMDAwMDAwMDAwMDB9.UwDCmhAy54KeHbvDSQITU1-"
-                              "HFRWZLb3FX7CSq-eN8qE",
-                              "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjEwMDAwMDAwMDAwMDAwMDAwMDB9.Llvf2VBAma8_"
-                              "Xkd9OjYNgkF7M0Xb-G4juInO9_"
-                              "O4JcE",
-                              "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOi05MjIzMzcyMDM2ODU0Nzc1ODA4fQ.XQ-"
-                              "TaQXohU2kUpbOVVw6q4oS-"
-                              "DqvpRBDxW95tpZNq1E",
-                              "eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjFlMzAwfQ.r2KD-_X8D4ax-lZunBAkR23_"
-                              "fy8AK0742nhEJmttHgI"}) // 253402300800,
-                                                      // 10^15,
-                                                      // 10^18,
-                                                      // -2^63,
-                                                      // 1e300
-        EXPECT_THAT(expiring(token), HasSubstr("no time at which it expires"));
+    EXPECT_EQ(by("", {}), "");
+    EXPECT_EQ(by(R"("anyone")", {}), "");
+    EXPECT_EQ(by(R"("https://id.example")", {"https://id.example"}), "");
+    EXPECT_EQ(by(R"("b")", {"a", "b"}), "");
+    for (const char* wrong :
+         {"", R"("c")", R"("A")", R"("a ")", R"("aa")", R"("")", R"(["a"])", "1", "null", R"({"a":"a"})"})
+        EXPECT_THAT(by(wrong, {"a", "b"}), HasSubstr("another issuer")) << wrong;
 }
 
 TEST(Jwt, EveryChangedCharacterIsNoticed) {
@@ -123,6 +199,16 @@ TEST(JwtKeys, ThoseOfASetThatCannotBeUsedAreIgnoredAndNamed) {
     for (const char* other : {R"({"kty":"OKP","crv":"Ed25519","x":"x"})",
                               R"({"kty":"AKP","alg":"ML-DSA-44"})", R"("x")", "null", "[]", "{}"})
         EXPECT_THAT(beside(other), HasSubstr("neither a secret nor")) << other;
+}
+
+TEST(JwtKeys, KnowWhetherTheyAreSecret) {
+    EXPECT_TRUE(parse_jwt_keys(HMAC_KEY).has_secrets);
+    EXPECT_TRUE(parse_jwt_keys(SECRET).has_secrets);
+    EXPECT_FALSE(parse_jwt_keys(EC_KEY).has_secrets);
+    const std::string mixed = std::string(EC_KEY).substr(0, std::string(EC_KEY).size() - 2);
+    EXPECT_TRUE(parse_jwt_keys(mixed + R"(,{"kty":"oct","k":"c2hvcnQ"}]})").has_secrets)
+        << "one that is ignored";
+    EXPECT_TRUE(parse_jwt_keys(mixed + R"(,{"kty":"EC","crv":"P-256","d":"AA"}]})").has_secrets);
 }
 
 TEST(Jwt, Patterns) {
