@@ -65,7 +65,9 @@ constexpr const char* PROBE = R"(
 // A session that copies, renames or drops a database locks it as a whole, and waits some seconds for others
 // to leave.
 constexpr const char* CHECK = R"(
-SELECT last_value, {quoted_table}::regclass::oid::int8, peers, asked
+SELECT last_value, {quoted_table}::regclass::oid::int8, peers, asked,
+       EXISTS (SELECT FROM pg_sequence WHERE seqrelid = {quoted_sequence}::regclass AND seqincrement > 0
+               AND seqmin > 0 AND NOT seqcycle AND seqcache = 1)
 FROM {sequence}, (SELECT
     count(*) FILTER (WHERE locktype = 'advisory' AND database = {database} AND classid::int8 = {peer_lock}
                      AND objid::int8 <> {gateway_key}) AS peers,
@@ -115,8 +117,9 @@ public:
     Statement make(const char* name, const char* sql) const {
         return {name, fmt::format(runtime_format(sql), fmt::arg("table", facts_.table),
                                   fmt::arg("quoted_table", sql_literal(facts_.table)),
-                                  fmt::arg("sequence", facts_.sequence), fmt::arg("found_row", FOUND_ROW),
-                                  fmt::arg("database", facts_.database_oid),
+                                  fmt::arg("sequence", facts_.sequence),
+                                  fmt::arg("quoted_sequence", sql_literal(facts_.sequence)),
+                                  fmt::arg("found_row", FOUND_ROW), fmt::arg("database", facts_.database_oid),
                                   fmt::arg("relation", facts_.relation_oid), fmt::arg("peer_lock", PEER_LOCK),
                                   fmt::arg("gateway_key", gateway_key_), fmt::arg("page_rows", PAGE_ROWS),
                                   fmt::arg("adopted_ids", bounds_.adopted_ids),

@@ -42,8 +42,8 @@ struct StatementBounds {
 //
 // probe: $1, $2 the ends of the ranges, $3 how many rows: what is there, by id.
 //
-// check: one row: the sequence's last value, the table's oid, the number of other gateways, and the number of
-// sessions that are about to copy, rename or drop the database.
+// check: one row: the sequence's last value, the table's oid, the number of other gateways, the number of
+// sessions that are about to copy, rename or drop the database, and whether the sequence still ascends.
 //
 // adopt: of the newest rows: id, bytes of content, whether the id is above the sequence's last value, whether
 // the row is young enough to be kept.

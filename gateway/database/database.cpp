@@ -295,6 +295,8 @@ void Database::let_go() {
 bool Database::check(const TableReader::Check& check) {
     if (check.relation_oid != facts_.relation_oid)
         lose("bus_bus was replaced by another table");
+    else if (!check.ascends)
+        lose("the sequence of bus_bus was altered");
     else if (check.is_asked)
         let_go();
     else if (check.last_value < state_.cycle.ledger().max_seen())

@@ -43,7 +43,7 @@ SELECT current_database(), pg_is_in_recovery(),
        bus.name, bus.sequence,
        (SELECT extversion FROM extension),
        bus.relkind::text, bus.relispartition, bus.relhassubclass,
-       (SELECT seqcache FROM pg_sequence WHERE seqrelid = bus.sequence::regclass),
+       drawn.seqincrement, drawn.seqmin, drawn.seqcycle, drawn.seqcache,
        has_table_privilege(bus.oid, 'SELECT'),
        has_sequence_privilege(bus.sequence, 'SELECT'),
        EXISTS (SELECT FROM pg_index i JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[0]
@@ -56,7 +56,7 @@ SELECT current_database(), pg_is_in_recovery(),
        bus.schema, bus.sequence::regclass::oid::int8, bus.wrong_columns, row_security_active(bus.oid),
        {read_code}, {written_code}, {attachments}, (SELECT quote_ident(nspname) FROM extension),
        current_setting('server_encoding')
-FROM (SELECT) AS one LEFT JOIN bus ON true
+FROM (SELECT) AS one LEFT JOIN bus ON true LEFT JOIN pg_sequence AS drawn ON drawn.seqrelid = bus.sequence::regclass
 )";
 
 // The columns of the query.
@@ -74,6 +74,9 @@ enum Column {
     KIND,
     PARTITION,
     CHILDREN,
+    INCREMENT,
+    MINIMUM,
+    CYCLE,
     CACHE,
     CAN_READ,
     CAN_READ_SEQUENCE,
@@ -91,6 +94,24 @@ enum Column {
     EXTENSION_SCHEMA,
     ENCODING
 };
+
+// Ids must ascend, be given out once, and be drawn when their rows are written.
+std::string refusal_of_sequence(const std::string& sequence, const PgResult& row) {
+    const auto refuse = [&sequence](const std::string& what, const std::string& mend) {
+        return fmt::format("the sequence {} {}: run ALTER SEQUENCE {} {}", sequence, what, sequence, mend);
+    };
+    if (row.number(0, INCREMENT) < 1)
+        return refuse("descends, and ids are followed upwards", "INCREMENT BY 1");
+    if (row.number(0, MINIMUM) < 1)
+        return refuse("may give out ids below 1, which clients cannot resume from", "MINVALUE 1");
+    if (row.boolean(0, CYCLE))
+        return refuse("has CYCLE, so that ids are given out again", "NO CYCLE");
+    if (row.number(0, CACHE) != 1)
+        return refuse(fmt::format("has CACHE {}, so that ids are drawn long before their rows are written",
+                                  row.number(0, CACHE)),
+                      "CACHE 1");
+    return {};
+}
 
 // Why the table cannot be followed, and how to change that; empty when it can.
 std::string refusal_of(const TableFacts& facts, const PgResult& row) {
@@ -130,12 +151,7 @@ std::string refusal_of(const TableFacts& facts, const PgResult& row) {
             "reading {} would run code of its owner as role \"{}\", since {}: drop that index, "
             "constraint or statistics",
             table, row.text(0, ROLE), row.text(0, READ_CODE));
-    if (row.number(0, CACHE) != 1)
-        return fmt::format(
-            "the sequence {} has CACHE {}, so ids are drawn long before their rows are written: run "
-            "ALTER SEQUENCE {} CACHE 1",
-            facts.sequence, row.number(0, CACHE), facts.sequence);
-    return {};
+    return refusal_of_sequence(facts.sequence, row);
 }
 
 std::vector<std::string> warnings_of(const TableFacts& facts, const PgResult& row) {

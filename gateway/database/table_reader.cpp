@@ -159,7 +159,8 @@ void TableReader::check() {
         const Check check{.last_value = result.number(0, 0),
                           .relation_oid = static_cast<uint32_t>(result.number(0, 1)),
                           .has_peers = result.number(0, 2) > 0,
-                          .is_asked = result.number(0, 3) > 0};
+                          .is_asked = result.number(0, 3) > 0,
+                          .ascends = result.boolean(0, 4)};
         if (!handlers_.checked(check))
             return;
         const Position before = state_.history.oldest();

@@ -23,6 +23,7 @@ public:
         uint32_t relation_oid;
         bool has_peers; // other gateways are connected
         bool is_asked;  // the database is to be copied, renamed or dropped
+        bool ascends;   // the sequence is one by which the table can be followed
     };
 
     struct Handlers {

@@ -281,16 +281,53 @@ async def test_a_sequence_that_goes_back_is_a_new_beginning(database, gateway):
         assert client.payloads == [*range(10), "new"]
 
 
-async def test_a_cache_of_the_sequence_is_refused_until_it_is_gone(database, make_gateway):
-    database.execute("ALTER SEQUENCE bus_bus_id_seq CACHE 20")
-    gateway = make_gateway(database).start(healthy=False)
-    assert "CACHE 1" in gateway.wait_for_line("has CACHE 20")
-    database.execute("ALTER SEQUENCE bus_bus_id_seq CACHE 1")
+SEQUENCES = {
+    "cache": ("CACHE 20", "has CACHE 20", "CACHE 1"),
+    "descending": ("INCREMENT BY -1", "descends", "INCREMENT BY 1"),
+    "negative": ("MINVALUE -2147483648", "ids below 1", "MINVALUE 1"),
+    "zero": ("MINVALUE 0", "ids below 1", "MINVALUE 1"),
+    "cycle": ("CYCLE", "has CYCLE", "NO CYCLE"),
+}
+
+
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+@pytest.mark.parametrize("kind", SEQUENCES)
+async def test_a_sequence_that_cannot_be_followed_is_refused_until_it_can(database, make_gateway, kind, when):
+    alteration, words, mend = SEQUENCES[kind]
+
+    def alter(how):
+        database.execute(f"ALTER SEQUENCE bus_bus_id_seq {how}")
+
+    if when == "before":
+        alter(alteration)
+    gateway = make_gateway(database).start(healthy=when == "meanwhile")
+    if when == "meanwhile":
+        alter(alteration)
+        await asyncio.to_thread(gateway.wait_healthy, False)
+    line = await asyncio.to_thread(gateway.wait_for_line, words)
+    assert f"ALTER SEQUENCE public.bus_bus_id_seq {mend}" in line
+    alter(mend)
     await asyncio.to_thread(gateway.wait_healthy)
     async with BusClient(gateway.url, ["a"]) as client:
         await client.subscribed()
         database.sendone("a", payload=1)
         await client.wait_payload(1)
+
+
+@pytest.mark.parametrize("alteration", ["INCREMENT BY 2", "INCREMENT BY 10 RESTART WITH 3", "AS bigint RESTART WITH 3000000000",
+                                        "AS bigint RESTART WITH 9007199254740993"])
+async def test_any_ascending_sequence_is_followed(database, make_gateway, alteration):
+    database.execute("ALTER TABLE bus_bus ALTER id TYPE bigint")
+    database.execute(f"ALTER SEQUENCE bus_bus_id_seq {alteration}")
+    gateway = make_gateway(database).start()
+    async with BusClient(gateway.url, ["a"]) as client:
+        await client.subscribed()
+        ids = [database.sendone("a", payload=n) for n in range(6)]
+        await client.wait_payload(5)
+        assert [each["id"] for each in client.notifications] == ids
+    async with BusClient(gateway.url, ["a"], last=ids[2]) as client:
+        await client.wait_payload(5)
+        assert [each["id"] for each in client.notifications] == ids[3:]
 
 
 async def test_a_database_that_is_dropped_does_not_disturb_another(make_database, make_gateway, cluster):
