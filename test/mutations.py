@@ -15,12 +15,12 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ["gateway/ledger/id_set.cpp", "gateway/ledger/ledger.cpp", "gateway/ledger/read_cycle.cpp", "gateway/ledger/order_ring.cpp", "gateway/ledger/checkpoint.cpp",
-           "gateway/ledger/state_file.cpp", "gateway/clients/fan_out.cpp", "gateway/metrics/metrics.cpp", "gateway/protocol/frame_cache.cpp", "gateway/protocol/frame.cpp",
-           "gateway/base/json.cpp", "gateway/base/trusted_file.cpp", "gateway/http/gateway_cookie.cpp", "gateway/clients/moved_clients.cpp", "gateway/clients/resume.cpp",
+           "gateway/ledger/state_file.cpp", "gateway/clients/fan_out.cpp", "gateway/clients/positions.cpp", "gateway/metrics/metrics.cpp", "gateway/protocol/frame_cache.cpp", "gateway/protocol/frame.cpp",
+           "gateway/base/json.cpp", "gateway/base/keyed_hash.cpp", "gateway/base/trusted_file.cpp", "gateway/http/gateway_cookie.cpp", "gateway/clients/moved_clients.cpp", "gateway/clients/resume.cpp",
            "gateway/clients/catch_up.cpp", "gateway/take_over/message.cpp",
            "gateway/take_over/link.cpp", "test/unit/http/gateway_cookie_test.cpp", "test/unit/take_over/message_test.cpp",
            "test/unit/take_over/link_test.cpp", "test/unit/base/bytes_test.cpp", "test/unit/protocol/database_event_test.cpp",
-           "test/unit/clients/fan_out_test.cpp", "test/unit/clients/resume_test.cpp",
+           "test/unit/clients/fan_out_test.cpp", "test/unit/clients/fan_out_confirmation_test.cpp", "test/unit/clients/resume_test.cpp",
            "test/unit/clients/resume_move_test.cpp", "test/unit/ledger/id_set_test.cpp", "test/unit/ledger/ledger_test.cpp",
            "test/unit/ledger/read_cycle_test.cpp",
            "test/unit/ledger/ledger_simulation_test.cpp", "test/unit/ledger/state_file_test.cpp"]
@@ -151,11 +151,30 @@ MUTATIONS = [
      "oldest() < keep_from) {", "oldest() <= keep_from) {"),
     ("who is behind the history goes on where it begins", "gateway/clients/fan_out.cpp",
      [("    if (subscriber.next_ < oldest())\n        return subscriber.fell_behind(\"behind the history\");\n"
-       "    while", "    while"),
+       "    const", "    const"),
       ("    if (subscriber.next_ < oldest())\n        return subscriber.fell_behind(\"behind the history\");\n"
-       "    const", "    const")]),
+       "    if (subscriber.wants", "    if (subscriber.wants")]),
     ("rows that the server lost are replayed", "gateway/clients/fan_out.cpp",
      "        target.positions.remove(position);\n", ""),
+    # what waits for the confirmation of a grant
+    ("a client that is not confirmed is given all that waits", "gateway/clients/fan_out.cpp",
+     "const bool confirmed = subscriber.is_confirmed(MonotonicClock::now());", "const bool confirmed = true;"),
+    ("a single notification does not wait for a confirmation", "gateway/clients/fan_out.cpp",
+     "!subscriber.is_confirmed(flushed_at_) && is_personal", "false && is_personal"),
+    ("who was let pass once waits for nothing", "gateway/clients/fan_out.cpp",
+     "    subscriber.passed_ = head_;", "    subscriber.passed_ = head_ + 1000;"),
+    ("who is let pass is given nothing", "gateway/clients/fan_out.cpp",
+     "    subscriber.passed_ = head_;", "    subscriber.passed_ = 0;"),
+    ("an answer that comes late confirms nothing", "gateway/clients/fan_out.cpp",
+     "    subscriber.confirmed_until_ = Monotonic::max(); // for", "    // for"),
+    ("a channel is personal for as long as it is kept", "gateway/clients/fan_out.cpp",
+     "            subscription.personal = again->personal;\n", ""),
+    ("what is delivered unconfirmed is not counted", "gateway/clients/fan_out.cpp",
+     "            count_unconfirmed(personal_of(subscriber, collected_));", "            ;"),
+    ("who waits for a confirmation counts as a client that does not read", "gateway/clients/fan_out.cpp",
+     "    if (subscriber.wants_confirmation_)\n        return; // it", "    if (false)\n        return; // it"),
+    ("rows of the table wait for no confirmation", "gateway/clients/catch_up.cpp",
+     "personal_elements(page) > 0 && feed_.fan_out.must_wait(subscriber_)", "false"),
     # clients that move between gateways
     ("what has a greater id than a moving client's last is taken for given", "gateway/clients/fan_out.cpp",
      "std::max(reached_.empty() ? 0 : reached_.back(), notification.ahead ? 0 : notification.id)",
@@ -332,7 +351,7 @@ def tests_of(path):
     if path.stem == "fan_out":
         return "FanOut*:Resume*"
     if path.stem in ("resume", "catch_up"):
-        return "Resume*"
+        return "Resume*:FanOutConfirmation*"
     return "Ledger*:ReadCycle*" if path.stem in ("ledger", "read_cycle") else "StateFile*"
 
 

@@ -13,6 +13,9 @@
 
 namespace odoo_bus {
 
+// How long notifications may wait for the confirmation of a grant (Authorizer::confirm()).
+inline constexpr Duration CONFIRM_WITHIN = std::chrono::seconds(1);
+
 // The channels, as stored, that a connection is granted in one database. It replaces the former grant.
 struct Grant {
     std::string database;
@@ -25,6 +28,10 @@ struct Grant {
     WallTime expires = WallTime::max();    // a token has a date
     Monotonic renew_at = Monotonic::max(); // other grants have an age
     int end_code = 4001;
+    // For each of `channels`, whether it is personal: granted for the client's identity. Empty: none is. From
+    // `confirmed_until` on, notifications on personal channels wait for a confirmation.
+    std::vector<bool> personal = {};
+    Monotonic confirmed_until = Monotonic::max();
 };
 
 // The former grant and the connection are kept, unless close_code says otherwise.
@@ -43,6 +50,10 @@ public:
     virtual void take_back(const Refusal& refusal) = 0;
     // The grant has changed while the client asked for nothing.
     virtual void regrant(const Grant& grant) = 0;
+    // The grant is confirmed; see Grant::confirmed_until. True when notifications have waited for that.
+    virtual bool confirmed(Monotonic until) = 0;
+    // It cannot be confirmed within CONFIRM_WITHIN.
+    virtual void unconfirmed() = 0;
     // The position of the last notification that it was sent; 0 before the first one.
     virtual Position received() const = 0;
 };
@@ -54,6 +65,10 @@ public:
     // Decides, at once or later, on the thread that asks. `first`: it is the connection's first subscribe.
     virtual void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                            std::function<void(Decision)> decide) = 0;
+
+    // Notifications wait for the confirmation of a client's grant. The client is told the result, unless it
+    // comes later than CONFIRM_WITHIN.
+    virtual void confirm(const Admission&) {}
 
     // A connection begins, reports its presence, and ends. The admission stays the same object meanwhile.
     virtual void joined(const Admission&, Client&) {}

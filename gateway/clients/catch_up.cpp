@@ -1,7 +1,7 @@
 // A client that is given rows of the table before it continues in the history.
 #include "clients/catch_up.h"
 
-#include <optional>
+#include <algorithm>
 #include <utility>
 
 #include "protocol/frame.h"
@@ -12,7 +12,10 @@ CatchUp::CatchUp(DatabaseFeed& feed, Subscriber& subscriber, Owner& owner, FromT
     : feed_(feed), subscriber_(subscriber), owner_(owner), decision_(std::move(decision)),
       after_(decision_.last) {}
 
-void CatchUp::start(std::span<const std::string> granted) {
+void CatchUp::start(const GrantedChannels& granted) {
+    if (granted.personal && !decision_.is_added)
+        personal_ = *granted.personal;
+    confirmed_until_ = granted.confirmed_until;
     if (decision_.is_reset)
         owner_.tell_last_id_reset(feed_.newest);
     feed_.fan_out.hold(subscriber_);
@@ -23,12 +26,35 @@ void CatchUp::start(std::span<const std::string> granted) {
 CatchUp::Progress CatchUp::answered(const ReplayAnswer& page, const Resume& resume) {
     if (page.failed)
         return Progress::failed;
+    if (personal_elements(page) > 0 && feed_.fan_out.must_wait(subscriber_)) {
+        unconfirmed_ = page;
+        return Progress::waits;
+    }
+    return take(page, resume);
+}
+
+CatchUp::Progress CatchUp::confirmed(const Resume& resume, bool in_time) {
+    const auto page = std::exchange(unconfirmed_, std::nullopt);
+    if (!page)
+        return Progress::waits;
+    if (!in_time)
+        feed_.fan_out.count_unconfirmed(personal_elements(*page));
+    return take(*page, resume);
+}
+
+size_t CatchUp::personal_elements(const ReplayAnswer& page) const {
+    return static_cast<size_t>(std::ranges::count_if(page.elements, [this](const auto& element) {
+        return feed_.fan_out.is_personal(subscriber_, element.channel);
+    }));
+}
+
+CatchUp::Progress CatchUp::take(const ReplayAnswer& page, const Resume& resume) {
     FanOut& fan_out = feed_.fan_out;
     if (state_ == State::first_page) {
         if (page.pending && page.last_exists && !decision_.is_added) {
             const auto from = resume.after_undispatched(decision_.last, MonotonicClock::now());
             fan_out.unsubscribe(subscriber_);
-            fan_out.subscribe(subscriber_, decision_.channels, from.position);
+            fan_out.subscribe(subscriber_, {decision_.channels, personal_, confirmed_until_}, from.position);
             fan_out.release(subscriber_);
             return Progress::done;
         }

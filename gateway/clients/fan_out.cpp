@@ -32,28 +32,11 @@ const metrics::Histogram written_to_socket(
     "Time from the beginning of the transaction that wrote the row (its create_date, by the "
     "clock of the database server) to the write of its frame.",
     metrics::LATENCY_US);
+const metrics::Counter unconfirmed("odoo_bus_delivered_unconfirmed_total",
+                                   "Notifications on personal channels that were queued although the grant "
+                                   "could not be confirmed in time.");
 
 } // namespace
-
-void Positions::pop_front() {
-    ++first_;
-    if (first_ * 2 > positions_.size()) {
-        positions_.erase(positions_.begin(), positions_.begin() + static_cast<std::ptrdiff_t>(first_));
-        first_ = 0;
-    }
-}
-
-void Positions::remove(Position position) {
-    const auto begin = positions_.begin() + static_cast<std::ptrdiff_t>(first_);
-    const auto found = std::lower_bound(begin, positions_.end(), position);
-    if (found != positions_.end() && *found == position)
-        positions_.erase(found);
-}
-
-std::span<const Position> Positions::from(Position position) const {
-    const auto begin = positions_.begin() + static_cast<std::ptrdiff_t>(first_);
-    return {std::lower_bound(begin, positions_.end(), position), positions_.end()};
-}
 
 // --- what the database tells ---
 
@@ -95,6 +78,7 @@ void FanOut::tell_news() {
 void FanOut::flush() {
     tell_news();
     enqueued_bytes_ = 0;
+    flushed_at_ = MonotonicClock::now();
     flushing_.swap(touched_);
     for (size_t i = 0; i < flushing_.size(); ++i) {
         // Each send() leaves little of them in the processor's caches.
@@ -156,6 +140,8 @@ void FanOut::flush(Subscriber& subscriber) {
         return;
     if (!subscriber.writable())
         return subscriber.want_writable();
+    if (!subscriber.is_confirmed(flushed_at_) && is_personal(subscriber, at(subscriber.next_).channel))
+        return await_confirmation(subscriber);
     write(subscriber, {&subscriber.next_, 1});
     subscriber.backlog_ = Backlog::none;
 }
@@ -200,7 +186,7 @@ void FanOut::forget(std::span<const Position> positions) {
 
 // --- what subscribers ask ---
 
-void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> names, Position since) {
+void FanOut::subscribe(Subscriber& subscriber, const GrantedChannels& granted, Position since) {
     tell_news();
     if (subscriber.touched_)
         drain(subscriber); // what came on a channel that it leaves now
@@ -208,19 +194,27 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
     const bool first = subscriber.subscriptions_.empty() && subscriber.delivered_ == 0;
     since = std::min(since, head_);
 
-    std::vector<Channel*> wanted;
-    wanted.reserve(names.size());
-    for (const std::string& name : names)
-        wanted.push_back(&channel(name));
-    std::ranges::sort(wanted);
-    wanted.erase(std::unique(wanted.begin(), wanted.end()), wanted.end());
+    struct Wanted {
+        Channel* channel;
+        bool personal;
+    };
+    const bool any_personal = granted.personal && !granted.personal->empty();
+    std::vector<Wanted> wanted;
+    wanted.reserve(granted.names.size());
+    for (size_t i = 0; i < granted.names.size(); ++i)
+        wanted.push_back({&channel(granted.names[i]), any_personal && (*granted.personal)[i]});
+    std::ranges::sort(wanted, {}, &Wanted::channel);
+    const auto repeated = std::ranges::unique(wanted, {}, &Wanted::channel);
+    wanted.erase(repeated.begin(), repeated.end());
 
     std::vector<Channel*> kept;
     std::vector<Channel*> left;
     for (size_t i = subscriber.subscriptions_.size(); i-- > 0;) {
         Subscription& subscription = subscriber.subscriptions_[i];
         Channel* const old = subscription.channel;
-        if (std::ranges::binary_search(wanted, old)) {
+        if (const auto again = std::ranges::lower_bound(wanted, old, {}, &Wanted::channel);
+            again != wanted.end() && again->channel == old) {
+            subscription.personal = again->personal;
             subscription.since = std::max(subscription.since, settled);
             kept.push_back(old);
         } else {
@@ -233,9 +227,9 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
     const Position begin = std::max(since, subscriber.floor_);
     Position from = settled;
     subscriber.subscriptions_.reserve(wanted.size()); // and no more: most subscribe once
-    for (Channel* const channel : wanted)
+    for (const auto& [channel, personal] : wanted)
         if (!std::ranges::binary_search(kept, channel)) {
-            add_subscription(subscriber, *channel, begin);
+            add_subscription(subscriber, *channel, begin, personal);
             from = std::min(from, begin);
         }
     for (Channel* const channel : left)
@@ -245,6 +239,7 @@ void FanOut::subscribe(Subscriber& subscriber, std::span<const std::string> name
 
     if (first)
         subscriber.delivered_ = since;
+    subscriber.confirmed_until_ = std::max(subscriber.confirmed_until_, granted.confirmed_until);
     subscriber.next_ = from + 1;
     if (from < settled) {
         subscriber.backlog_ = Backlog::older;
@@ -272,7 +267,8 @@ void FanOut::unsubscribe(Subscriber& subscriber) {
     if (std::exchange(subscriber.touched_, false))
         std::erase(touched_, &subscriber);
     subscriber.backlog_ = Backlog::none;
-    subscriber.delivered_ = subscriber.floor_ = 0;
+    subscriber.wants_confirmation_ = false;
+    subscriber.delivered_ = subscriber.floor_ = subscriber.passed_ = 0;
 }
 
 void FanOut::release(Subscriber& subscriber) {
@@ -288,20 +284,29 @@ void FanOut::drain(Subscriber& subscriber) {
         return;
     if (subscriber.next_ < oldest())
         return subscriber.fell_behind("behind the history");
+    const bool confirmed = subscriber.is_confirmed(MonotonicClock::now());
+    const Position end = confirmed ? head_ + 1 : first_unconfirmed(subscriber);
     while (subscriber.writable()) {
         collected_.clear();
-        collect(subscriber, collected_);
+        collect(subscriber, end, collected_);
         if (collected_.empty()) {
+            if (end <= head_)
+                break;
             subscriber.backlog_ = Backlog::none;
-            subscriber.queued_ = 0;
+            subscriber.queued_ = subscriber.passed_ = 0;
             return;
         }
         subscriber.queued_ -= std::min(subscriber.queued_, write(subscriber, collected_));
+        if (!confirmed)
+            count_unconfirmed(personal_of(subscriber, collected_));
         subscriber.next_ = collected_.back() + 1;
     }
     if (subscriber.queued_ > bounds_.queue_bytes)
         return subscriber.fell_behind("too much waits for it");
-    subscriber.want_writable();
+    if (subscriber.writable())
+        await_confirmation(subscriber);
+    else
+        subscriber.want_writable();
 }
 
 void FanOut::check_progress(Subscriber& subscriber, Monotonic now) {
@@ -311,10 +316,73 @@ void FanOut::check_progress(Subscriber& subscriber, Monotonic now) {
         return subscriber.fell_behind("too much waits for it");
     if (subscriber.next_ < oldest())
         return subscriber.fell_behind("behind the history");
+    if (subscriber.wants_confirmation_)
+        return; // it is not the client that does not read
     const Monotonic waiting_since =
         subscriber.backlog_ == Backlog::older ? subscriber.progress_ : at(subscriber.next_).dispatched;
     if (now - waiting_since > bounds_.queue_time)
         subscriber.fell_behind("it does not read");
+}
+
+// --- confirmations ---
+
+void FanOut::confirm(Subscriber& subscriber, Monotonic until) {
+    subscriber.wants_confirmation_ = false;
+    until = std::max(subscriber.confirmed_until_, until);
+    subscriber.confirmed_until_ = Monotonic::max(); // for what has waited, however long that took
+    drain(subscriber);
+    subscriber.confirmed_until_ = until;
+}
+
+void FanOut::pass(Subscriber& subscriber) {
+    if (!subscriber.wants_confirmation_)
+        return; // it was confirmed meanwhile
+    subscriber.wants_confirmation_ = false;
+    subscriber.passed_ = head_;
+    drain(subscriber);
+}
+
+bool FanOut::must_wait(Subscriber& subscriber) {
+    if (subscriber.is_confirmed(MonotonicClock::now()))
+        return false;
+    await_confirmation(subscriber);
+    return true;
+}
+
+void FanOut::count_unconfirmed(size_t notifications) const {
+    unconfirmed.add(notifications);
+}
+
+bool FanOut::is_personal(const Subscriber& subscriber, std::string_view name) const {
+    const auto channel = channels_.find(name);
+    return channel != channels_.end() &&
+           std::ranges::any_of(subscriber.subscriptions_, [&channel](const Subscription& subscription) {
+               return subscription.channel == channel->second.get() && subscription.personal;
+           });
+}
+
+void FanOut::await_confirmation(Subscriber& subscriber) {
+    if (!std::exchange(subscriber.wants_confirmation_, true))
+        subscriber.want_confirmation();
+}
+
+// The position that waits, and everything behind it, or the one after head().
+Position FanOut::first_unconfirmed(const Subscriber& subscriber) const {
+    Position first = head_ + 1;
+    const Position from = std::max(subscriber.next_, subscriber.passed_ + 1);
+    for (const Subscription& subscription : subscriber.subscriptions_) {
+        if (!subscription.personal)
+            continue;
+        const auto rest = subscription.channel->positions.from(std::max(from, subscription.since + 1));
+        if (!rest.empty())
+            first = std::min(first, rest.front());
+    }
+    return first;
+}
+
+size_t FanOut::personal_of(const Subscriber& subscriber, std::span<const Position> positions) const {
+    return static_cast<size_t>(std::ranges::count_if(
+        positions, [&](Position position) { return is_personal(subscriber, at(position).channel); }));
 }
 
 // --- the history ---
@@ -336,7 +404,7 @@ Position FanOut::before_ids_above(Id id) const {
 }
 
 // Merges the channels' positions, oldest first, until the frame is long enough.
-void FanOut::collect(const Subscriber& subscriber, std::vector<Position>& positions) const {
+void FanOut::collect(const Subscriber& subscriber, Position end, std::vector<Position>& positions) const {
     using Rest = std::span<const Position>;
     const auto later = [](const Rest& a, const Rest& b) { return a.front() > b.front(); };
     std::priority_queue<Rest, std::vector<Rest>, decltype(later)> rests(later);
@@ -350,6 +418,8 @@ void FanOut::collect(const Subscriber& subscriber, std::vector<Position>& positi
     while (!rests.empty()) {
         Rest rest = rests.top();
         rests.pop();
+        if (rest.front() >= end)
+            return;
         bytes += at(rest.front()).element.size() + 1;
         if (bytes > bounds_.frame_bytes && !positions.empty())
             return;
@@ -400,10 +470,10 @@ void FanOut::release_channel(Channel& channel) {
     known_channels.subtract();
 }
 
-void FanOut::add_subscription(Subscriber& subscriber, Channel& channel, Position since) {
+void FanOut::add_subscription(Subscriber& subscriber, Channel& channel, Position since, bool personal) {
     const auto index = static_cast<uint32_t>(subscriber.subscriptions_.size());
     const auto slot = static_cast<uint32_t>(channel.subscribers.size());
-    subscriber.subscriptions_.push_back({&channel, since, slot});
+    subscriber.subscriptions_.push_back({&channel, since, slot, personal});
     channel.subscribers.push_back({&subscriber, index});
     subscriptions.add();
 }

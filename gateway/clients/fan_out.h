@@ -7,7 +7,9 @@
 // 3. A subscriber that is behind has been given everything of its channels below next_, except what its
 // subscription
 //    to a channel starts after; its backlog is that position, never a copy.
-// 4. A channel exists while it has a subscriber or a notification in the history.
+// 4. A subscriber that is not confirmed is behind from the first notification on a personal channel on, until
+//    confirm() or pass().
+// 5. A channel exists while it has a subscriber or a notification in the history.
 //
 // Nothing here is shared with another thread except the notifications, which are immutable.
 #pragma once
@@ -23,6 +25,7 @@
 #include <vector>
 
 #include "base/keyed_hash.h"
+#include "clients/positions.h"
 #include "protocol/frame_cache.h"
 #include "protocol/notification.h"
 
@@ -35,6 +38,21 @@ struct Subscription {
     Channel* channel;
     Position since; // it starts after this position
     uint32_t slot;  // its place in channel->subscribers
+    bool personal;  // see GrantedChannels
+};
+
+// What a subscriber is granted. What is sent on the personal ones of the channels waits, from
+// `confirmed_until` on, until the grant is confirmed.
+struct GrantedChannels {
+    GrantedChannels(std::span<const std::string> granted) : names(granted) {}
+    GrantedChannels(const std::vector<std::string>& granted) : names(granted) {}
+    GrantedChannels(std::span<const std::string> granted, const std::vector<bool>& granted_personally,
+                    Monotonic until)
+        : names(granted), personal(&granted_personally), confirmed_until(until) {}
+
+    std::span<const std::string> names;
+    const std::vector<bool>* personal = nullptr; // of each name; null, or empty: none is
+    Monotonic confirmed_until = Monotonic::max();
 };
 
 // A connection as the fan-out sees it. All of it belongs to one service thread.
@@ -52,6 +70,8 @@ public:
     virtual void want_writable() = 0;
     // It is further behind than it may be, or than the history reaches: to be closed, so that it resumes.
     virtual void fell_behind(std::string_view why) = 0;
+    // Asks for one call of FanOut::confirm() or FanOut::pass().
+    virtual void want_confirmation() {}
 
     bool is_behind() const { return backlog_ != Backlog::none; }
     // The position of the newest notification that it was given, or where it began.
@@ -63,6 +83,9 @@ public:
     Position floor() const { return floor_; }
     // Of what write() is given.
     FrameFormat format() const { return format_; }
+    bool is_confirmed(Monotonic now) const { return now < confirmed_until_; }
+    // What waits for it waits for confirm() or pass().
+    bool wants_confirmation() const { return wants_confirmation_; }
 
 protected:
     FrameFormat format_ = FrameFormat::plain;
@@ -76,6 +99,8 @@ private:
     Position floor_ = 0;  // a channel that it left may have been given up to here: never begin before
     uint64_t queued_ = 0; // bytes that wait since it had caught up
     Monotonic progress_;  // when a frame was last written to it
+    Monotonic confirmed_until_;
+    Position passed_ = 0; // up to here it is given everything, although it is not confirmed
     enum class Backlog : uint8_t {
         none,
         single, // of what is enqueued, next_ is all that concerns it
@@ -83,21 +108,8 @@ private:
         older,  // it has not caught up since it asked for older notifications
     } backlog_ = Backlog::none;
     bool held_ = false;
+    bool wants_confirmation_ = false;
     bool touched_ = false; // waits for flush()
-};
-
-// Positions in ascending order, added at the end and taken from the front.
-class Positions {
-public:
-    void push_back(Position position) { positions_.push_back(position); }
-    void pop_front();
-    void remove(Position position);
-    bool empty() const { return first_ == positions_.size(); }
-    std::span<const Position> from(Position position) const;
-
-private:
-    std::vector<Position> positions_;
-    size_t first_ = 0;
 };
 
 struct Channel {
@@ -145,7 +157,7 @@ public:
 
     // Replaces the subscriptions. A channel that is new to the subscriber starts after `since`, the others go
     // on.
-    void subscribe(Subscriber& subscriber, std::span<const std::string> channels, Position since);
+    void subscribe(Subscriber& subscriber, const GrantedChannels& channels, Position since);
     // Those of the channels that it is not subscribed to.
     static std::vector<std::string> new_to(const Subscriber& subscriber,
                                            std::span<const std::string> channels);
@@ -153,6 +165,14 @@ public:
     // A held subscriber is given nothing; what is dispatched meanwhile waits for it.
     void hold(Subscriber& subscriber) { subscriber.held_ = true; }
     void release(Subscriber& subscriber);
+    // The grant is confirmed: what has waited for that is written.
+    void confirm(Subscriber& subscriber, Monotonic until);
+    // It was not confirmed in time: what has waited is written nevertheless, and counted.
+    void pass(Subscriber& subscriber);
+    // For notifications that are written past the fan-out: whether they have to wait for confirm() or pass().
+    bool must_wait(Subscriber& subscriber);
+    void count_unconfirmed(size_t notifications) const;
+    bool is_personal(const Subscriber& subscriber, std::string_view channel) const;
     // Writes what waits for it, as long as it is writable.
     void drain(Subscriber& subscriber);
     // To be called about once a second for a subscriber that is behind.
@@ -187,7 +207,7 @@ private:
 
     Channel& channel(const std::string& name);
     void release_channel(Channel& channel);
-    void add_subscription(Subscriber& subscriber, Channel& channel, Position since);
+    void add_subscription(Subscriber& subscriber, Channel& channel, Position since, bool personal);
     void remove_subscription(Subscriber& subscriber, size_t index);
     void evict(Position keep_from);
     Channel* record(const Notification& notification);
@@ -195,7 +215,11 @@ private:
     void tell_news();
     void touch(Subscriber& subscriber, const News& news);
     void flush(Subscriber& subscriber);
-    void collect(const Subscriber& subscriber, std::vector<Position>& positions) const;
+    Position first_unconfirmed(const Subscriber& subscriber) const;
+    size_t personal_of(const Subscriber& subscriber, std::span<const Position> positions) const;
+    void await_confirmation(Subscriber& subscriber);
+    // Those before `end`.
+    void collect(const Subscriber& subscriber, Position end, std::vector<Position>& positions) const;
     size_t write(Subscriber& subscriber, std::span<const Position> positions);
 
     Bounds bounds_;
@@ -207,6 +231,7 @@ private:
     KeyedMap<std::string_view, std::unique_ptr<Channel>> channels_; // the key is the channel's own name
     std::vector<News> news_;                                        // by `first`
     std::vector<Subscriber*> touched_, flushing_;
+    Monotonic flushed_at_;      // when the last flush() began
     Position keep_from_ = 0;    // what flush() is to keep of the history
     size_t enqueued_bytes_ = 0; // since the last flush()
     std::vector<Position> collected_;

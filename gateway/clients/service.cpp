@@ -41,6 +41,7 @@ Service::Service(const Options& options, Surroundings surroundings)
 
 Service::~Service() {
     join();
+    confirmation_deadlines_.reset();
     if (!context_)
         return;
     // On a foreign loop it closes its handles first, and frees what they belong to at the second call.
@@ -90,6 +91,10 @@ bool Service::start() {
                    "(libwebsockets-evlib-uv)?");
         return false;
     }
+    confirmation_deadlines_ = std::make_unique<ConfirmationDeadlines>(loop_.uv(), [this](uint64_t number) {
+        if (Session* const waits = session(number))
+            waits->confirmation_is_overdue(MonotonicClock::now());
+    });
     loop_.after_posted([this] { flush(); });
     loop_.start("service", [this] { loop_.every(1000, [this] { tick(); }); });
     return true;
@@ -312,6 +317,10 @@ void Service::own(std::unique_ptr<Session> session) {
 Session* Service::session(uint64_t number) {
     const auto it = sessions_.find(number);
     return it == sessions_.end() ? nullptr : it->second.get();
+}
+
+void Service::await_confirmation(const Session& session) {
+    confirmation_deadlines_->add(session.number(), MonotonicClock::now());
 }
 
 void Service::on_gone(const Session& session) {

@@ -18,6 +18,7 @@
 #include "auth/authorizer.h"
 #include "base/clock.h"
 #include "base/loop.h"
+#include "clients/confirmation_deadlines.h"
 #include "clients/database_feed.h"
 #include "clients/moved_clients.h"
 #include "config/options.h"
@@ -86,6 +87,8 @@ public:
     uint64_t next_session_number() { return ++last_session_; }
     // Null when it has gone.
     Session* session(uint64_t number);
+    // Notifications wait for the confirmation of the session's grant: it is told when that is overdue.
+    void await_confirmation(const Session& session);
     // The client of this session has gone: it is destroyed when what runs now has returned.
     void on_gone(const Session& session);
     const std::string& gateway_id() const { return surroundings_.gateway_id; }
@@ -130,6 +133,7 @@ private:
     std::atomic<size_t> connections_ = 0;
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
     std::vector<DatabaseFeed*> to_flush_;
+    std::unique_ptr<ConfirmationDeadlines> confirmation_deadlines_;
     bool stopping_ = false;
     Monotonic stop_at_;
     double due_ = 0;                      // clients that are to be sent there now

@@ -34,6 +34,10 @@ const metrics::Counter
 const metrics::Counter resumes("odoo_bus_resumes_total", "Clients that resumed from the history.");
 const metrics::Counter outdated("odoo_bus_outdated_total",
                                 "Clients that were told that they have missed notifications.");
+const metrics::Histogram confirmation_wait(
+    "odoo_bus_confirmation_wait_seconds",
+    "Time for which notifications of a connection waited for the confirmation of its grant.",
+    metrics::LATENCY_US);
 const metrics::Family slow_closes("odoo_bus_slow_closes_total",
                                   "Connections closed because of their backlog, by reason.",
                                   metrics::Type::counter, {"reason"});
@@ -212,15 +216,14 @@ void Session::granted(const Subscribe& subscribe, const Grant& grant) {
     refused_ = grant.refused;
     resume(is_first ? resume().first(subscribe, grant.channels, MonotonicClock::now())
                     : resume().later(subscribe, grant.channels, *this),
-           grant.channels, is_first);
+           {grant.channels, grant.personal, grant.confirmed_until}, is_first);
 }
 
 Resume Session::resume() const {
     return Resume(*feed_, service_.moved_clients(), admission_.provenance);
 }
 
-void Session::resume(const ResumeDecision& decision, const std::vector<std::string>& channels,
-                     bool is_first) {
+void Session::resume(const ResumeDecision& decision, const GrantedChannels& channels, bool is_first) {
     if (std::holds_alternative<FromSuccessor>(decision))
         return come_back();
     if (const auto* from = std::get_if<FromTable>(&decision)) {
@@ -246,7 +249,11 @@ void Session::ask_table(Id last, const std::vector<std::string>& channels) {
 }
 
 void Session::answered(const ReplayAnswer& page) {
-    switch (catch_up_->answered(page, resume())) {
+    proceed(catch_up_->answered(page, resume()));
+}
+
+void Session::proceed(CatchUp::Progress progress) {
+    switch (progress) {
     case CatchUp::Progress::waits:
         return;
     case CatchUp::Progress::failed:
@@ -286,12 +293,53 @@ void Session::take_back(const Refusal& refusal) {
 }
 
 void Session::regrant(const Grant& grant) {
-    if (stage_ != Stage::idle || !feed_)
-        return; // a subscribe is being decided anew
+    if (stage_ == Stage::waiting || stage_ == Stage::catching_up)
+        return come_back(); // what it is being given was decided by the former grant
+    if (stage_ == Stage::ending || !feed_)
+        return;
     if (feed_->database != grant.database)
         return close(TRY_AGAIN_LATER, "another database");
-    feed_->fan_out.subscribe(*this, grant.channels, delivered());
+    feed_->fan_out.subscribe(*this, {grant.channels, grant.personal, grant.confirmed_until}, delivered());
     tell_presence(grant);
+    confirmed(grant.confirmed_until);
+}
+
+// --- confirmations of grants ---
+
+void Session::want_confirmation() {
+    waits_since_ = MonotonicClock::now();
+    service_.await_confirmation(*this);
+    service_.authorizer().confirm(admission_);
+}
+
+bool Session::confirmed(Monotonic until) {
+    if (!feed_)
+        return false;
+    const bool has_waited = wants_confirmation();
+    observe_wait();
+    feed_->fan_out.confirm(*this, until);
+    if (catch_up_)
+        proceed(catch_up_->confirmed(resume(), true));
+    return has_waited;
+}
+
+void Session::unconfirmed() {
+    if (!feed_ || !wants_confirmation())
+        return; // it was confirmed meanwhile
+    observe_wait();
+    feed_->fan_out.pass(*this);
+    if (catch_up_)
+        proceed(catch_up_->confirmed(resume(), false));
+}
+
+void Session::confirmation_is_overdue(Monotonic now) {
+    if (now - waits_since_ >= CONFIRM_WITHIN)
+        unconfirmed();
+}
+
+void Session::observe_wait() {
+    if (wants_confirmation())
+        confirmation_wait.observe_us((MonotonicClock::now() - waits_since_).count());
 }
 
 // --- what it is told ---

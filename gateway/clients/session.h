@@ -39,6 +39,7 @@ public:
     void on_writable();
 
     void fell_behind(std::string_view why) override;
+    void want_confirmation() override;
 
     // Ends the connection with this code when what is being written has gone. Further calls change nothing.
     virtual void close(int code, std::string_view reason) = 0;
@@ -62,11 +63,15 @@ public:
     void forget_database();
     // The client knows elements without an id.
     bool knows_internal() const { return knows_internal_; }
+    // Delivers what waits for a confirmation of the grant, if that is too late.
+    void confirmation_is_overdue(Monotonic now);
     // Ends the connection when what it was granted is not valid any more.
     void check_grant(Monotonic now, WallTime date);
 
     void take_back(const Refusal& refusal) override;
     void regrant(const Grant& grant) override;
+    bool confirmed(Monotonic until) override;
+    void unconfirmed() override;
     Position received() const override { return delivered() == began_ ? 0 : delivered(); }
 
     // Tells a page that understands it that it has missed notifications for good.
@@ -120,8 +125,10 @@ private:
     void refused(const Subscribe& subscribe, const Refusal& refusal);
     void refuse_database(const std::string& database);
     void granted(const Subscribe& subscribe, const Grant& grant);
-    void resume(const ResumeDecision& decision, const std::vector<std::string>& channels, bool is_first);
+    void resume(const ResumeDecision& decision, const GrantedChannels& channels, bool is_first);
     void answered(const ReplayAnswer& page);
+    void proceed(CatchUp::Progress progress);
+    void observe_wait();
     void finish();
     void tell_presence(const Grant& grant);
     Resume resume() const;
@@ -142,6 +149,7 @@ private:
     int end_code_ = 0;                   // when the grant ends
     WallTime expires_ = WallTime::max(); // the grant
     Monotonic renew_at_ = Monotonic::max();
+    Monotonic waits_since_;            // when something last began to wait for a confirmation of the grant
     Position began_ = 0;               // where; 0 also when it was given rows from the table
     uint64_t present_ = 0;             // its number for presence.h, once it has told of a member
     std::optional<int64_t> confirm_;   // of the subscribe that is in progress

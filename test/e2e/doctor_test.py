@@ -368,6 +368,11 @@ def odoo_does_not_believe_its_proxy_and_its_website_has_a_domain(site):
     site.odoo.website, site.odoo.proxy_mode = f"https://127.0.0.1:{site.nginx.port}", False
 
 
+@fault("odoo.logout", "failed", "the group of the session files")
+def odoos_session_files_are_not_to_be_seen(site):
+    site.overrides["odoo_data_dir"] = site.directory / "nothing"
+
+
 @fault("odoo.gevent", "warning", "without its gevent worker")
 def odoos_own_bus_server_goes_on(site):
     gevent = site.stack.enter_context(Standin(version="19.0"))
@@ -453,6 +458,17 @@ def test_an_odoo_that_trusts_its_proxy_is_no_fault(site, domain):
     found = next(check["found"] for check in checks if check["name"] == "odoo.proxy-mode")
     # What a website says that is of another domain tells nothing.
     assert found.startswith("unknown whether" if "shop" in domain else "Odoo trusts"), found
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_how_a_logout_is_seen_is_told(site, watched):
+    if watched:
+        (site.directory / "odoo" / "sessions").mkdir(parents=True)
+        site.overrides["odoo_data_dir"] = site.directory / "odoo"
+    checks = site.doctor()
+    assert complaints(checks) == []
+    found = next(check["found"] for check in checks if check["name"] == "odoo.logout")
+    assert ("can be watched" if watched else "--odoo-data-dir") in found
 
 
 def test_a_patient_proxy_is_no_fault(site):

@@ -33,6 +33,8 @@ public:
     bool gone() const { return gone_.load(std::memory_order_relaxed); }
     // Client::received() about a second ago.
     Position received() const { return received_.load(std::memory_order_relaxed); }
+    // The same, when notifications had waited for a confirmation: these need no further one.
+    Position confirmed() const { return confirmed_.load(std::memory_order_relaxed); }
 
     void decide(Decision decision) {
         post_([self = shared_from_this(), decision = std::move(decision)]() mutable {
@@ -45,6 +47,17 @@ public:
     }
     void regrant(std::shared_ptr<const Grant> grant) {
         with([grant = std::move(grant)](Client& client) { client.regrant(*grant); });
+    }
+    void confirm(Monotonic until) {
+        with([this, until](Client& client) {
+            if (client.confirmed(until)) {
+                note_received();
+                confirmed_.store(received(), std::memory_order_relaxed);
+            }
+        });
+    }
+    void unconfirmed() {
+        with([](Client& client) { client.unconfirmed(); });
     }
 
 private:
@@ -60,6 +73,7 @@ private:
     const std::function<void(Loop::Task)> post_;
     std::atomic<bool> gone_ = false;
     std::atomic<Position> received_ = 0;
+    std::atomic<Position> confirmed_ = 0;
 };
 
 } // namespace odoo_bus

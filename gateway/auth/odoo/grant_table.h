@@ -30,10 +30,14 @@ public:
         };
         std::vector<Member> members;
         Monotonic asked;                        // when the last answered question was asked
+        Monotonic confirmed;                    // the same, or of another entry's that confirmed this one
         Monotonic due;                          // when to ask again
         std::optional<Monotonic> failing_since; // since when Odoo could not be asked
         unsigned refused = 0;                   // in a row
+        bool closed = false;                    // its connections are told to end
         bool asking = false;
+        Monotonic asking_since;
+        std::optional<Monotonic> awaited; // since when notifications wait for the answer
         // Since when it must be asked about, whether it has received something or not.
         std::optional<Monotonic> urgent;
     };
@@ -44,17 +48,29 @@ public:
     // Returns its subject when it was the last connection of that client.
     std::optional<OdooSubject> remove(const std::shared_ptr<ConnectionLink>& link);
 
+    // Null when the connection has ended.
+    std::shared_ptr<Entry> find(const std::shared_ptr<ConnectionLink>& link) const;
+
+    // Another entry of the same client; null when there is none that is meant.
+    std::shared_ptr<Entry> find_other(const Entry& entry,
+                                      const std::function<bool(const Entry&)>& is_meant) const;
+
     // The entry that has been due for longest, if any; it is marked as being asked about. Entries whose
     // connections have received nothing since the last answer wait until they have.
     std::shared_ptr<Entry> next_due(Monotonic now, Duration interval);
+    // It is asked about now.
+    void begin_question(Entry& entry, Monotonic now, Duration interval);
     void put_off(Entry& entry, Monotonic due);
     // Makes them due now, even if their connections have received nothing.
     size_t hurry(Monotonic now, const std::function<bool(const Entry&)>& is_meant);
 
-    // A new answer: the grant of its connections from now on.
-    void renew(Entry& entry, const Grant& grant, Monotonic asked, Monotonic due);
+    // A new answer: the grant of its connections from now on, which is confirmed until then.
+    void renew(Entry& entry, const Grant& grant, Monotonic asked, Monotonic due,
+               Monotonic confirmed_until = Monotonic::max());
+    // The answer to a question that was asked then about another entry of the session confirms this one, too.
+    void confirm(Entry& entry, Monotonic asked, Monotonic due, Monotonic confirmed_until);
     // Ends its connections.
-    static void close(const Entry& entry, const Refusal& refusal);
+    static void close(Entry& entry, const Refusal& refusal);
     // Ends the connections of all entries that are meant.
     void close(const std::function<bool(const Entry&)>& is_meant, const Refusal& refusal);
 

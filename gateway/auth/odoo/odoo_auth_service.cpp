@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "auth/odoo/odoo_refusals.h"
+#include "auth/odoo/personal_channels.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "common/ascii_json.h"
@@ -55,7 +56,12 @@ OdooAuthService::OdooAuthService(const Options& options, std::vector<std::string
       presence_([this](const auto& subject, const char* path, std::function<std::string()> body) {
           call(subject, path, std::move(body));
       }),
-      recheck_(options_, port_, grants_, cache_, presence_),
+      recheck_(options_,
+               {.ask = [this](const auto& subject, auto priority,
+                              auto on_peek) { port_.peek(subject, false, priority, std::move(on_peek)); },
+                .answers = [this] { return port_.answers(); },
+                .shows_logouts = [this] { return session_watch_ && session_watch_->is_complete(); }},
+               grants_, cache_, presence_),
       worker_version_(options.worker_version, [this](const Requester& requester, auto on_page) {
           port_.get(LOGIN, requester, std::move(on_page));
       }) {}
@@ -163,7 +169,7 @@ void OdooAuthService::answered(const PendingPtr& pending, const OdooPort::Peek& 
         presence_.granted(subject.session(), *grant, peek.sets_session, now);
         if (pending->may_be_kept)
             cache_.put(subject.key, subject.client, *grant, peek.asked, now);
-        granted(pending, *grant, peek.asked, now + options_.recheck_interval);
+        granted(pending, *grant, peek.asked, now + recheck_.period());
     } else if (const auto* trouble = std::get_if<Unavailable>(&peek.answer)) {
         unanswered(pending, trouble->reason);
     } else if (const auto* refused = std::get_if<Refused>(&peek.answer)) {
@@ -185,11 +191,13 @@ void OdooAuthService::answered(const PendingPtr& pending, const OdooPort::Peek& 
 
 void OdooAuthService::granted(const PendingPtr& pending, const Grant& grant, Monotonic asked, Monotonic due) {
     const OdooSubject& subject = pending->subject;
-    const auto shared = std::make_shared<const Grant>(grant);
+    const auto shared = std::make_shared<Grant>(grant);
+    shared->personal = personal_channels(subject, grant);
+    shared->confirmed_until = recheck_.confirmed_until(subject, asked);
     for (const auto& link : pending->links)
         if (!grants_.add(link, subject, shared, asked, due) && !grants_.has(subject.client))
             presence_.left(subject, MonotonicClock::now()); // while Odoo was asked, which took it for present
-    decide(pending, grant);
+    decide(pending, *shared);
 }
 
 // A first subscribe is refused, so that the client backs off; a later one is tried again, since the client
@@ -208,6 +216,10 @@ void OdooAuthService::decide(const PendingPtr& pending, const Decision& decision
         first_pending_.erase(it);
     for (const auto& link : std::exchange(pending->links, {}))
         link->decide(decision);
+}
+
+void OdooAuthService::confirm(std::shared_ptr<ConnectionLink> link) {
+    loop_.post([this, link = std::move(link)] { recheck_.confirm(link, MonotonicClock::now()); });
 }
 
 // --- events of connections ---

@@ -52,6 +52,8 @@ public:
 
     // The link is given the decision.
     void ask(Question question);
+    // Notifications wait for the confirmation of the link's grant.
+    void confirm(std::shared_ptr<ConnectionLink> link);
     void tell_presence(std::shared_ptr<const Requester> requester, const UpdatePresence& presence);
     // A page has connected, and names the version of its script.
     void join(std::shared_ptr<ConnectionLink> link, std::shared_ptr<const Requester> requester);

@@ -32,6 +32,10 @@ void OdooAuthorizer::authorize(const Admission& admission, const Subscribe& subs
                        .may_reuse = may_reuse});
 }
 
+void OdooAuthorizer::confirm(const Admission& admission) {
+    auth_service_.confirm(states_.at(&admission).link);
+}
+
 // Before the first grant Odoo has not marked the session, and would take it for an expired one.
 void OdooAuthorizer::told(const Admission& admission, const UpdatePresence& presence) {
     State& state = states_[&admission];

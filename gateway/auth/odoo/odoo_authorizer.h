@@ -20,6 +20,7 @@ public:
 
     void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                    std::function<void(Decision)> decide) override;
+    void confirm(const Admission& admission) override;
     void joined(const Admission& admission, Client& client) override;
     void told(const Admission& admission, const UpdatePresence& presence) override;
     void left(const Admission& admission) override;

@@ -62,6 +62,9 @@ public:
     void get(const char* path, const Requester& requester,
              std::function<void(std::optional<std::string>)> on_page);
 
+    // Whether the last requests were answered.
+    bool answers() const { return !queue_.is_open(); }
+
     // --- from any thread ---
 
     NewestIds& newest_ids() { return newest_ids_; }

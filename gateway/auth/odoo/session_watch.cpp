@@ -41,8 +41,12 @@ SessionWatch::~SessionWatch() {
 }
 
 bool SessionWatch::watch(const std::string& path) {
-    if (directories_.contains(path) || directories_.size() >= MAX_DIRECTORIES)
+    if (directories_.contains(path))
         return false;
+    if (directories_.size() >= MAX_DIRECTORIES) {
+        complete_ = false;
+        return false;
+    }
     auto* const directory = new Directory{.handle = {}, .owner = this, .path = path};
     uv_fs_event_init(loop_, &directory->handle);
     directory->handle.data = directory;
@@ -55,6 +59,7 @@ bool SessionWatch::watch(const std::string& path) {
         },
         path.c_str(), 0);
     if (error != 0) {
+        complete_ &= error == UV_ENOENT && path != root_; // it has gone again
         uv_close(reinterpret_cast<uv_handle_t*>(&directory->handle),
                  [](uv_handle_t* closed) { delete static_cast<Directory*>(closed->data); });
         return false;

@@ -16,6 +16,8 @@ public:
     SessionWatch(uv_loop_t* loop, const std::string& data_dir,
                  std::function<void(const std::string& id)> gone);
     ~SessionWatch();
+    // No directory of session files is left out.
+    bool is_complete() const { return complete_; }
     SessionWatch(const SessionWatch&) = delete;
     SessionWatch& operator=(const SessionWatch&) = delete;
 
@@ -32,6 +34,7 @@ private:
     const std::string root_;
     const std::function<void(const std::string&)> gone_;
     std::map<std::string, Directory*> directories_; // freed by their close callbacks
+    bool complete_ = true;
 };
 
 } // namespace odoo_bus

@@ -2,8 +2,11 @@
 #include "commands/doctor/groups.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 
 #include <spdlog/fmt/fmt.h>
+#include <unistd.h>
 
 #include "auth/odoo/odoo_answer.h"
 #include "auth/odoo/odoo_request.h"
@@ -147,6 +150,22 @@ void examine_worker_version(const Endpoint& odoo, const Requester& requester, co
                             : "the login page names none: no page is told to reload");
 }
 
+// Whether the gateway sees a logout by the session's file, or has to ask.
+void examine_logout(const std::string& data_dir, Report& report) {
+    const char* const name = "odoo.logout";
+    if (data_dir.empty())
+        return report.ok(name,
+                         "a logout ends a session's connections when the gateway asks Odoo next; with "
+                         "--odoo-data-dir, where the gateway can read Odoo's data_dir, within a second");
+    const std::string sessions = data_dir + "/sessions";
+    if (access(sessions.c_str(), R_OK | X_OK) == 0)
+        return report.ok(name,
+                         fmt::format("a logout ends a session's connections: {} can be watched", sessions));
+    report.failed(name, fmt::format("{} cannot be watched: {}", sessions, strerror(errno)),
+                  "let --odoo-data-dir name Odoo's data_dir, and add the gateway's user to the group of the "
+                  "session files; or leave the option out, and Odoo is asked instead");
+}
+
 void examine_gevent(const DoctorOptions& options, Report& report) {
     if (options.gevent_port == 0)
         return;
@@ -173,6 +192,7 @@ void examine_odoo(const DoctorOptions& options, const std::vector<std::string>& 
         if (options.proxy)
             examine_proxy_mode(odoo, requester, report);
     }
+    examine_logout(options.gateway.odoo_data_dir, report);
     examine_gevent(options, report);
 }
 

@@ -21,10 +21,17 @@ using testing::Not;
 struct FakeClient final : Client {
     std::vector<int> closes;
     std::vector<std::vector<std::string>> grants;
+    std::vector<Monotonic> confirmations;
+    bool has_waited = false;
     Position position = 0;
 
     void take_back(const Refusal& refusal) override { closes.push_back(refusal.close_code); }
     void regrant(const Grant& grant) override { grants.push_back(grant.channels); }
+    bool confirmed(Monotonic until) override {
+        confirmations.push_back(until);
+        return has_waited;
+    }
+    void unconfirmed() override {}
     Position received() const override { return position; }
 };
 
@@ -117,6 +124,29 @@ TEST_F(OdooRosterTest, AReasonThatComesWhileTheQuestionIsOnItsWayCounts) {
     entry->asking = false;
     grants.renew(*entry, *entry->grant, asked, now + 300s);
     EXPECT_TRUE(due());
+}
+
+TEST_F(OdooRosterTest, AnAnswerThatChangesNothingConfirms) {
+    add(0, "anna", "a");
+    add(1, "anna", "a");
+    receive(0, 1);
+    const auto entry = due();
+    ASSERT_TRUE(entry);
+    grants.renew(*entry, *entry->grant, now, now, now + 300s);
+    EXPECT_THAT(client[0].confirmations, ElementsAre(now + 300s));
+    EXPECT_THAT(client[1].confirmations, ElementsAre(now + 300s));
+    EXPECT_THAT(client[0].grants, IsEmpty());
+    EXPECT_EQ(entry->confirmed, now);
+}
+
+TEST_F(OdooRosterTest, ASubscribeThatIsGrantedLessEndsTheFormerGrantOfTheOthers) {
+    add(0, "anna", "a");
+    add(1, "anna", "a");
+    EXPECT_THAT(client[0].grants, IsEmpty());
+    now += 1s;
+    grants.add(links[1], subject("anna", "a"), std::make_shared<Grant>(Grant{"mydb", {"less"}}), now, now);
+    EXPECT_THAT(client[0].grants, ElementsAre(ElementsAre("less")));
+    EXPECT_THAT(client[1].grants, IsEmpty()) << "it is told the decision";
 }
 
 TEST_F(OdooRosterTest, AnOlderAnswerChangesNothing) {
