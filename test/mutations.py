@@ -378,7 +378,7 @@ def main():
             whole = dict(zip(SOURCES, pool.map(lambda s: compile_object(ROOT, s, objects), SOURCES)))
 
         def link(parts, binary):
-            subprocess.run(["g++", "-o", binary, *parts.values(), "-lgtest", "-lgtest_main", "-lxxhash",
+            subprocess.run(["g++", "-o", binary, *parts.values(), "-lgtest", "-lgtest_main", "-lxxhash", "-lsodium",
                             "-ljansson", "-lfmt", "-luv", "-lpthread"],
                            check=True)
             return binary
