@@ -90,8 +90,12 @@ bool HttpConnection::read() {
 void HttpConnection::await_body(size_t bytes) {
     body_bytes_ = bytes;
     body_ = head_.rest();
-    if (!has_body())
-        watch(UV_READABLE);
+    if (has_body())
+        return;
+    constexpr std::string_view CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
+    if (equal_ignoring_case(head_.first("expect").value_or(""), "100-continue"))
+        send(socket_, CONTINUE.data(), CONTINUE.size(), MSG_NOSIGNAL);
+    watch(UV_READABLE);
 }
 
 void HttpConnection::time_out() {

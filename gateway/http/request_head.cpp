@@ -131,19 +131,33 @@ void RequestHead::parse_request_line(std::string_view line) {
     const auto version = line.substr(last_space + 1);
     if (!is_token(method))
         return refuse(400, "The request method is not a token; speak HTTP/1.1.");
-    if (version != "HTTP/1.1") {
+    is_http_1_0_ = version == "HTTP/1.0";
+    if (version != "HTTP/1.1" && !is_http_1_0_) {
         const bool well_formed = version.size() == 8 && version.starts_with("HTTP/") &&
                                  is_digit(version[5]) && version[6] == '.' && is_digit(version[7]);
         if (well_formed)
             return refuse(505, "Only HTTP/1.1 is served; in nginx set proxy_http_version 1.1.");
         return refuse(400, "The request line does not end with a version; speak HTTP/1.1.");
     }
-    if (!target.starts_with('/'))
-        return refuse(400, "The request target is not a path; this server is no proxy.");
     if (!std::all_of(target.begin(), target.end(), is_target_character))
         return refuse(400, "The request target has a character that must be percent-encoded.");
-    const size_t question_mark = target.find('?');
     method_ = range_of(method);
+    parse_target(target);
+}
+
+// A path, or a URL with the host that the Host header names (RFC 9112, 3.2.2), as proxies' clients send it.
+void RequestHead::parse_target(std::string_view target) {
+    for (const std::string_view scheme : {"http://", "https://"})
+        if (target.starts_with(scheme)) {
+            target.remove_prefix(scheme.size());
+            const std::string_view authority = target.substr(0, target.find('/'));
+            authority_ = range_of(authority);
+            target.remove_prefix(authority.size());
+            break;
+        }
+    if (!target.starts_with('/'))
+        return refuse(400, "The request target has no path; this server is no proxy.");
+    const size_t question_mark = target.find('?');
     path_ = range_of(target.substr(0, question_mark));
     query_ = range_of(question_mark == target.npos ? target.substr(target.size())
                                                    : target.substr(question_mark + 1));
@@ -163,12 +177,14 @@ void RequestHead::parse_header(std::string_view line) {
 }
 
 void RequestHead::judge() {
-    if (count("host") != 1)
+    if (count("host") > 1 || (count("host") == 0 && !is_http_1_0_))
         return refuse(400, "A request needs exactly one Host header.");
-    const auto host = *first("host");
-    if (host.empty() || host.size() > MAX_HOST_BYTES ||
-        !std::all_of(host.begin(), host.end(), is_host_character))
+    if (const auto host = first("host");
+        host && (host->empty() || host->size() > MAX_HOST_BYTES ||
+                 !std::all_of(host->begin(), host->end(), is_host_character)))
         return refuse(400, "The Host header is not a host name with an optional port.");
+    if (authority_.length != 0 && !equal_ignoring_case(view(authority_), first("host").value_or("")))
+        return refuse(400, "The request target names another host than the Host header.");
     if (count("content-length") != 0) {
         const auto text = *first("content-length");
         uint64_t length = 0;

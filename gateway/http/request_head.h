@@ -1,4 +1,5 @@
-// The head of an HTTP/1.1 request, read byte by byte within bounds and judged strictly (RFC 9112).
+// The head of a request by HTTP/1.1, or by HTTP/1.0 as health checks send it, read byte by byte within bounds
+// and judged strictly (RFC 9112).
 //
 // libwebsockets drops a head of more than 4 kB without an answer, and takes two Host headers, so it gets to
 // see only heads that were judged here and written anew (handshake.h).
@@ -44,6 +45,9 @@ public:
     std::string_view path() const { return view(path_); }   // as sent, not decoded; begins with "/"
     std::string_view query() const { return view(query_); } // without "?", not decoded
 
+    // Has no Host, if it likes.
+    bool is_http_1_0() const { return is_http_1_0_; }
+
     size_t header_count() const { return headers_.size(); }
     std::pair<std::string_view, std::string_view> header(size_t i) const; // in the order they came
 
@@ -78,6 +82,7 @@ private:
     Range range_of(std::string_view part) const;
     void refuse(int status, std::string_view reason);
     void parse_request_line(std::string_view line);
+    void parse_target(std::string_view target);
     void parse_header(std::string_view line);
     void judge();
 
@@ -86,7 +91,8 @@ private:
     std::string buffer_;
     size_t scanned_ = 0; // no line end before this
     size_t parsed_ = 0;  // lines before this are parsed
-    Range method_, path_, query_;
+    Range method_, authority_, path_, query_;
+    bool is_http_1_0_ = false;
     std::vector<Header> headers_;
     std::optional<uint64_t> content_length_;
     Response refusal_;

@@ -78,6 +78,8 @@ void note_foreign(const RequestHead& head, const std::optional<Address>& peer, c
         site.port ? std::to_string(*site.port) : "unknown");
 }
 
+constexpr std::string_view HEALTH = "/websocket/health";
+
 // For connections beyond the limit, whose requests are not read; most clients read it.
 constexpr std::string_view TOO_MANY =
     "HTTP/1.1 429 Too Many Requests\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
@@ -187,7 +189,7 @@ Response HttpServer::route(HttpConnection& connection) {
     };
     static constexpr Route ROUTES[] = {
         {"/websocket", &HttpServer::serve_websocket},
-        {"/websocket/health", &HttpServer::serve_health},
+        {HEALTH, &HttpServer::serve_health},
         {"/websocket/peek_notifications", &HttpServer::serve_peek},
         {"/bus/events", &HttpServer::serve_events},
         {"/longpolling/poll", &HttpServer::serve_poll},
@@ -198,6 +200,8 @@ Response HttpServer::route(HttpConnection& connection) {
         return head.refusal();
     if (connection.is_timed_out())
         return Response::refusal(408, "The body of the request did not arrive in time; send it at once.");
+    if (head.is_http_1_0() && head.path() != HEALTH)
+        return Response::refusal(505, "Only HTTP/1.1 is served; in nginx set proxy_http_version 1.1.");
     for (const Route& each : ROUTES)
         if (head.path() == each.path)
             return (this->*each.serve)(connection);

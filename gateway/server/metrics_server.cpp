@@ -106,8 +106,9 @@ Response MetricsServer::answer(HttpConnection& connection) const {
                                       "--metrics-host gives to this gateway.");
     if (head.path() != "/metrics" && head.path() != "/ready")
         return Response::refusal(404, "here are /metrics and /ready");
-    if (head.method() != "GET" && head.method() != "HEAD")
-        return Response::refusal(405, "GET it").with("Allow", "GET, HEAD");
+    if (head.method() != "GET" && head.method() != "HEAD" && head.method() != "OPTIONS")
+        return Response::refusal(405, "GET it").with("Allow", "GET, HEAD, OPTIONS");
+    // Load balancers ask by any of these methods.
     if (head.path() == "/ready")
         return ready();
     if (!token_.empty() && !bears_token(head, token_))

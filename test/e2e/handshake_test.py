@@ -4,6 +4,7 @@ import json
 import pytest
 
 from harness.client import HANDSHAKE, TEXT, BusClient, RawClient, encode_frame
+from metrics_test import Metrics, metrics  # noqa: F401
 
 pytestmark = pytest.mark.asan
 
@@ -94,6 +95,43 @@ def test_junk_is_answered(gateway, junk):
         status, _, _ = raw.response()
     assert status in (400, 405, 501, 505)
     assert gateway.health()[0] == 200
+
+
+@pytest.mark.parametrize("raw", [
+    b"GET /websocket/health HTTP/1.0\r\n\r\n", b"GET /websocket/health HTTP/1.0\r\nHost: x\r\n\r\n",
+    b"HEAD /websocket/health HTTP/1.0\r\n\r\n", b"OPTIONS /websocket/health HTTP/1.0\r\n\r\n",
+    b"HEAD /websocket/health HTTP/1.1\r\nHost: x\r\n\r\n", b"OPTIONS /websocket/health HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET http://x/websocket/health HTTP/1.1\r\nHost: x\r\n\r\n"])
+@pytest.mark.parametrize("where", ["health", "ready", "metrics"])
+def test_health_checks_of_every_kind_are_answered(make_gateway, database, metrics, raw, where):  # noqa: F811
+    gateway = make_gateway(database, **metrics.options).start()
+    if where == "metrics" and raw.startswith(b"OPTIONS"):
+        pytest.skip("nobody asks for metrics by OPTIONS")
+    port = gateway.port if where == "health" else metrics.port
+    with RawClient(("127.0.0.1", port)) as client:
+        client.send(raw if where == "health" else raw.replace(b"/websocket/health", f"/{where}".encode()))
+        head, _, body = b"".join(iter(lambda: client.socket.recv(65536), b"")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ") and b"\r\nConnection: close" in head
+    assert bool(body) != raw.startswith(b"HEAD")
+
+
+def test_nothing_else_is_served_by_http_1_0(gateway):
+    with RawClient(("127.0.0.1", gateway.port)) as client:
+        client.send(b"GET /bus/events?channels=a HTTP/1.0\r\nHost: x\r\n\r\n")
+        status, _, body = client.response()
+        assert status == 505 and b"proxy_http_version 1.1" in body
+
+
+def test_a_client_that_expects_a_word_before_its_body_gets_it(gateway, database):
+    database.sendone("a", payload=1)
+    body = json.dumps({"id": 1, "params": {"channels": ["a"], "last": 0}}).encode()
+    with RawClient(("127.0.0.1", gateway.port)) as client:
+        client.send(b"POST /longpolling/poll HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n"
+                    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body))
+        assert client.socket.recv(25) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        client.send(body)
+        status, _, answer = client.response()
+        assert status == 200 and json.loads(answer)["result"][0]["message"]["payload"] == 1
 
 
 def test_slow_head_gets_408(make_gateway, database):

@@ -72,7 +72,7 @@ TEST(RequestHead, RequestLine) {
     EXPECT_EQ(with("GET / HTTP/1.1"), 0);
     EXPECT_EQ(with("M-SEARCH / HTTP/1.1"), 0);
     EXPECT_EQ(with("GET /? HTTP/1.1"), 0);
-    EXPECT_EQ(with("GET / HTTP/1.0"), 505);
+    EXPECT_EQ(with("GET / HTTP/1.0"), 0);
     EXPECT_EQ(with("GET / HTTP/2.0"), 505);
     EXPECT_EQ(with("GET / HTTP/1.10"), 400);
     EXPECT_EQ(with("GET / http/1.1"), 400);
@@ -85,7 +85,7 @@ TEST(RequestHead, RequestLine) {
     EXPECT_EQ(with("GE(T / HTTP/1.1"), 400);
     EXPECT_EQ(with("GET\t/ HTTP/1.1"), 400);
     EXPECT_EQ(with("GET websocket HTTP/1.1"), 400);
-    EXPECT_EQ(with("GET http://a/websocket HTTP/1.1"), 400);
+    EXPECT_EQ(with("GET ftp://a/websocket HTTP/1.1"), 400);
     EXPECT_EQ(with("GET * HTTP/1.1"), 400);
     EXPECT_EQ(with("CONNECT a:1 HTTP/1.1"), 400);
     EXPECT_EQ(with("GET /a b HTTP/1.1"), 400);
@@ -94,6 +94,31 @@ TEST(RequestHead, RequestLine) {
     EXPECT_EQ(with("GET /\xc3\xa9 HTTP/1.1"), 400);
     EXPECT_EQ(with(std::string("GET /\0 HTTP/1.1", 15)), 400);
     EXPECT_EQ(with("GET /\x7f HTTP/1.1"), 400);
+}
+
+TEST(RequestHead, WithHttp10NoHostIsNeeded) {
+    RequestHead head(LIMIT);
+    ASSERT_EQ(head.feed("GET /websocket/health HTTP/1.0\r\n\r\n"), State::complete);
+    EXPECT_TRUE(head.is_http_1_0());
+    EXPECT_EQ(head.path(), "/websocket/health");
+    EXPECT_EQ(status_of("GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n"), 400);
+    EXPECT_EQ(status_of("GET / HTTP/1.1\r\n\r\n"), 400);
+}
+
+TEST(RequestHead, AUrlAsTargetNamesTheHostOfTheHostHeader) {
+    RequestHead head(LIMIT);
+    ASSERT_EQ(head.feed("GET http://Example.org:80/a?b=c HTTP/1.1\r\nHost: example.org:80\r\n\r\n"),
+              State::complete);
+    EXPECT_EQ(head.path(), "/a");
+    EXPECT_EQ(head.query(), "b=c");
+    const auto with = [](const std::string& target, const std::string& host = "h") {
+        return status_of("GET " + target + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n");
+    };
+    EXPECT_EQ(with("https://h/"), 0);
+    for (const char* target : {"http://other/", "http://h:80/", "http://user@h/", "http:///", "http://h",
+                               "http://h?a", "//h/", "HTTP://h/"})
+        EXPECT_EQ(with(target), std::string_view(target) == "//h/" ? 0 : 400)
+            << target; // a path like any other
 }
 
 TEST(RequestHead, WhatCannotBeHttpIsToldAtTheFirstByte) {
