@@ -55,9 +55,9 @@ std::string attached(const std::string& oid, const std::string& known) {
 } // namespace
 
 std::string sql_literal(const std::string& text) {
-    std::string quoted = "'";
+    std::string quoted = text.find('\\') == text.npos ? "'" : " E'";
     for (const char c : text)
-        quoted.append(c == '\'' ? 2 : 1, c);
+        quoted.append(c == '\'' || c == '\\' ? 2 : 1, c);
     return quoted + "'";
 }
 

@@ -32,6 +32,7 @@ std::string table_guard(const std::vector<SeenTable>& tables);
 // In the error of that statement.
 inline constexpr const char* TABLE_HAS_CHANGED = "the table was altered or replaced; it is looked at again";
 
+// Whatever standard_conforming_strings is.
 std::string sql_literal(const std::string& text);
 
 } // namespace odoo_bus

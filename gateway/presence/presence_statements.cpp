@@ -93,12 +93,19 @@ std::string begin_presence(const std::string& schema) {
     return fmt::format("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE; "
                        "SELECT pg_advisory_xact_lock(1768776309, 2); "
                        "LOCK TABLE ONLY {0}.bus_presence_gateway, ONLY {0}.bus_presence "
-                       "IN SHARE UPDATE EXCLUSIVE MODE; EXECUTE guard",
+                       "IN SHARE UPDATE EXCLUSIVE MODE",
                        schema);
 }
 
-std::string before_notifying(const std::string& schema) {
-    return fmt::format("LOCK TABLE ONLY {}.bus_bus IN ROW EXCLUSIVE MODE; EXECUTE guard", schema);
+std::string execute_presence(const std::string& schema, const std::string& name,
+                             const std::vector<std::string>& parameters, bool notifies) {
+    std::string message;
+    if (notifies)
+        message = fmt::format("LOCK TABLE ONLY {}.bus_bus IN ROW EXCLUSIVE MODE; ", schema);
+    message += "EXECUTE guard; EXECUTE " + name + " (";
+    for (const std::string& parameter : parameters)
+        message += (&parameter == &parameters.front() ? "" : ", ") + sql_literal(parameter);
+    return message + ")";
 }
 
 std::vector<Statement> presence_statements(const std::string& schema, bool notify,

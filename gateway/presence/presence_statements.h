@@ -23,7 +23,9 @@ std::vector<Statement> presence_statements(const std::string& schema, bool notif
 // Begins a transaction that no other gateway's overlaps. Until it ends nobody can add triggers, rules,
 // policies, defaults, constraints, indexes or statistics to the tables: they would run as the gateway's role.
 std::string begin_presence(const std::string& schema);
-// Before a statement that notifies: the same for bus_bus.
-std::string before_notifying(const std::string& schema);
+// The message that executes a statement in that transaction, right after the guard: what was locked is still
+// what the names mean. `notifies`: bus_bus is locked likewise.
+std::string execute_presence(const std::string& schema, const std::string& name,
+                             const std::vector<std::string>& parameters, bool notifies);
 
 } // namespace odoo_bus

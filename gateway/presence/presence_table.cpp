@@ -48,6 +48,10 @@ constexpr const char* SETTLE = R"(
 SELECT set_config('statement_timeout', '10s', false), set_config('lock_timeout', '10s', false),
        set_config('idle_in_transaction_session_timeout', '10s', false))";
 
+bool is_guards(const PgResult& result) {
+    return result.error().find(TABLE_HAS_CHANGED) != std::string::npos;
+}
+
 bool is_ascii(const std::string& text) {
     return std::ranges::all_of(text, [](unsigned char c) { return c < 0x80; });
 }
@@ -197,9 +201,19 @@ void PresenceTable::lose(const std::string& reason) {
 PresenceTable::Then PresenceTable::checked(const char* what, Then then) {
     return [this, what, then = std::move(then)](const PgResult& result) {
         if (!result.ok())
-            return lose(fmt::format("{}: {}", what, result.error()));
+            return lose(is_guards(result) ? TABLE_HAS_CHANGED : fmt::format("{}: {}", what, result.error()));
         then(result);
     };
+}
+
+void PresenceTable::execute(const char* name, const std::vector<std::string>& parameters, Then then) {
+    connection_.script(execute_presence(schema_, name, parameters, false), std::move(then));
+}
+
+// It sends `presence` notifications, if they are wanted.
+void PresenceTable::execute_notifying(const char* name, const std::vector<std::string>& parameters,
+                                      Then then) {
+    connection_.script(execute_presence(schema_, name, parameters, settings_.notify), std::move(then));
 }
 
 // --- one transaction ---
@@ -209,7 +223,7 @@ void PresenceTable::beat() {
     patience_.start(PATIENCE_MS, [this] { lose("the server does not answer"); });
     connection_.script(
         begin_presence(schema_), checked("waiting for other gateways", [this](const PgResult&) {
-            connection_.execute(
+            execute(
                 "beat",
                 {settings_.gateway, fmt::format("{:.3f}", lifetime_seconds()), is_due_ && known_ ? "t" : "f"},
                 checked("heartbeat", [this](const PgResult& result) { heard_beat(result); }));
@@ -227,46 +241,34 @@ void PresenceTable::heard_beat(const PgResult& result) {
 
 // What the table has of this gateway may be another thing than was believed.
 void PresenceTable::enlist() {
-    connection_.execute(
-        "enlist", {settings_.gateway, fmt::format("{:.3f}", lifetime_seconds())},
-        checked("enlisting", [this](const PgResult& enlisted) {
-            const std::string begun(enlisted.text(0, 0));
-            connection_.execute(
-                "own", {settings_.gateway}, checked("reading", [this, begun](const PgResult& result) {
-                    std::vector<PresenceRoster::Pair> stored;
-                    for (int row = 0; row < result.rows(); ++row)
-                        stored.emplace_back(result.text(row, 0), result.text(row, 1));
-                    connection_.script(
-                        "COMMIT", checked("enlisting", [this, begun, stored](const PgResult&) {
-                            const bool emptied = !begun_.empty() && begun != begun_;
-                            roster_.assume(stored, emptied,
-                                           std::max(MonotonicClock::now(), settings_.others_until));
-                            begun_ = begun;
-                            // If it stays another thing, look again once in a heartbeat.
-                            next_beat_ = known_ ? MonotonicClock::now() + settings_.heartbeat : Monotonic();
-                            known_ = true;
-                            writing_ = {};
-                            busy_ = false;
-                            patience_.stop();
+    execute("enlist", {settings_.gateway, fmt::format("{:.3f}", lifetime_seconds())},
+            checked("enlisting", [this](const PgResult& enlisted) {
+                const std::string begun(enlisted.text(0, 0));
+                execute("own", {settings_.gateway}, checked("reading", [this, begun](const PgResult& result) {
+                            std::vector<PresenceRoster::Pair> stored;
+                            for (int row = 0; row < result.rows(); ++row)
+                                stored.emplace_back(result.text(row, 0), result.text(row, 1));
+                            connection_.script(
+                                "COMMIT", checked("enlisting", [this, begun, stored](const PgResult&) {
+                                    const bool emptied = !begun_.empty() && begun != begun_;
+                                    roster_.assume(stored, emptied,
+                                                   std::max(MonotonicClock::now(), settings_.others_until));
+                                    begun_ = begun;
+                                    // If it stays another thing, look again once in a heartbeat.
+                                    next_beat_ =
+                                        known_ ? MonotonicClock::now() + settings_.heartbeat : Monotonic();
+                                    known_ = true;
+                                    writing_ = {};
+                                    busy_ = false;
+                                    patience_.stop();
+                                }));
                         }));
-                }));
-        }));
+            }));
 }
 
 void PresenceTable::change() {
     if (writing_.empty())
         return expire();
-    before_notifying([this] { write_changes(); });
-}
-
-void PresenceTable::before_notifying(std::function<void()> then) {
-    if (!settings_.notify)
-        return then();
-    connection_.script(odoo_bus::before_notifying(schema_),
-                       checked("notifying", [then = std::move(then)](const PgResult&) { then(); }));
-}
-
-void PresenceTable::write_changes() {
     std::vector<std::string> left[2], joined[2];
     std::string quiet = "{";
     for (const auto& [channel, member] : writing_.leaves) {
@@ -279,35 +281,31 @@ void PresenceTable::write_changes() {
         quiet += quiet.size() > 1 ? "," : "";
         quiet += join.quiet ? 't' : 'f';
     }
-    connection_.execute("change",
-                        {settings_.gateway, pg_array(left[0]), pg_array(left[1]), pg_array(joined[0]),
-                         pg_array(joined[1]), quiet + "}"},
-                        [this](const PgResult& result) {
-                            // Data that it cannot hold: an encoding without these characters, an index row.
-                            const std::string state = result.sqlstate();
-                            if (state.starts_with("22") || state.starts_with("54"))
-                                return refused(result);
-                            checked("writing", [this](const PgResult&) { expire(); })(result);
-                        });
+    execute_notifying("change",
+                      {settings_.gateway, pg_array(left[0]), pg_array(left[1]), pg_array(joined[0]),
+                       pg_array(joined[1]), quiet + "}"},
+                      [this](const PgResult& result) {
+                          // Data that it cannot hold: an encoding without these characters, an index row.
+                          const std::string state = result.sqlstate();
+                          if ((state.starts_with("22") || state.starts_with("54")) && !is_guards(result))
+                              return refused(result);
+                          checked("writing", [this](const PgResult&) { expire(); })(result);
+                      });
 }
 
 // Not right after this gateway could reach the database again: others may need a moment more for that.
 void PresenceTable::expire() {
     if (!is_due_ || MonotonicClock::now() - beating_since_ < LIFETIME_BEATS * settings_.heartbeat)
         return commit();
-    before_notifying([this] { remove_expired(); });
-}
-
-void PresenceTable::remove_expired() {
-    connection_.execute("expire", {settings_.gateway, std::to_string(settings_.batch)},
-                        checked("expiring", [this](const PgResult& result) {
-                            const auto gone = static_cast<size_t>(result.number(0, 0));
-                            expired_.add(static_cast<double>(gone));
-                            if (gone == settings_.batch)
-                                is_due_ = false; // and more: the next one is due at once
-                            connection_.execute("clean", {settings_.gateway},
-                                                checked("expiring", [this](const PgResult&) { commit(); }));
-                        }));
+    execute_notifying("expire", {settings_.gateway, std::to_string(settings_.batch)},
+                      checked("expiring", [this](const PgResult& result) {
+                          const auto gone = static_cast<size_t>(result.number(0, 0));
+                          expired_.add(static_cast<double>(gone));
+                          if (gone == settings_.batch)
+                              is_due_ = false; // and more: the next one is due at once
+                          execute("clean", {settings_.gateway},
+                                  checked("expiring", [this](const PgResult&) { commit(); }));
+                      }));
 }
 
 void PresenceTable::commit() {

@@ -58,14 +58,13 @@ private:
     void disconnect();
     void lose(const std::string& reason);
     Then checked(const char* what, Then then);
+    void execute(const char* name, const std::vector<std::string>& parameters, Then then);
+    void execute_notifying(const char* name, const std::vector<std::string>& parameters, Then then);
     void beat();
     void heard_beat(const PgResult& result);
     void enlist();
     void change();
-    void write_changes();
     void expire();
-    void remove_expired();
-    void before_notifying(std::function<void()> then);
     void commit();
     void refused(const PgResult& result);
     double lifetime_seconds() const;
