@@ -154,6 +154,23 @@ def test_what_is_in_the_way_of_deleting_is_shown_and_left_alone(cluster, made, m
     assert count(made) == 3
 
 
+def test_a_table_that_has_another_owner_by_now_is_left_until_it_is_planned_again(cluster, made, make_database):
+    made.execute("GRANT CREATE ON SCHEMA public TO PUBLIC")
+    insert(made, 3, "10 days")
+    with held(wait_for_worker(cluster)):
+        made.sendone("c")
+        made.execute("CREATE ROLE heir LOGIN; ALTER TABLE bus_bus OWNER TO heir")
+    other = make_database(extension=False)
+    other.execute("CREATE EXTENSION odoo_bus; SELECT bus_create_table(); ALTER TABLE bus_bus OWNER TO odoo")
+    insert(other, 3, "10 days")
+    other.sendone("c")
+    eventually(lambda: count(other) == 1)  # the first one was due before
+    assert count(made) == 4
+    made.sendone("c")
+    eventually(lambda: count(made) == 2)
+    made.execute("DROP OWNED BY heir; DROP ROLE heir")
+
+
 def test_disabled_triggers_and_rules_of_other_events_are_not_in_the_way(made):
     made.execute("""CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
         CREATE TRIGGER keep BEFORE DELETE ON bus_bus FOR EACH ROW EXECUTE FUNCTION keep();
