@@ -21,6 +21,7 @@ from sites import RealSite
 from web_client import WebClient
 
 pytestmark = pytest.mark.skipif(not os.environ.get("ODOO_HOME"), reason="ODOO_HOME names no Odoo")
+RECHECK_INTERVAL = 2
 TALKS = 8  # at a time
 TAKE_OVERS = 20  # what only their moment can lose is lost once in many
 
@@ -34,7 +35,7 @@ def site(odoo_server):
 def gateway(odoo_server):
     odoo_server.cluster.execute("CREATE EXTENSION IF NOT EXISTS odoo_bus", dbname=odoo_server.name)
     gateway = Gateway(odoo_server.cluster.conninfo(odoo_server.name), auth="odoo", odoo_url=odoo_server.url,
-                      trusted_proxy="127.0.0.1", recheck_interval=2, drain_seconds=0).start()
+                      trusted_proxy="127.0.0.1", recheck_interval=RECHECK_INTERVAL, drain_seconds=0).start()
     yield gateway
     gateway.finish()
 
@@ -100,6 +101,27 @@ async def test_logout_in_another_tab_closes(site, nginx):
         code, _ = await client.wait_closed()
         assert code == 4001
         print(f"closed {time.monotonic() - begin:.2f} s after the logout")
+
+
+async def test_a_toast_long_after_a_logout_in_another_tab_does_not_arrive(site, nginx):
+    """In between nothing was sent, so that nobody had a reason to ask Odoo."""
+    user = site.add_user()
+    sid, elsewhere = site.login(user), site.login(user)
+    async with connect(nginx, sid, ["a"]) as client, connect(nginx, elsewhere, ["a"]) as stays:
+        for each in (client, stays):
+            await each.subscribed()
+        site.sql("SELECT bus_sendone('a', 't', '1')")
+        for each in (client, stays):
+            await each.wait_payload(1)
+        await asyncio.sleep(3 * RECHECK_INTERVAL)  # the check of those who have received something
+        await asyncio.to_thread(site.logout, sid)
+        await asyncio.sleep(25)
+        assert client.closes == []
+        received = list(client.payloads)  # Odoo itself tells new users something
+        toast(site, user, "not for whoever sits there now")
+        assert (await client.wait_closed())[0] == 4001
+        await stays.wait_payload({"message": "not for whoever sits there now"})
+        assert client.payloads == received and stays.closes == []
 
 
 @pytest.mark.parametrize("revoke", ["change_password", "archive"])
