@@ -108,11 +108,11 @@ std::vector<OptionDefinition> build_table() {
          RELOADS, worker_version_field(&O::worker_version), ADVANCED},
         {"odoo-data-dir", "DIR", odoo,
          "Odoo's data_dir, to watch the names of its session files (their content is never read), so that a "
-         "logout takes effect at once. Empty: do not watch.",
+         "logout takes effect at once. Recommended where the gateway can read it. Empty: do not watch.",
          NEEDS_RESTART, path_field(&O::odoo_data_dir)},
         {"recheck-interval", "SECONDS", odoo,
          "Interval of re-checks: after it Odoo is asked again whether a client that was sent something may "
-         "still see its channels.",
+         "still see its channels, and before a client that was sent nothing is sent something of its own.",
          RELOADS, seconds_field(&O::recheck_interval, 0.1, 86'400)},
         {"recheck-rate", "N", odoo, "Maximum number of re-checks per second, of all clients together.",
          RELOADS, rate_field(&O::recheck_rate, 0.01, 10'000), ADVANCED},
