@@ -1,5 +1,6 @@
 """After a logout nothing of the user's own is delivered: a session that was not confirmed for long is asked about first."""
 import asyncio
+import json
 import threading
 import time
 
@@ -10,7 +11,7 @@ from harness.deadline import scaled
 from harness.http_clients import TRANSPORTS
 from standin import Standin, faults
 
-from metrics_test import Metrics, metrics  # noqa: F401
+from metrics_test import metrics  # noqa: F401 (a fixture)
 from odoo_auth_test import asked, client, send
 from take_over_odoo_test import held
 from take_over_test import drained, take_over
@@ -26,8 +27,8 @@ def send_all(database, *notifications):
     """(channel, payload) of each, in one transaction."""
     with database.connect() as connection:
         for channel, payload in notifications:
-            connection.execute("INSERT INTO bus_bus (channel, message) VALUES (%s, jsonb_build_object('type', 't', 'payload', %s::text))",
-                               (stored_channel(database.name, *channel), payload))
+            connection.execute("INSERT INTO bus_bus (channel, message) VALUES (%s, %s)",
+                               (stored_channel(database.name, *channel), json.dumps({"type": "t", "payload": payload})))
         connection.execute("NOTIFY imbus, '[]'")
 
 
@@ -63,7 +64,8 @@ def unconfirmed(metrics):  # noqa: F811
 
 
 @pytest.mark.parametrize("transport", ["websocket", "events", "poll"])
-async def test_after_a_logout_nothing_of_the_users_own_arrives(odoo, mydb, start_counting, database, metrics, transport):  # noqa: F811
+async def test_after_a_logout_nothing_of_the_users_own_arrives(odoo, mydb, start_counting, database, metrics,  # noqa: F811
+                                                               transport):
     gateway = start_counting()
     user = mydb.add_user("anna")
     session = odoo.login(user)
@@ -102,7 +104,8 @@ async def test_every_channel_that_odoo_grants_to_the_user_waits(odoo, mydb, star
         assert anna.payloads == []
 
 
-async def test_what_is_for_everyone_or_was_named_by_the_page_arrives_at_once(odoo, mydb, start_counting, database, metrics):  # noqa: F811
+async def test_what_is_for_everyone_or_was_named_by_the_page_arrives_at_once(
+        odoo, mydb, start_counting, database, metrics):  # noqa: F811
     """While Odoo hangs, so that nothing that waits for it arrives."""
     gateway = start_counting(recheck_rate=1)
     users = [mydb.add_user(f"user{n}") for n in range(20)]
@@ -169,7 +172,8 @@ async def test_while_odoo_does_not_answer_it_is_delivered_after_a_second_and_cou
         odoo.mend()
 
 
-async def test_more_than_the_rate_are_delivered_within_a_second_and_counted(odoo, mydb, start_counting, database, metrics):  # noqa: F811
+async def test_more_than_the_rate_are_delivered_within_a_second_and_counted(
+        odoo, mydb, start_counting, database, metrics):  # noqa: F811
     rate = 2
     gateway = start_counting(recheck_rate=rate)
     users = [mydb.add_user(f"user{n}") for n in range(20)]
