@@ -71,7 +71,7 @@ constexpr const char* COMPARE = R"(
 SELECT NULL, NULL, NULL, NULL, NULL, last_value FROM {sequence} UNION ALL
 (SELECT {columns}, NULL FROM {table} AS bus WHERE id > $1::int8 AND id <= $2::int8 ORDER BY bus.id))";
 
-// In microseconds. What its writer chose may be infinite, or beyond what 64 bits hold.
+// In microseconds. The writer may have chosen an infinite date, or one that 64 bits cannot hold.
 constexpr const char* CREATED =
     "(extract(epoch FROM least(greatest(create_date, timestamp '1970-01-01'), timestamp '9999-12-31')) * "
     "1000000)::int8";
