@@ -37,7 +37,7 @@ struct KeyFile {
 // A file that an administrator has provided, perhaps by a link.
 KeyFile read_key_file(const std::string& path, size_t max_bytes);
 
-// What to do about a secret that is not private.
+// The remedy for a secret that is not private.
 inline constexpr const char* MAKE_PRIVATE =
     "other users can read the secret in it: chmod 600, or 640 if root owns it";
 

@@ -1,4 +1,4 @@
-// What a command asks a running gateway at --metrics-listen.
+// Requests of commands to a running gateway's --metrics-listen.
 #include "commands/metrics_request.h"
 
 #include "commands/server_connection.h"

@@ -1,4 +1,4 @@
-// What the options have to know of a libpq connection string.
+// Properties of libpq connection strings that the options check.
 #pragma once
 
 #include <string>

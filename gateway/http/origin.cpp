@@ -17,7 +17,7 @@ std::string lower(std::string_view text) {
     return lowered;
 }
 
-// What stands behind the scheme of an origin; empty when that is no host with an optional port.
+// The host and the port of an origin; empty if it has anything else.
 std::string_view authority_of(std::string_view origin) {
     const size_t scheme = origin.find("://");
     if (scheme == origin.npos || scheme == 0)

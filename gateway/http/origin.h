@@ -18,8 +18,8 @@ enum class OriginMatch {
 // The address that a browser requested.
 struct RequestedSite {
     std::string host;             // with its port, as sent
-    std::string scheme;           // "http", "https"; empty: nobody said
-    std::optional<uint16_t> port; // nothing: nobody said
+    std::string scheme;           // "http", "https"; empty: unknown
+    std::optional<uint16_t> port; // nothing: unknown
 };
 
 // The host of "name", "name:port", "[::1]:port", in lower case and without the port.

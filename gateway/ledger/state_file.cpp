@@ -230,7 +230,7 @@ private:
         return open_own_file(directory_.get(), path, flags, why);
     }
 
-    // A new file: what is there under its name, which may be a link, is removed.
+    // A new file; an old one of its name, which may be a link, is removed.
     Descriptor create(const Path& path, std::string& why) const {
         remove(path);
         Descriptor file = open(path, O_RDWR | O_CREAT | O_EXCL, why);

@@ -22,7 +22,7 @@ bool is_id(const std::string& text) {
     return text.size() == LENGTH && text.find_first_not_of("0123456789abcdef") == std::string::npos;
 }
 
-// What stands in its file; empty: nothing that counts.
+// The id in its file; empty if there is none.
 std::string read_id(int directory) {
     std::string why, id(LENGTH, '\0');
     const Descriptor file = open_own_file(directory, NAME, O_RDONLY, why);

@@ -63,7 +63,7 @@ Trust trust_of(const Options& options) {
             .origin_match = options.origin_match};
 }
 
-// A page of the same host is a visitor there: that is seldom meant.
+// Logs that a page of the same host is a visitor: usually the proxy's configuration is wrong.
 void note_foreign(const RequestHead& head, const std::optional<Address>& peer, const Trust& trust) {
     const auto origin = head.first("origin").value_or("");
     const RequestedSite site = requested_site(head, peer, trust);

@@ -100,7 +100,7 @@ Response MetricsServer::answer(HttpConnection& connection) const {
     const RequestHead& head = connection.head();
     if (head.state() == RequestHead::State::refused)
         return head.refusal();
-    // No page of a browser reaches a unix socket, and none omits Host, as health checks by HTTP/1.0 do.
+    // Browsers cannot reach a unix socket, and always send Host; health checks by HTTP/1.0 may omit it.
     if (connection.peer() && head.count("host") != 0 && !is_own_name(*head.first("host")))
         return Response::refusal(421, "Request it by a numeric address, as localhost, or by a name that "
                                       "--metrics-host gives to this gateway.");

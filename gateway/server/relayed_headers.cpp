@@ -1,4 +1,4 @@
-// Which headers of a request reach Odoo when it is passed on.
+// The headers of a request that reach Odoo when it is passed on.
 #include "server/relayed_headers.h"
 
 #include <algorithm>
@@ -15,9 +15,9 @@ constexpr std::string_view HOP_BY_HOP[] = {
     "connection",        "keep-alive",     "te",     "trailer",       "trailers", "upgrade",
     "transfer-encoding", "content-length", "expect", "http2-settings"};
 
-// What only a proxy may state of a client: its address, the host, the scheme, the path, its identity. Some of
-// them are set anew as a trusted proxy has sent them (Requester); Odoo, werkzeug or a module of Odoo reads
-// others. Each stands for all names that begin with it.
+// Headers by which a proxy describes a client: its address, host, scheme, path, identity. Some of them are
+// written anew as a trusted proxy has sent them (Requester); Odoo, werkzeug or a module of Odoo reads others.
+// Each entry stands for all names that begin with it.
 constexpr std::string_view OF_A_PROXY[] = {"forwarded",  "x-forwarded", "x-real-",     "x-client-",
                                            "client-ip",  "x-cluster-",  "true-client", "cf-connecting-",
                                            "x-scheme",   "x-url-",      "x-host",      "x-original-",

@@ -1,4 +1,4 @@
-// Which headers of a request reach Odoo when it is passed on.
+// The headers of a request that reach Odoo when it is passed on.
 #pragma once
 
 #include <string>
