@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "http/admission.h"
 #include "protocol/client_event.h"
+#include "protocol/close_codes.h"
 #include "protocol/notification.h"
 
 namespace odoo_bus {
@@ -27,7 +28,7 @@ struct Grant {
     // The connection ends with `end_code`, so that the client asks anew, when the first of these is reached.
     WallTime expires = WallTime::max();    // a token has a date
     Monotonic renew_at = Monotonic::max(); // other grants have an age
-    int end_code = 4001;
+    int end_code = close_code::SESSION_EXPIRED;
     // For each of `channels`, whether it is personal: granted for the client's identity. Empty: none is. From
     // `confirmed_until` on, notifications on personal channels wait for a confirmation.
     std::vector<bool> personal = {};

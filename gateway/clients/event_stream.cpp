@@ -6,12 +6,11 @@
 #include "base/clock.h"
 #include "clients/http_subscribe.h"
 #include "clients/service.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
 namespace {
-
-constexpr int KEEP_ALIVE_TIMEOUT = 4002; // as for a WebSocket
 
 // How long an EventSource waits before it comes back.
 constexpr int RETRY_MS = 2000;
@@ -76,7 +75,7 @@ std::string EventStream::farewell(int code, std::string_view reason) const {
 
 void EventStream::on_tick(Monotonic now) {
     if (now > expires_)
-        return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
+        return close(close_code::KEEP_ALIVE_TIMEOUT, "keep alive timeout");
     if (DatabaseFeed* const from = feed(); from && is_behind())
         from->fan_out.check_progress(*this, now);
     if (!begun_ || is_over() || !writable() || now - written_ < service_.options().heartbeat)

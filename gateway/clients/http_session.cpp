@@ -5,12 +5,11 @@
 
 #include "base/clock.h"
 #include "clients/service.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
 namespace {
-
-constexpr int SESSION_EXPIRED = 4001;
 
 // How long a client may take to read the end.
 constexpr Duration CLOSE_WITHIN = std::chrono::seconds(5);
@@ -58,7 +57,7 @@ Response HttpSession::with_common_headers(Response response) const {
 }
 
 Response HttpSession::refusal(int code, std::string_view reason) const {
-    if (code == SESSION_EXPIRED)
+    if (code == close_code::SESSION_EXPIRED)
         return Response::refusal(401, reason).with("WWW-Authenticate", "Bearer");
     if (code == REFUSED)
         return Response::refusal(403, reason).with("Odoo-Bus", "refused");

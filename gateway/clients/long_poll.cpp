@@ -6,12 +6,11 @@
 #include "base/clock.h"
 #include "clients/http_subscribe.h"
 #include "clients/service.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
 namespace {
-
-constexpr int SESSION_EXPIRED = 4001;
 
 // Without the brackets around it.
 std::string_view elements_of(const std::string& frame) {
@@ -102,7 +101,7 @@ Response LongPoll::error(int code, std::string_view message, std::string_view na
 }
 
 Response LongPoll::refusal(int code, std::string_view reason) const {
-    if (code == SESSION_EXPIRED) {
+    if (code == close_code::SESSION_EXPIRED) {
         Response expired = error(100, "Session Expired", "odoo.http.SessionExpiredException");
         expired.status = 401;
         return std::move(expired).with("WWW-Authenticate", "Bearer");

@@ -15,6 +15,7 @@
 #include "clients/long_poll.h"
 #include "clients/websocket.h"
 #include "metrics/metrics.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
@@ -28,7 +29,6 @@ const metrics::Gauge
 const metrics::Counter shed_connections("odoo_bus_shed_connections_total",
                                         "Connections closed because of --max-memory.");
 
-constexpr int TRY_AGAIN_LATER = 1013;
 constexpr std::chrono::milliseconds DRAIN_STEP{50};
 
 } // namespace
@@ -216,7 +216,7 @@ void Service::shed(uint64_t bytes) {
                 break;
             freed += each;
             shed_connections.add();
-            session->close_at_once(TRY_AGAIN_LATER, "memory is full");
+            session->close_at_once(close_code::TRY_AGAIN_LATER, "memory is full");
         }
     });
 }

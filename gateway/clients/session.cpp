@@ -9,6 +9,7 @@
 #include "clients/service.h"
 #include "metrics/metrics.h"
 #include "presence/presence.h"
+#include "protocol/close_codes.h"
 #include "protocol/frame.h"
 
 namespace odoo_bus {
@@ -41,9 +42,6 @@ const metrics::Histogram confirmation_wait(
 const metrics::Family slow_closes("odoo_bus_slow_closes_total",
                                   "Connections closed because of their backlog, by reason.",
                                   metrics::Type::counter, {"reason"});
-
-constexpr int TRY_AGAIN_LATER = 1013;
-constexpr int NOT_UTF8 = 1007;
 
 // Subscribes that wait while one is being authorized; the rate limit lets no honest client get there.
 constexpr size_t MAX_WAITING = 16;
@@ -131,7 +129,7 @@ void Session::receive(std::string_view text) {
         static log::Limited lines("invalid events", 10);
         lines.write(log::Level::info, "ignored an event of a client: {}", invalid->reason);
         if (invalid->not_utf8)
-            close(NOT_UTF8, "not UTF-8");
+            close(close_code::NOT_UTF8, "not UTF-8");
     }
 }
 
@@ -143,7 +141,7 @@ void Session::parted() {
 
 void Session::subscribe(Subscribe subscribe) {
     if (subscribes_.size() >= MAX_WAITING)
-        return close(TRY_AGAIN_LATER, "too many subscribes");
+        return close(close_code::TRY_AGAIN_LATER, "too many subscribes");
     subscribes_.push_back(std::move(subscribe));
     next_subscribe();
 }
@@ -181,7 +179,7 @@ void Session::refused(const Subscribe& subscribe, const Refusal& refusal) {
     refused_subscribes.add();
     static log::Limited lines("refused subscribes", 10);
     lines.write(log::Level::info, "refused a subscribe: {}", refusal.reason);
-    if (refusal.close_code == COME_BACK && service_.moved_clients().is_handed_over())
+    if (refusal.close_code == close_code::KEEP_ALIVE_TIMEOUT && service_.moved_clients().is_handed_over())
         return come_back();
     if (refusal.close_code)
         return close(refusal.close_code, refusal.reason);
@@ -196,7 +194,7 @@ void Session::refuse_database(const std::string& database) {
             "a client was granted channels of database \"{}\", which this gateway does not serve: name it "
             "with --database, or see that --database-match finds it",
             database);
-    close(TRY_AGAIN_LATER, "database not served");
+    close(close_code::TRY_AGAIN_LATER, "database not served");
 }
 
 void Session::granted(const Subscribe& subscribe, const Grant& grant) {
@@ -257,7 +255,7 @@ void Session::proceed(CatchUp::Progress progress) {
     case CatchUp::Progress::waits:
         return;
     case CatchUp::Progress::failed:
-        return close(TRY_AGAIN_LATER, "the database cannot be asked");
+        return close(close_code::TRY_AGAIN_LATER, "the database cannot be asked");
     case CatchUp::Progress::done:
         catch_up_.reset();
         finish();
@@ -298,7 +296,7 @@ void Session::regrant(const Grant& grant) {
     if (stage_ == Stage::ending || !feed_)
         return;
     if (feed_->database != grant.database)
-        return close(TRY_AGAIN_LATER, "another database");
+        return close(close_code::TRY_AGAIN_LATER, "another database");
     feed_->fan_out.subscribe(*this, {grant.channels, grant.personal, grant.confirmed_until}, delivered());
     tell_presence(grant);
     confirmed(grant.confirmed_until);
@@ -373,7 +371,7 @@ void Session::tell_last_id_reset(Id newest) {
 void Session::come_back() {
     stage_ = Stage::ending;
     ++question_;
-    close(COME_BACK, "the gateway is replaced");
+    close(close_code::KEEP_ALIVE_TIMEOUT, "the gateway is replaced");
 }
 
 void Session::forget_database() {
@@ -382,14 +380,14 @@ void Session::forget_database() {
     catch_up_.reset();
     stage_ = Stage::ending;
     ++question_;
-    close(TRY_AGAIN_LATER, "the database is not served any more");
+    close(close_code::TRY_AGAIN_LATER, "the database is not served any more");
 }
 
 void Session::fell_behind(std::string_view why) {
     slow_closes.with({std::string(why)}).add();
     static log::Limited lines("closed slow clients", 10);
     lines.write(log::Level::info, "closing a slow client, which may come back and resume: {}", why);
-    close(TRY_AGAIN_LATER, "too slow");
+    close(close_code::TRY_AGAIN_LATER, "too slow");
 }
 
 } // namespace odoo_bus

@@ -108,8 +108,6 @@ protected:
 
     Service& service_;
 
-    static constexpr int COME_BACK = 4002; // within a second, as after Odoo's keep-alive time
-
 private:
     // Where its first pending subscribe is.
     enum class Stage : uint8_t {

@@ -14,6 +14,7 @@
 #include "clients/bytes_received.h"
 #include "clients/service.h"
 #include "metrics/metrics.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
@@ -41,9 +42,6 @@ std::string code_label(int code) {
 
 constexpr int NO_CLOSE_FRAME = 1006;
 constexpr int END_CONNECTION = -1; // as an answer to libwebsockets
-constexpr int MESSAGE_TOO_BIG = 1009;
-constexpr int TRY_AGAIN_LATER = 1013;
-constexpr int KEEP_ALIVE_TIMEOUT = 4002; // Odoo's: the page comes back within a second
 
 // RFC 6455: a control frame has 125 bytes at most, the code takes two of them.
 constexpr size_t MAX_CLOSE_REASON = 123;
@@ -176,7 +174,7 @@ void WebSocket::on_received(std::string_view part) {
     heard_ = now;
     received_bytes.add(part.size());
     if (message_.size() + part.size() > service_.options().max_message_bytes)
-        return close(MESSAGE_TOO_BIG, "message too big");
+        return close(close_code::MESSAGE_TOO_BIG, "message too big");
     const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
     if (!whole) {
         message_ += part;
@@ -186,7 +184,7 @@ void WebSocket::on_received(std::string_view part) {
     }
     message_since_.reset();
     if (too_fast(now))
-        return close(TRY_AGAIN_LATER, "too many messages");
+        return close(close_code::TRY_AGAIN_LATER, "too many messages");
     // A binary frame is the page's liveness probe: its arrival is all that it says.
     if (!lws_frame_is_binary(wsi_)) {
         if (message_.empty()) {
@@ -322,11 +320,11 @@ void WebSocket::tick(Monotonic now) {
         return;
     }
     if (now > expires_)
-        return close(KEEP_ALIVE_TIMEOUT, "keep alive timeout");
+        return close(close_code::KEEP_ALIVE_TIMEOUT, "keep alive timeout");
     if (message_since_ && now - *message_since_ > service_.options().message_timeout())
-        return close(TRY_AGAIN_LATER, "a message takes too long");
+        return close(close_code::TRY_AGAIN_LATER, "a message takes too long");
     if (too_much(now))
-        return close(TRY_AGAIN_LATER, "too many bytes");
+        return close(close_code::TRY_AGAIN_LATER, "too many bytes");
     if (pinged_ && now - *pinged_ > service_.options().pong_timeout) {
         unanswered.add();
         log::debug("dropping a connection whose client does not answer a ping");

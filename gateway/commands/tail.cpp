@@ -22,6 +22,7 @@
 #include "commands/tail_options.h"
 #include "commands/websocket_client.h"
 #include "http/cookie_jar.h"
+#include "protocol/close_codes.h"
 #include "protocol/received_frame.h"
 
 namespace odoo_bus {
@@ -31,7 +32,6 @@ namespace {
 // Servers ping sooner: a silent one is sent a ping, and is given up when it is silent for longer still.
 constexpr std::chrono::seconds SILENCE{60}, SILENCE_AFTER_PING{15};
 constexpr std::chrono::seconds CLOSING{1}; // for how long the server's close frame is waited for
-constexpr int NORMAL = 1000, SESSION_EXPIRED = 4001;
 
 // SIGINT and SIGTERM, as a descriptor that is readable from the first of them on.
 class Interrupts {
@@ -196,10 +196,11 @@ std::optional<int> Tail::closed(std::string_view body, std::string& why) const {
     why = fmt::format("closed with {}{}{}", code, body.size() > 2 ? " " : "",
                       log::printable(body.substr(std::min<size_t>(body.size(), 2))));
     // Shipped pages do not come back after 1000, and not before a new login after 4001.
-    if (code != NORMAL && code != SESSION_EXPIRED)
+    if (code != close_code::NORMAL && code != close_code::SESSION_EXPIRED)
         return std::nullopt;
     log::error("{} {}; {}", options_.url, why,
-               code == NORMAL ? "the server wants no reconnection" : "give the cookie of a valid session");
+               code == close_code::NORMAL ? "the server wants no reconnection"
+                                          : "give the cookie of a valid session");
     return 1;
 }
 
@@ -232,7 +233,7 @@ std::optional<int> Tail::print(std::string_view frame) {
 // Closes, and returns the exit code.
 int Tail::finish(WebSocketClient& socket, int exit_code) const {
     const Monotonic deadline = MonotonicClock::now() + CLOSING;
-    bool is_open = socket.send_close(NORMAL);
+    bool is_open = socket.send_close(close_code::NORMAL);
     while (is_open) {
         const auto kind = socket.next(deadline).kind;
         is_open = kind == WebSocketClient::Kind::text || kind == WebSocketClient::Kind::ping ||

@@ -14,13 +14,12 @@
 #include "base/trusted_file.h"
 #include "http/gateway_cookie.h"
 #include "postgres/conninfo.h"
+#include "protocol/close_codes.h"
 #include "server/gateway_id.h"
 
 namespace odoo_bus {
 
 namespace {
-
-constexpr int GOING_AWAY = 1001;
 
 // How long clients may take to read their close frame when the gateway stops.
 constexpr uint64_t STOP_WITHIN_MS = 3000;
@@ -157,7 +156,7 @@ void Gateway::stop() {
     if (parts_.http_server)
         parts_.http_server->stop();
     for (const auto& service : parts_.services)
-        service->stop(GOING_AWAY, "the gateway stops", STOP_WITHIN_MS);
+        service->stop(close_code::GOING_AWAY, "the gateway stops", STOP_WITHIN_MS);
     for (const auto& service : parts_.services)
         service->join();
     if (parts_.auth_backend)

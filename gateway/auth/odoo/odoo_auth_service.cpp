@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "common/ascii_json.h"
 #include "metrics/metrics.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
@@ -180,7 +181,7 @@ void OdooAuthService::answered(const PendingPtr& pending, const OdooPort::Peek& 
         decide(pending, session_renewed());
     } else if (std::holds_alternative<NoDatabase>(peek.answer)) {
         log_no_database(subject.host);
-        decide(pending, Refusal{.close_code = pending->first ? TRY_AGAIN_LATER : 0,
+        decide(pending, Refusal{.close_code = pending->first ? close_code::TRY_AGAIN_LATER : 0,
                                 .reason = "Odoo knows no database for this host"});
     } else if (subject.identity.is_public) {
         unanswered(pending, "the public session has ended");
@@ -205,7 +206,7 @@ void OdooAuthService::granted(const PendingPtr& pending, const Grant& grant, Mon
 void OdooAuthService::unanswered(const PendingPtr& pending, const std::string& why) {
     const Monotonic now = MonotonicClock::now();
     if (pending->first || now >= pending->give_up)
-        return decide(pending, Refusal{.close_code = TRY_AGAIN_LATER, .reason = why});
+        return decide(pending, Refusal{.close_code = close_code::TRY_AGAIN_LATER, .reason = why});
     pending->again = now + AGAIN;
     again_.push_back(pending);
 }

@@ -62,8 +62,8 @@ private:
     std::unordered_map<Digest, UpdatePresence, DigestHash> latest_; // not sent yet
     std::unordered_map<Digest, Gone, DigestHash> gone_;
     KeyedMap<std::string, Monotonic> seen_; // users' sessions, and when each was seen first
-    bool rotates_ = false;                            // this Odoo changes ids when the gateway calls
-    bool keeps_ = false;                              // it does not
+    bool rotates_ = false;                  // this Odoo changes ids when the gateway calls
+    bool keeps_ = false;                    // it does not
 };
 
 } // namespace odoo_bus

@@ -9,6 +9,7 @@
 #include "auth/odoo/odoo_refusals.h"
 #include "base/clock.h"
 #include "metrics/metrics.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
@@ -196,7 +197,7 @@ void OdooRecheck::refused(const EntryPtr& entry) {
         return grants_.put_off(*entry, now + SOON);
     }
     // The page comes back, subscribes, and gets what Odoo grants then.
-    grants_.close(*entry, {.close_code = 4002, .reason = "grant taken back"});
+    grants_.close(*entry, {.close_code = close_code::KEEP_ALIVE_TIMEOUT, .reason = "grant taken back"});
 }
 
 void OdooRecheck::failed(const EntryPtr& entry) {
@@ -205,8 +206,8 @@ void OdooRecheck::failed(const EntryPtr& entry) {
         entry->failing_since = now;
     if (now - *entry->failing_since < options_.max_unverified)
         return grants_.put_off(*entry, now + std::min(SOON, Duration(options_.max_unverified) / 4));
-    grants_.close(*entry,
-                  {.close_code = TRY_AGAIN_LATER, .reason = "Odoo could not be asked for --max-unverified"});
+    grants_.close(*entry, {.close_code = close_code::TRY_AGAIN_LATER,
+                           .reason = "Odoo could not be asked for --max-unverified"});
 }
 
 } // namespace odoo_bus

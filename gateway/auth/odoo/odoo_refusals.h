@@ -2,23 +2,22 @@
 #pragma once
 
 #include "auth/authorizer.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
-inline constexpr int TRY_AGAIN_LATER = 1013;
-
 inline Refusal session_expired() {
-    return {.close_code = 4001, .reason = "SESSION_EXPIRED"};
+    return {.close_code = close_code::SESSION_EXPIRED, .reason = "SESSION_EXPIRED"};
 }
 
 // The page comes back at once, and gets the new id in the handshake.
 inline Refusal session_renewed() {
-    return {.close_code = 4002, .reason = "session renewed"};
+    return {.close_code = close_code::KEEP_ALIVE_TIMEOUT, .reason = "session renewed"};
 }
 
 // Another process has taken over, and decides.
 inline Refusal come_back() {
-    return {.close_code = 4002, .reason = "the gateway is replaced"};
+    return {.close_code = close_code::KEEP_ALIVE_TIMEOUT, .reason = "the gateway is replaced"};
 }
 
 } // namespace odoo_bus

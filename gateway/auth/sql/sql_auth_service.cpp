@@ -11,14 +11,12 @@
 #include "common/ascii_json.h"
 #include "postgres/conninfo.h"
 #include "postgres/pg_array.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
 namespace {
 
-constexpr int TRY_AGAIN_LATER = 1013;
-constexpr int ASKED_ANEW = 4002; // the client comes back within a second
-constexpr int SESSION_EXPIRED = 4001;
 constexpr size_t MAX_WAITING = 10'000;
 constexpr size_t MAX_KNOWN = 10'000;
 constexpr uint64_t IDLE_MS = 60'000;
@@ -98,7 +96,7 @@ void SqlAuthService::let_go(const std::string& database) {
         Pool& pool = *found->second;
         pool.away = true;
         for (const Question& question : std::exchange(pool.waiting, {}))
-            question.answer(Refusal{TRY_AGAIN_LATER, AWAY});
+            question.answer(Refusal{close_code::TRY_AGAIN_LATER, AWAY});
         for (const auto& seat : pool.seats)
             close(*seat, AWAY);
     });
@@ -116,7 +114,7 @@ void SqlAuthService::forget(const std::string& database) {
             if (seat->question)
                 questions.push_back(std::move(*seat->question));
         for (const Question& question : questions)
-            question.answer(Refusal{TRY_AGAIN_LATER, "the database is not served any more"});
+            question.answer(Refusal{close_code::TRY_AGAIN_LATER, "the database is not served any more"});
     });
 }
 
@@ -143,12 +141,13 @@ void SqlAuthService::ask(Question question) {
 void SqlAuthService::take(Question question) {
     const auto found = pools_.find(question.database);
     if (found == pools_.end())
-        return question.answer(Refusal{SESSION_EXPIRED, "the database is not served"});
+        return question.answer(Refusal{close_code::SESSION_EXPIRED, "the database is not served"});
     Pool& pool = *found->second;
     if (pool.away)
-        return question.answer(Refusal{TRY_AGAIN_LATER, AWAY});
+        return question.answer(Refusal{close_code::TRY_AGAIN_LATER, AWAY});
     if (pool.waiting.size() >= MAX_WAITING)
-        return question.answer(Refusal{TRY_AGAIN_LATER, "too many clients wait to be authorized"});
+        return question.answer(
+            Refusal{close_code::TRY_AGAIN_LATER, "too many clients wait to be authorized"});
     pool.waiting.push_back(std::move(question));
     next(pool);
 }
@@ -231,7 +230,7 @@ void SqlAuthService::answered(Seat& seat, const PgResult& result) {
         static log::Limited lines("failed questions to --auth-sql-function", 5);
         lines.write(log::Level::error, "--auth-sql-function {} failed: {}", options_.sql_function,
                     result.error());
-        return give(seat, Refusal{TRY_AGAIN_LATER, "the function that authorizes has failed"});
+        return give(seat, Refusal{close_code::TRY_AGAIN_LATER, "the function that authorizes has failed"});
     }
     const Decision decision = decide(*seat.question, result);
     if (seat.pool.known.size() >= MAX_KNOWN)
@@ -243,7 +242,7 @@ void SqlAuthService::answered(Seat& seat, const PgResult& result) {
 
 Decision SqlAuthService::decide(const Question& question, const PgResult& result) const {
     if (result.rows() == 0 || result.is_null(0, 0))
-        return Refusal{SESSION_EXPIRED, "the function that authorizes has refused"};
+        return Refusal{close_code::SESSION_EXPIRED, "the function that authorizes has refused"};
     Grant grant{.database = question.database, .channels = {}};
     const std::string_view text = result.text(0, 0);
     const Json granted(json_loadb(text.data(), text.size(), 0, nullptr));
@@ -258,7 +257,7 @@ Decision SqlAuthService::decide(const Question& question, const PgResult& result
     }
     grant.member = result.text(0, 1);
     grant.renew_at = MonotonicClock::now() + options_.sql_grant;
-    grant.end_code = ASKED_ANEW;
+    grant.end_code = close_code::KEEP_ALIVE_TIMEOUT;
     return grant;
 }
 
@@ -270,7 +269,7 @@ void SqlAuthService::fail(Seat& seat, const std::string& reason) {
     static log::Limited lines("lost connections of --auth sql", 5);
     lines.write(log::Level::warning, "clients of database \"{}\" cannot be authorized: {}",
                 seat.pool.database, reason);
-    give(seat, Refusal{TRY_AGAIN_LATER, "the database cannot be asked"});
+    give(seat, Refusal{close_code::TRY_AGAIN_LATER, "the database cannot be asked"});
 }
 
 void SqlAuthService::give(Seat& seat, Decision decision) {

@@ -13,12 +13,12 @@
 #include "base/trusted_file.h"
 #include "common/ascii_json.h"
 #include "http/request_head.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus {
 
 namespace {
 
-constexpr int SESSION_EXPIRED = 4001;
 constexpr std::chrono::seconds LOOK_EVERY{2};
 constexpr size_t MAX_FILE_BYTES = 1 << 20;
 constexpr std::string_view SUBPROTOCOL = "odoo-bus.token.";
@@ -134,18 +134,18 @@ Decision TokenAuthBackend::decide(const Admission& admission, const Subscribe& s
     const Rules rules = this->rules();
     const std::string_view token = token_of(*admission.requester, rules.cookie);
     if (token.empty())
-        return Refusal{SESSION_EXPIRED, "a token is missing"};
+        return Refusal{close_code::SESSION_EXPIRED, "a token is missing"};
     const auto verified =
         verify_jwt(token, *rules.keys, rules.claims, microseconds(WallClock::now()) / 1'000'000);
     if (const auto* problem = std::get_if<JwtProblem>(&verified))
-        return Refusal{SESSION_EXPIRED, problem->reason};
+        return Refusal{close_code::SESSION_EXPIRED, problem->reason};
     const auto& claims = std::get<JwtClaims>(verified);
     Grant grant{.database = claims.database.empty() ? databases_.front() : claims.database, .channels = {}};
     if (!admission.database.empty() && admission.database != grant.database)
-        return Refusal{SESSION_EXPIRED, "the token is for another database"};
+        return Refusal{close_code::SESSION_EXPIRED, "the token is for another database"};
     // A database that may be served later is not refused: its client is closed with 1013, and comes back.
     if (!may_serve(grant.database))
-        return Refusal{SESSION_EXPIRED, "the token is for a database that is not served"};
+        return Refusal{close_code::SESSION_EXPIRED, "the token is for a database that is not served"};
     grant.member = claims.subject;
     grant.expires = WallTime(std::chrono::seconds(claims.expires + rules.claims.skew));
     for (const std::string& name : subscribe.channels) {
