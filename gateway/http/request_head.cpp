@@ -151,6 +151,8 @@ void RequestHead::parse_target(std::string_view target) {
         if (target.starts_with(scheme)) {
             target.remove_prefix(scheme.size());
             const std::string_view authority = target.substr(0, target.find('/'));
+            if (authority.empty())
+                return refuse(400, "The request target names no host.");
             authority_ = range_of(authority);
             target.remove_prefix(authority.size());
             break;
