@@ -14,7 +14,8 @@ struct DatabaseFeed {
     DatabaseFeed(std::string database_name, FanOut::Bounds bounds)
         : database(std::move(database_name)), fan_out(bounds) {}
 
-    // The id of the newest position: whoever has everything up to now is there. 0 when it is not known.
+    // The id of the newest position: the position of a client that has received everything. 0 when it is not
+    // known.
     Id here() const;
 
     const std::string database;

@@ -106,7 +106,7 @@ Channel* FanOut::record(const Notification& notification) {
     reached_.push_back(
         std::max(reached_.empty() ? 0 : reached_.back(), notification.ahead ? 0 : notification.id));
     head_ = notification.position;
-    // Whoever was given it may name it, though its row is gone. Of an id that was drawn again the first
+    // A client that was given it may name it, though its row is gone. Of an id that was drawn again the first
     // position counts: nothing after it is lost.
     positions_.try_emplace(notification.id, notification.position);
     if (notification.channel.empty())

@@ -146,7 +146,7 @@ public:
         enqueue(std::move(batch), keep_from);
         flush();
     }
-    // What was dispatched before this thread could: it can be replayed, and nobody is sent it now.
+    // What was dispatched before this thread could: it can be replayed, and is not sent now.
     void adopt(BatchPtr batch);
     // Nothing that was dispatched is known any more; positions go on after `head`.
     void forget_history(Position head);
@@ -186,7 +186,7 @@ public:
     // The newest position that was dispatched before `time`, or the one before oldest().
     Position before(Monotonic time) const;
     // The newest position before which no id above `id` was dispatched, or the one before oldest(). Ids that
-    // somebody chose do not count.
+    // were chosen do not count.
     Position before_ids_above(Id id) const;
     const Notification& at(Position position) const { return *history_[position - oldest()]; }
 

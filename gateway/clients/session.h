@@ -90,7 +90,7 @@ protected:
     std::string new_gateway_cookie() const;
     // And what it is to say of the session, whose id Odoo has changed; empty most of the time.
     std::string_view new_session_cookie() const;
-    // From now on nothing is written, and nobody is present.
+    // From now on nothing is written, and the member is not present.
     void unsubscribe();
 
     // A frame of one element without an id.

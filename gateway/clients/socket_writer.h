@@ -48,7 +48,7 @@ private:
     uv_poll_t* poll_; // freed by its close callback
     const int socket_;
     std::string waiting_;
-    size_t received_ = 0; // bytes that nobody asked for
+    size_t received_ = 0; // unexpected bytes
     bool wants_drained_ = false;
     enum class State : uint8_t {
         open,

@@ -346,8 +346,8 @@ void Database::freeze(std::function<void()> frozen) {
         hear_out();
 }
 
-// What was notified before the other process listened is heard with this answer: nobody else passes it on.
-// A session that notifies reads all that was committed before, also what its listeners were not signalled
+// What was notified before the other process listened is heard with this answer: no other process passes it
+// on. A session that notifies reads all that was committed before, also what its listeners were not signalled
 // yet.
 void Database::hear_out() {
     if (phase_ != Phase::READING)

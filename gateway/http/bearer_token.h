@@ -8,7 +8,7 @@
 
 namespace odoo_bus {
 
-// The token in this file, which nobody else may read. Empty: `problem` says why, with the file's name.
+// The token in this file, which must be private. Empty: `problem` says why, with the file's name.
 std::string read_bearer_token(const std::string& path, std::string& problem);
 
 // Whether the request bears this token. The time does not depend on where they differ.

@@ -20,7 +20,7 @@ std::string find_presence_tables(bool notify);
 std::vector<Statement> presence_statements(const std::string& schema, bool notify,
                                            const std::vector<SeenTable>& tables);
 
-// Begins a transaction that no other gateway's overlaps. Until it ends nobody can add triggers, rules,
+// Begins a transaction that no other gateway's overlaps. Until it ends no session can add triggers, rules,
 // policies, defaults, constraints, indexes or statistics to the tables: they would run as the gateway's role.
 std::string begin_presence(const std::string& schema);
 // The message that executes a statement in that transaction, right after the guard: what was locked is still

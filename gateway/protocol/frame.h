@@ -45,7 +45,7 @@ private:
 
 // Internal elements have no id and stand alone in their frame. Only for clients whose subscribe had the key
 // check_outdated or confirm: others read the id of a frame's last element. On an event stream they are events
-// of the type `internal`, which nobody is sent who did not ask for it by name.
+// of the type `internal`, which is sent only to clients that asked for it by name.
 struct FrameShape {
     size_t reserve = 0;
     FrameFormat format = FrameFormat::plain;

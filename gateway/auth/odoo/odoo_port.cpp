@@ -97,7 +97,7 @@ void OdooPort::peek(const OdooSubject& subject, bool first, OdooQueue::Priority 
 void OdooPort::call(const OdooSubject& subject, const char* path, std::function<std::string()> body,
                     std::function<void(const CallAnswer&)> on_answer) {
     if (subject.identity.is_public && !public_sessions_.session(subject.host)) {
-        body(); // without a public session of this host nobody was let in there, so nobody is there
+        body(); // without a public session no visitor of this host was admitted, so none is present
         return;
     }
     enqueue(OdooQueue::Priority::presence,

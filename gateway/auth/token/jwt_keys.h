@@ -27,7 +27,7 @@ struct JwtKeys {
     std::vector<JwtKey> keys = {};
     std::vector<std::string> ignored = {}; // keys of the set that cannot be used: which, and why
     std::string problem = {};              // why there are no keys; no part of a key is repeated
-    bool has_secrets = false;              // some of the text is for nobody else to read
+    bool has_secrets = false;              // the text contains keys that sign, and must be private
 };
 
 // `text`: of a file.
