@@ -296,9 +296,9 @@ void FanOut::drain(Subscriber& subscriber) {
             subscriber.queued_ = subscriber.passed_ = 0;
             return;
         }
-        subscriber.queued_ -= std::min(subscriber.queued_, write(subscriber, collected_));
         if (!confirmed)
             count_unconfirmed(personal_of(subscriber, collected_));
+        subscriber.queued_ -= std::min(subscriber.queued_, write(subscriber, collected_));
         subscriber.next_ = collected_.back() + 1;
     }
     if (subscriber.queued_ > bounds_.queue_bytes)

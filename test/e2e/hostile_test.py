@@ -155,6 +155,7 @@ def test_behind_a_proxy_its_clients_are_told_apart(make_gateway, database):
         assert [status(None) for _ in range(5)] == [101] * 5
 
 
+@pytest.mark.unsanitized  # UndefinedBehaviorSanitizer needs descriptors itself
 async def test_without_descriptors_the_connected_are_served_and_nothing_spins(make_gateway, database):
     gateway = make_gateway(database, wrapper=["prlimit", "--nofile=120:120"], max_connections_per_address=0, hub_database="none")
     await asyncio.to_thread(gateway.start)
