@@ -146,8 +146,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         return 0;
     const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
     RequestHead head(8192);
-    if (head.feed(text) != RequestHead::State::complete)
-        return 0;
+    if (head.feed(text) != RequestHead::State::complete || head.is_http_1_0())
+        return 0; // nothing of HTTP/1.0 is passed on
     Trust trust;
     trust.proxies = {*Network::parse("127.0.0.1")};
     const auto peer = Address::parse(data[0] & 1 ? "127.0.0.1" : "192.0.2.1");
