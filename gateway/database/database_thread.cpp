@@ -1,6 +1,7 @@
 // The thread that reads PostgreSQL.
 #include "database/database_thread.h"
 
+#include <future>
 #include <utility>
 
 namespace odoo_bus {
@@ -17,10 +18,13 @@ DatabaseThread::~DatabaseThread() {
 }
 
 void DatabaseThread::start() {
-    loop_.start("reader", [this] {
+    std::promise<void> opened;
+    loop_.start("reader", [this, &opened] {
         databases_.open();
         succession_.start();
+        opened.set_value();
     });
+    opened.get_future().wait();
 }
 
 void DatabaseThread::stop() {

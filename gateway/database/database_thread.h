@@ -21,6 +21,7 @@ public:
                    DatabaseObserver& clients);
     ~DatabaseThread();
 
+    // When it returns, `clients` has heard which databases are expected.
     void start();
     // Ends the thread; waits for it.
     void stop();

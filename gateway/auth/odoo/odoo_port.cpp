@@ -232,9 +232,18 @@ void OdooPort::probe() {
 }
 
 void OdooPort::publish_refusal() {
-    auto refusal = queue_.refusal(MonotonicClock::now());
-    const std::lock_guard lock(mutex_);
-    refusal_ = std::move(refusal);
+    {
+        auto refusal = queue_.refusal(MonotonicClock::now());
+        const std::lock_guard lock(mutex_);
+        refusal_ = std::move(refusal);
+    }
+    if (std::exchange(was_open_, queue_.is_open()) == queue_.is_open())
+        return;
+    if (queue_.is_open())
+        log::warning("Odoo does not answer: new clients are refused with 503 until it does; clients that are "
+                     "connected go on");
+    else
+        log::info("Odoo answers again");
 }
 
 std::optional<OdooQueue::Refusal> OdooPort::refusal() const {

@@ -102,6 +102,7 @@ private:
     SessionRotations rotations_;
     NewestIds newest_ids_;
     Requester prober_;
+    bool was_open_ = false; // the queue's breaker, when the refusal was published last
 
     mutable std::mutex mutex_; // of what follows
     std::optional<OdooQueue::Refusal> refusal_;

@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "base/backoff.h"
-#include "base/log.h"
 
 namespace odoo_bus {
 
@@ -73,8 +72,6 @@ void OdooQueue::done(const std::string& client, bool answered, Monotonic began, 
     } else if (std::exchange(last_failed_, client) != client && ++failures_ >= bounds_.failures && !open_) {
         open_ = true;
         failed(now);
-        log::warning("Odoo does not answer: new clients are refused with 503 until it does; clients that are "
-                     "connected go on");
     }
     run_next();
 }
@@ -90,8 +87,7 @@ void OdooQueue::recovered() {
     failures_ = 0;
     last_failed_.clear();
     probe_after_ms_ = 0;
-    if (std::exchange(open_, false))
-        log::info("Odoo answers again");
+    open_ = false;
     run_next();
 }
 
