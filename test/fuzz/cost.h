@@ -3,19 +3,13 @@
 
 #include <algorithm>
 #include <cassert>
-#include <ctime>
 #include <string>
 #include <string_view>
 
 #include "base/fingerprint.h"
+#include "test/unit/cost.h"
 
 namespace odoo_bus {
-
-inline double seconds_of_this_thread() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
-}
 
 // One input in so many is measured: the same ones in each run, so that a finding can be repeated.
 inline bool is_measured(std::string_view input, uint64_t one_in = 1024) {
@@ -31,9 +25,9 @@ void assert_linear(size_t parts, Input&& input, Parse&& parse) {
         const std::string text = input(number);
         double best = 1e9;
         for (int round = 0; round < 2; ++round) {
-            const double begin = seconds_of_this_thread();
+            const double begin = thread_seconds();
             parse(text);
-            best = std::min(best, seconds_of_this_thread() - begin);
+            best = std::min(best, thread_seconds() - begin);
         }
         return best;
     };
