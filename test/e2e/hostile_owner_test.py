@@ -113,7 +113,7 @@ def serve(cluster, tenants, make_gateway, tmp_path):
                    "presence": "*", "presence_notifications": True, "presence_heartbeat": 0.5,
                    "presence_grace": 0.5} | options
         gateway = make_gateway(cluster.conninfo("postgres", user=ROLE), **options).start()
-        gateway.wait_for_line(f'"{tenants[1].name}": reading')
+        gateway.wait_for_line(f'info database "{tenants[1].name}": reading')
         return gateway
     return serve
 
@@ -321,7 +321,7 @@ async def test_a_table_that_would_run_its_owners_code_is_refused(cluster, tenant
     async with client_of(gateway, victim) as other:
         await other.subscribed()
         if when == "meanwhile":
-            await asyncio.to_thread(gateway.wait_for_line, f'"{hostile.name}": reading')
+            await asyncio.to_thread(gateway.wait_for_line, f'info database "{hostile.name}": reading')
             async with client_of(gateway, hostile) as one:
                 await one.subscribed()
                 await delivered(hostile, one, "his own")
@@ -329,10 +329,10 @@ async def test_a_table_that_would_run_its_owners_code_is_refused(cluster, tenant
         await asyncio.to_thread(gateway.wait_for_line, f'warning database "{hostile.name}": .*{words}')
         await delivered(victim, other, "of the other")
         hostile.as_owner(mend)
-        await asyncio.to_thread(gateway.wait_for_line, f'"{hostile.name}": reading public.bus_bus',
+        await asyncio.to_thread(gateway.wait_for_line, f'info database "{hostile.name}": reading public.bus_bus',
                                 since=next(i for i, line in enumerate(gateway.lines) if re.search(words, line)))
-        # It comes back until the database is served, and gets what was sent within the last 50 s.
         async with client_of(gateway, hostile) as one:
+            await one.subscribed()
             await delivered(hostile, one, "mended")
         await delivered(victim, other, "of the other again")
     assert_nothing_was_gained(cluster, tenants, gateway)
