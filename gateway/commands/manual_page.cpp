@@ -4,6 +4,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "commands/doctor/doctor_options.h"
+#include "commands/status_options.h"
 #include "commands/tail_options.h"
 #include "config/option_table.h"
 #include "config/options_text.h"
@@ -70,7 +71,7 @@ std::string manual_page() {
         ".SH SYNOPSIS\n"
         ".B odoo-bus-gateway\n[\\fBrun\\fR] [\\fIOPTION\\fR...]\n.br\n"
         ".B odoo-bus-gateway tail\n\\fIURL CHANNEL\\fR...\n.br\n"
-        ".B odoo-bus-gateway status\n[\\fIOPTION\\fR...]\n.br\n"
+        ".B odoo-bus-gateway status\n[\\fB\\-\\-json\\fR] [\\fIOPTION\\fR...]\n.br\n"
         ".B odoo-bus-gateway doctor\n[\\fB\\-\\-url\\fR \\fIURL\\fR] [\\fIOPTION\\fR...]\n"
         ".SH DESCRIPTION\n";
     page +=
@@ -89,8 +90,7 @@ std::string manual_page() {
     command("run", "Serve; the word may be left out.");
     command("tail", "Print notifications as they arrive. See TAIL.");
     command("status",
-            "Print the state of a running gateway, which is asked at its --metrics-listen. Takes the "
-            "gateway's own options, best its --config.");
+            "Print the state of a running gateway, which is asked at its --metrics-listen. See STATUS.");
     command("doctor", "Find what is wrong, and say how to fix it. See DOCTOR.");
 
     page += ".SH OPTIONS\n";
@@ -108,17 +108,26 @@ std::string manual_page() {
              "each check: ok, warning or failed, what was found, and what to do.\n");
     page += options(doctor::doctor_table());
 
+    page += ".SH STATUS\n";
+    page += roff(
+        "Takes the gateway's own options, best its --config, and those below. The exit status is 0 only if "
+        "the gateway is ready.\n");
+    page += options(status_table());
+
     page += ".SH TAIL\n";
     page += options(tail_table()) + verbatim(TAIL_NOTES);
 
     page += ".SH SIGNALS\n";
-    page += ".TP\n.B SIGHUP\nReads the configuration again.\n"
-            ".TP\n.BR SIGTERM \", \" SIGINT\nCloses every connection, and exits within 5 seconds.\n";
-    page += ".SH EXIT STATUS\n";
     page +=
-        ".TP\n.B 0\nStopped on request; status was printed; all checks of doctor are ok.\n"
-        ".TP\n.B 1\nThe gateway cannot start; tail was refused; status got no answer; doctor has warnings.\n"
-        ".TP\n.B 2\nThe configuration or the command line is wrong; a check of doctor has failed.\n";
+        ".TP\n.B SIGHUP\nReads the configuration again.\n"
+        ".TP\n.B SIGTERM\nSends clients away within \\-\\-drain\\-seconds, so that they reconnect to other "
+        "gateways, and exits.\n"
+        ".TP\n.B SIGINT\nCloses every connection, and exits within 5 seconds.\n";
+    page += ".SH EXIT STATUS\n";
+    page += ".TP\n.B 0\nStopped on request; status found the gateway ready; all checks of doctor are ok.\n"
+            ".TP\n.B 1\nThe gateway cannot start; tail was refused; status found the gateway not ready, or "
+            "got no answer; doctor has warnings.\n"
+            ".TP\n.B 2\nThe configuration or the command line is wrong; a check of doctor has failed.\n";
     return page;
 }
 

@@ -4,87 +4,25 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <map>
 #include <optional>
 #include <variant>
 
 #include <spdlog/fmt/fmt.h>
 
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "commands/metrics_request.h"
+#include "commands/metrics_text.h"
 #include "commands/server_connection.h"
-#include "config/options.h"
+#include "commands/status_options.h"
 
 namespace odoo_bus {
 
 namespace {
 
 constexpr int BAD_CONFIGURATION = 2;
-constexpr int NOT_RUNNING = 1;
-
-// The samples of one name: the text between the braces, and the value.
-using Samples = std::vector<std::pair<std::string, double>>;
-
-class Metrics {
-public:
-    explicit Metrics(std::string_view text) {
-        while (!text.empty()) {
-            const size_t end = text.find('\n');
-            add(text.substr(0, end));
-            text.remove_prefix(end == text.npos ? text.size() : end + 1);
-        }
-    }
-
-    const Samples& all(const std::string& name) const {
-        static const Samples none;
-        const auto it = samples_.find(name);
-        return it == samples_.end() ? none : it->second;
-    }
-    double sum(const std::string& name) const {
-        double sum = 0;
-        for (const auto& sample : all(name))
-            sum += sample.second;
-        return sum;
-    }
-    double of(const std::string& name, const std::string& label) const {
-        for (const auto& [labels, value] : all(name))
-            if (labels == label)
-                return value;
-        return 0;
-    }
-    // Of a histogram without labels: the upper bound of the bucket that contains the quantile, in seconds.
-    std::optional<double> quantile(const std::string& name, double part) const {
-        const Samples& buckets = all(name + "_bucket");
-        if (buckets.empty() || buckets.back().second == 0)
-            return std::nullopt;
-        for (const auto& [labels, count] : buckets)
-            if (count >= part * buckets.back().second)
-                return strtod(value_of(labels).c_str(), nullptr);
-        return std::nullopt;
-    }
-
-    // The value of a single label, without quotes.
-    static std::string value_of(const std::string& labels) {
-        const size_t begin = labels.find('"'), end = labels.rfind('"');
-        return begin == end ? labels : labels.substr(begin + 1, end - begin - 1);
-    }
-
-private:
-    void add(std::string_view line) {
-        const size_t space = line.rfind(' ');
-        if (line.starts_with('#') || space == line.npos)
-            return;
-        const std::string_view series = line.substr(0, space);
-        const size_t brace = series.find('{');
-        const std::string labels(brace == series.npos ? ""
-                                                      : series.substr(brace + 1, series.size() - brace - 2));
-        samples_[std::string(series.substr(0, brace))].emplace_back(
-            labels, strtod(std::string(line.substr(space)).c_str(), nullptr));
-    }
-
-    std::map<std::string, Samples> samples_;
-};
+constexpr int NOT_READY = 1;
 
 std::string count(double number) {
     std::string text = fmt::format("{:.0f}", number);
@@ -113,16 +51,16 @@ std::string duration(double seconds) {
 }
 
 // "1000: 12, 1013: 3", without zeroes.
-std::string each(const Samples& samples) {
+std::string each(const MetricsText::Samples& samples) {
     std::string text;
     for (const auto& [labels, value] : samples)
         if (value != 0)
             text += fmt::format("{}{}: {}", text.empty() ? "" : ", ",
-                                log::printable(Metrics::value_of(labels)), count(value));
+                                log::printable(MetricsText::value_of(labels)), count(value));
     return text.empty() ? "none" : text;
 }
 
-std::string latency(const Metrics& metrics, const std::string& name) {
+std::string latency(const MetricsText& metrics, const std::string& name) {
     const auto half = metrics.quantile(name, 0.5), most = metrics.quantile(name, 0.99);
     return half && most ? fmt::format("median {}, 99 % within {}", duration(*half), duration(*most))
                         : "nothing yet";
@@ -131,7 +69,7 @@ std::string latency(const Metrics& metrics, const std::string& name) {
 } // namespace
 
 std::string status_text(std::string_view metrics_text, std::string_view ready, double now_seconds) {
-    const Metrics metrics(metrics_text);
+    const MetricsText metrics(metrics_text);
     const auto labelled = [&](const char* name) { return each(metrics.all(name)); };
     std::string text;
     const auto line = [&text](std::string_view name, const std::string& what) {
@@ -147,7 +85,7 @@ std::string status_text(std::string_view metrics_text, std::string_view ready, d
     for (const auto& [labels, up] : metrics.all("odoo_bus_database_up")) {
         line("database",
              fmt::format("{}: {}, {} notifications, {} gaps open for {}, {} in the history ({})",
-                         log::printable(Metrics::value_of(labels)), up ? "being read" : "NOT BEING READ",
+                         log::printable(MetricsText::value_of(labels)), up ? "being read" : "NOT BEING READ",
                          count(metrics.of("odoo_bus_notifications_total", labels)),
                          count(metrics.of("odoo_bus_ledger_gaps", labels)),
                          duration(metrics.of("odoo_bus_ledger_gaps_open_seconds", labels)),
@@ -181,11 +119,20 @@ std::string status_text(std::string_view metrics_text, std::string_view ready, d
     return text;
 }
 
+std::string status_json(std::string_view metrics_text, std::string_view ready) {
+    const Json answer = parse_lenient(ready);
+    json_t* const reasons = json_object_get(answer.get(), "reasons");
+    const bool is_ready = json_is_array(reasons) && json_array_size(reasons) == 0;
+    const Json object(json_pack("{s:b,s:O*,s:o}", "ready", is_ready, "reasons", reasons, "metrics",
+                                MetricsText(metrics_text).json().release()));
+    char* const dumped = json_dumps(object.get(), JSON_INDENT(2) | JSON_REAL_PRECISION(15));
+    std::string text = dumped ? std::string(dumped) + "\n" : "";
+    free(dumped);
+    return text;
+}
+
 int run_status(const std::vector<std::string>& arguments) {
-    // parse_options() requires a --database, which status does not need.
-    std::vector<std::string> with_database = arguments;
-    with_database.insert(with_database.end(), {"--database", "dbname=any"});
-    const Parsed parsed = parse_options(with_database);
+    const auto parsed = parse_status_options(arguments);
     if (const auto* text = std::get_if<OptionsText>(&parsed)) {
         fputs(text->text.c_str(), stdout);
         return 0;
@@ -194,33 +141,29 @@ int run_status(const std::vector<std::string>& arguments) {
         fprintf(stderr, "odoo-bus-gateway: %s\n", problem->message.c_str());
         return BAD_CONFIGURATION;
     }
-    const Options& options = std::get<Options>(parsed);
-    if (options.metrics_listen.empty()) {
-        fputs("odoo-bus-gateway: --metrics-listen is not set: give status the configuration of the gateway "
-              "(--config), "
-              "in which it is\n",
-              stderr);
-        return BAD_CONFIGURATION;
-    }
+    const auto& [options, json] = std::get<StatusOptions>(parsed);
     const Listener& where = options.metrics_listen.front();
-    const Endpoint gateway = Endpoint::of(where);
     std::string problem_there;
     const auto metrics = get_metrics(options, problem_there);
-    const auto ready = metrics ? get(gateway, "/ready", problem_there) : std::nullopt;
+    const auto ready = metrics ? get(Endpoint::of(where), "/ready", problem_there) : std::nullopt;
     if (metrics && metrics->status() == 401) {
         fprintf(stderr,
                 "odoo-bus-gateway: %s requires the token of the running gateway's "
                 "--metrics-token-file\n",
                 where.text().c_str());
-        return NOT_RUNNING;
+        return NOT_READY;
     }
     if (!ready) {
         fprintf(stderr, "odoo-bus-gateway: no response at %s: %s; is the gateway running?\n",
                 where.text().c_str(), problem_there.c_str());
-        return NOT_RUNNING;
+        return NOT_READY;
     }
-    fputs(status_text(metrics->body(), ready->body(), static_cast<double>(now_us()) / 1e6).c_str(), stdout);
-    return 0;
+    const double now_seconds = static_cast<double>(now_us()) / 1e6;
+    fputs((json ? status_json(metrics->body(), ready->body())
+                : status_text(metrics->body(), ready->body(), now_seconds))
+              .c_str(),
+          stdout);
+    return ready->status() == 200 ? 0 : NOT_READY;
 }
 
 } // namespace odoo_bus

@@ -7,11 +7,13 @@
 
 namespace odoo_bus {
 
-// `arguments` are the gateway's own: where its metrics are is asked of its configuration. Returns the exit
-// code.
+// `arguments` are the gateway's own, whose --metrics-listen is asked, and those of status_table(). Returns
+// the exit code: 0 only if the gateway is ready.
 int run_status(const std::vector<std::string>& arguments);
 
 // `metrics`: what GET /metrics answered; `ready`: what GET /ready did.
 std::string status_text(std::string_view metrics, std::string_view ready, double now_seconds);
+// The same, for programs.
+std::string status_json(std::string_view metrics, std::string_view ready);
 
 } // namespace odoo_bus

@@ -1,0 +1,22 @@
+// The command line of `odoo-bus-gateway status`.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "config/arguments.h"
+#include "config/options.h"
+
+namespace odoo_bus {
+
+struct StatusOptions {
+    Options gateway; // at least one --metrics-listen
+    bool json = false;
+};
+
+const std::vector<CommandDefinition>& status_table();
+std::variant<StatusOptions, OptionsText, OptionsError>
+parse_status_options(const std::vector<std::string>& arguments);
+
+} // namespace odoo_bus
