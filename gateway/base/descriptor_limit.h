@@ -1,15 +1,14 @@
-// The limit of open files, which a service usually begins with far too low.
+// The limit of open files, whose soft limit is usually far too low.
 #pragma once
 
 #include <cstdint>
 
 namespace odoo_bus {
 
-// Raises the soft limit to what so many connections need, as far as the hard limit lets it, and warns when
-// that is not enough. It is not raised further than needed, nor lowered: Debian's libwebsockets 4.1 looks
-// through a table of that size at the begin and the end of every connection. That table is made with the
-// first service, so this is to be called before it, and once: a descriptor beyond the table is dropped
-// without a word.
+// Raises the soft limit to what this number of connections needs, as far as the hard limit lets it, and warns
+// when that is not enough. It is not raised further than needed, nor lowered: Debian's libwebsockets 4.1
+// looks through a table of that size at the begin and the end of every connection. That table is made with
+// the first service, so call this before it, and once: a descriptor beyond the table is closed silently.
 void fit_descriptor_limit(uint64_t connections);
 
 // Descriptors that this many connections need, with all others that are open.

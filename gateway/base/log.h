@@ -57,8 +57,8 @@ void error(FormatString<Args...> format, Args&&... args) {
     log(Level::error, format, std::forward<Args>(args)...);
 }
 
-// For lines that a hostile client can cause in masses: at most so many a second, then one line that says how
-// many were suppressed. Give it static storage, one for each kind of line:
+// For lines that a hostile client can cause in masses: at most `per_second`, then one line with the number of
+// those that were suppressed. Give it static storage, one for each kind of line:
 //
 //   static log::Limited refused("refused requests", 10);
 //   refused.write(log::Level::info, "refused a request: {}", reason);

@@ -80,8 +80,8 @@ void EventStream::on_tick(Monotonic now) {
         from->fan_out.check_progress(*this, now);
     if (!begun_ || is_over() || !writable() || now - written_ < service_.options().heartbeat)
         return;
-    // An event without data is none, but moves the client's position, so that a quiet client, too, comes back
-    // from where everybody is.
+    // Browsers do not dispatch an event without data, but note its id: a client that receives nothing also
+    // resumes from a recent position.
     const Id position = here();
     writer_.send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
     told_ = position;

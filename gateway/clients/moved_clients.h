@@ -16,14 +16,13 @@ namespace odoo_bus {
 
 class MovedClients {
 public:
-    // True when the client has come before, and with another `last`. Who is not known (any more) counts as
-    // coming for the first time.
+    // True when the client has come before, and with another `last`. A client that is not known (any more)
+    // counts as coming for the first time.
     bool has_gone_on(uint64_t mover, Id last);
 
     // --- another process takes over ---
 
-    // All of them, in the order in which they came. From now on it is for the other process to know who
-    // comes.
+    // All of them, in the order in which they came. From now on the other process keeps them.
     std::vector<std::pair<uint64_t, Id>> hand_over();
     void take_back() { handed_over_ = false; }
     // When it is false after a call of has_gone_on(), that call counts in the other process, too.

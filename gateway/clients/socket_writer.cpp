@@ -11,7 +11,7 @@ namespace odoo_bus {
 
 namespace {
 
-// What a client sends after its request is thrown away, so much at the most.
+// Bytes that a client may send after its request; they are discarded. More end the connection.
 constexpr size_t MAX_RECEIVED = 1 << 20;
 
 } // namespace

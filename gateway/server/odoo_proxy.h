@@ -26,7 +26,7 @@ public:
     static bool takes(std::string_view path);
     // The refusal when the request is not passed on, or nothing.
     std::optional<Response> refuse(const RequestHead& head) const;
-    // The request to Odoo. `who`: what is believed of the forwarded headers.
+    // The request to Odoo. `who`: what the forwarded headers of a trusted proxy say.
     static std::string request(const RequestHead& head, std::string_view body, const Requester& who);
     // Odoo's answer as it is passed on.
     static Response response(const HttpAnswer& answer);
