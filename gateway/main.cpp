@@ -33,7 +33,7 @@ namespace {
 constexpr int BAD_CONFIGURATION = 2;
 constexpr int CANNOT_START = 1;
 
-constexpr std::chrono::milliseconds DRAIN_STEP{50};
+constexpr std::chrono::milliseconds DRAIN_STEP{50}, LOOK_WHETHER_READY{100};
 constexpr std::chrono::milliseconds SUCCESSOR_ENDS_WITHIN{3'000}, LOOK_AGAIN{10};
 
 // Every thread inherits the mask, so that only wait_for_signal() receives signals.
@@ -125,6 +125,9 @@ private:
     void start_successor();
     void successor_failed();
     std::string end_successor();
+    bool drains() const { return phase_ == Gateway::Phase::draining || drained_by_; }
+    void tell_ready_once();
+    void drain();
     int stop();
 
     Options options_;
@@ -134,6 +137,8 @@ private:
     Gateway gateway_;
     Gateway::Phase phase_ = Gateway::Phase::serving;
     pid_t successor_ = -1;
+    bool was_ready_ = false;
+    std::optional<Monotonic> drained_by_; // since SIGTERM
 };
 
 int MainThread::run(const sigset_t& signals, GivenSockets sockets) {
@@ -147,12 +152,15 @@ int MainThread::run(const sigset_t& signals, GivenSockets sockets) {
         phase_ = Gateway::Phase::taking_over;
         log::info("taking over from process {}", predecessor_->offer.process);
     } else {
-        log::info("ready");
-        manager_.tell_ready();
+        log::info("started");
+        manager_.tell_ready(); // the unit has started, whenever its database does
     }
     for (std::optional<int> code;;) {
         std::optional<std::chrono::milliseconds> within = manager_.watchdog();
-        if (phase_ == Gateway::Phase::draining)
+        tell_ready_once();
+        if (!was_ready_)
+            within = std::min(LOOK_WHETHER_READY, within.value_or(LOOK_WHETHER_READY));
+        if (drains())
             within = std::min(DRAIN_STEP, within.value_or(DRAIN_STEP));
         const int signal = wait_for_signal(signals, within);
         if ((code = on_phase()) || (code = signal ? on_signal(signal) : on_time()))
@@ -160,7 +168,17 @@ int MainThread::run(const sigset_t& signals, GivenSockets sockets) {
     }
 }
 
+void MainThread::tell_ready_once() {
+    if (was_ready_ || phase_ != Gateway::Phase::serving || !gateway_.not_ready().empty())
+        return;
+    was_ready_ = true;
+    if (!predecessor_)
+        log::info("ready");
+}
+
 std::optional<int> MainThread::on_time() {
+    if (drained_by_ && (gateway_.connections() == 0 || MonotonicClock::now() > *drained_by_))
+        return stop();
     if (phase_ == Gateway::Phase::draining) {
         if (!gateway_.succession().is_drained())
             return std::nullopt;
@@ -184,14 +202,29 @@ std::optional<int> MainThread::on_signal(int signal) {
         return std::nullopt;
     case SIGTERM:
     case SIGINT:
-        log::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
         if (phase_ != Gateway::Phase::draining)
             manager_.tell("STOPPING=1");
+        if (signal == SIGTERM && phase_ == Gateway::Phase::serving && !drained_by_ &&
+            options_.drain_seconds > Milliseconds::zero() && gateway_.connections() != 0) {
+            drain();
+            return std::nullopt;
+        }
+        log::info("stopping on {}", signal == SIGTERM ? "SIGTERM" : "SIGINT");
         return stop();
     default:
         return std::nullopt; // SIGUSR1: on_phase() has handled it; SIGCHLD: the link to the process tells
                              // more
     }
+}
+
+// Clients go evenly, as after a take-over, and the proxy sends them elsewhere; if there is no other gateway,
+// they come back to this one until it stops.
+void MainThread::drain() {
+    log::info(
+        "SIGTERM: clients are sent away within {} seconds (--drain-seconds); another signal stops at once",
+        std::chrono::duration<double>(options_.drain_seconds).count());
+    gateway_.drain(options_.drain_seconds);
+    drained_by_ = MonotonicClock::now() + options_.drain_seconds;
 }
 
 int MainThread::stop() {
@@ -207,6 +240,8 @@ int MainThread::stop() {
 }
 
 void MainThread::start_successor() {
+    if (drained_by_)
+        return log::warning("SIGUSR2: no new process is started: this one stops (--drain-seconds)");
     if (const std::string problem = gateway_.succession().cannot_hand_over(); !problem.empty())
         return log::warning("SIGUSR2: no new process is started: {}", problem);
     const Successor successor = odoo_bus::start_successor(program_, gateway_.succession().offer());

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
 #include <libwebsockets.h>
 #include <unistd.h>
@@ -113,10 +114,11 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
     });
 }
 
-void Service::drain(std::chrono::milliseconds within) {
-    loop_.post([this, within] {
+void Service::drain(std::chrono::milliseconds within, Newcomers newcomers) {
+    loop_.post([this, within, newcomers] {
         const bool is_first = !drained_at_;
         drained_at_ = MonotonicClock::now() + within;
+        last_to_drain_ = newcomers == Newcomers::stay ? last_session_ : std::numeric_limits<uint64_t>::max();
         if (is_first)
             loop_.every(DRAIN_STEP.count(), [this] { send_back(); });
     });
@@ -124,18 +126,20 @@ void Service::drain(std::chrono::milliseconds within) {
 
 // Of those that are left as many as belong to one step of the time that is left.
 void Service::send_back() {
-    const int64_t left =
-        std::ranges::count_if(sessions_, [](const auto& each) { return !each.second->was_sent_back(); });
+    const auto is_to_go = [this](const auto& each) {
+        return each.first <= last_to_drain_ && !each.second->was_sent_back();
+    };
+    const int64_t left = std::ranges::count_if(sessions_, is_to_go);
     const int64_t steps = std::max<int64_t>(1, (*drained_at_ - MonotonicClock::now()) / DRAIN_STEP);
     due_ += static_cast<double>(left) / static_cast<double>(steps);
     int64_t now = steps == 1 ? left : static_cast<int64_t>(due_);
     due_ -= static_cast<double>(now);
-    for (const auto& [number, session] : sessions_) {
+    for (const auto& each : sessions_) {
         if (now == 0)
             break;
-        if (!session->was_sent_back()) {
+        if (is_to_go(each)) {
             --now;
-            session->come_back();
+            each.second->come_back();
         }
     }
 }

@@ -61,8 +61,10 @@ public:
     // Closes every connection with this code, and ends the thread when the last one is gone, or after
     // `within_ms`.
     void stop(int code, std::string_view reason, uint64_t within_ms);
-    // Another process has taken over: sends every client there, spread over this time.
-    void drain(std::chrono::milliseconds within);
+    // Sends the clients to another process, spread over this time. When clients are admitted meanwhile (no
+    // other process may be there), these stay.
+    enum class Newcomers { go, stay };
+    void drain(std::chrono::milliseconds within, Newcomers newcomers);
     void join() { loop_.join(); }
 
     // --- from any thread ---
@@ -72,7 +74,7 @@ public:
     void post(Loop::Task task) { loop_.post(std::move(task)); }
     void on_event(const std::string& database, std::shared_ptr<const DatabaseEvent> event);
     void reconfigure(const Options& options);
-    // Closes those who hold the most memory, until it is about so many bytes.
+    // Closes the clients that hold the most memory, until about this many bytes are free.
     void shed(uint64_t bytes);
     size_t connections() const { return connections_.load(std::memory_order_relaxed); }
 
@@ -138,6 +140,7 @@ private:
     Monotonic stop_at_;
     double due_ = 0;                      // clients that are to be sent there now
     std::optional<Monotonic> drained_at_; // when every client is to have been sent to the other process
+    uint64_t last_to_drain_ = 0;          // sessions with higher numbers are newcomers that stay
     std::minstd_rand random_{std::random_device{}()};
 };
 

@@ -95,8 +95,10 @@ std::vector<OptionDefinition> build_table() {
          "must not be able to read. `status` and `doctor` send it. Empty: no token is required.",
          NEEDS_RESTART, path_field(&O::metrics_token_file)},
         {"drain-seconds", "SECONDS", connect,
-         "Time in which the old process drains after a take-over (SIGUSR2): its clients are moved to the new "
-         "process, spread over this time (WebSockets are closed with 4002). Then it exits.",
+         "Time in which a process drains before it exits, on SIGTERM or after a take-over (SIGUSR2): its "
+         "clients are sent to another process, spread over this time (WebSockets are closed with 4002). 0: "
+         "at "
+         "once; SIGTERM then closes with 1001.",
          RELOADS, seconds_field(&O::drain_seconds, 0, 3'600)},
         {"take-over-timeout", "SECONDS", connect,
          "Time-out of a take-over (SIGUSR2): a new process that is not ready in time is terminated, and the "

@@ -146,6 +146,12 @@ std::string Gateway::make_servers(GivenSockets& sockets) {
     return {};
 }
 
+void Gateway::drain(std::chrono::milliseconds within) {
+    stopping_ = true;
+    for (const auto& service : parts_.services)
+        service->drain(within, Service::Newcomers::stay);
+}
+
 void Gateway::stop() {
     stopping_ = true;
     // While another process takes over, or this one, the reader's thread may start or end the others at this

@@ -30,12 +30,18 @@ public:
     GatewaySuccession& succession() { return succession_; }
     const GatewaySuccession& succession() const { return succession_; }
 
+    // Before stop(), so that clients do not all come back at once: sends them away, spread over this time.
+    // The gateway serves meanwhile, and says that it is not ready.
+    void drain(std::chrono::milliseconds within);
+    size_t connections() const { return parts_.connections(); }
     // Closes every connection with 1001 and ends all threads.
     void stop();
     void reconfigure(const Options& options);
 
     // True when every thread has done, since the last call, what was asked of it then.
     bool is_alive();
+    // Why a new client should be served by another gateway; empty: this one is as good as any.
+    std::vector<std::string> not_ready() const;
 
     // What databases tell: to every service thread, in the same order.
     void on_event(const std::string& database, const DatabaseEvent& event) override;
@@ -46,7 +52,6 @@ private:
     void admit(Admission admission);
     std::string make_services();
     std::string make_servers(GivenSockets& sockets);
-    std::vector<std::string> not_ready() const;
 
     const Options options_;
     MemoryCeiling memory_;

@@ -134,7 +134,7 @@ void GatewaySuccession::failed(const std::string& why) {
 
 void GatewaySuccession::drain(std::chrono::milliseconds within) {
     for (const auto& service : parts_.services)
-        service->drain(within);
+        service->drain(within, Service::Newcomers::go);
     drained_by_ = MonotonicClock::now() + within + LINGER;
 }
 

@@ -74,10 +74,10 @@ class Gateway:
         return self
 
     def start(self, healthy=True):
-        """Starts and waits until it says that it is ready and, when `healthy`, until it can reach a database."""
+        """Starts and waits until it serves and, when `healthy`, until it can reach a database."""
         mark = len(self.lines)
         self.spawn()
-        self.wait_for_line(r"\bready\b", since=mark)
+        self.wait_for_line(r"\bstarted$|\bstarted\"", since=mark)
         if healthy:
             self.wait_healthy()
         return self
@@ -129,13 +129,13 @@ class Gateway:
             with self._changed:
                 self._changed.wait_for(lambda: len(self.lines) > seen, 0.1)
 
-    def terminate(self, expected=0):
-        """SIGTERM; returns the seconds that the exit took."""
+    def terminate(self, expected=0, by=signal.SIGINT):
+        """Returns the seconds that the exit took. SIGTERM would let clients go within --drain-seconds."""
         begin = time.monotonic()
-        self.process.send_signal(signal.SIGTERM)
+        self.process.send_signal(by)
         code = self.wait()
         took = time.monotonic() - begin
-        assert code == expected, f"the gateway exited with {code} after SIGTERM:\n{self.tail()}"
+        assert code == expected, f"the gateway exited with {code} after {by.name}:\n{self.tail()}"
         return took
 
     def take_over(self):
