@@ -71,7 +71,7 @@ struct Options {
     std::vector<Listener> metrics_listen;
     std::vector<std::string> metrics_hosts; // besides addresses and localhost
     std::string metrics_token_file;         // empty: no token is asked for
-    Milliseconds drain_seconds{30'000};
+    Milliseconds drain_seconds{5'000};
     Milliseconds take_over_timeout{60'000};
     unsigned threads = 0; // 0: one for each CPU
     Milliseconds history_seconds{600'000};
