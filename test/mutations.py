@@ -78,7 +78,7 @@ MUTATIONS = [
     ("the last id of a gap is forgotten", "gateway/ledger/ledger.cpp",
      "fresh.add({max_seen_ + 1, id - 1});", "fresh.add({max_seen_ + 1, id - 2});"),
     ("an answer that was cut by its limit counts as whole", CYCLE,
-     "if (rows.size() == limits_.probe_rows) {", "if (false) {"),
+     "if (is_cut || rows.size() == limits_.probe_rows) {", "if (is_cut) {"),
     # order
     ("each statement of a cycle has a snapshot of its own", CYCLE,
      ".keeps_snapshot = ledger_.has_gaps()}", ".keeps_snapshot = false}"),
@@ -329,10 +329,13 @@ def includes(source):
     return found
 
 
-def mutate(text, description, replacements):
-    for old, new in replacements:
+def mutated(mutation):
+    """The text of its file with the mutation in it. ValueError: the file has changed, so that it does not fit any more."""
+    description, path, *change = mutation
+    text = (ROOT / path).read_text()
+    for old, new in change[0] if isinstance(change[0], list) else [tuple(change)]:
         if text.count(old) != 1:
-            sys.exit(f"mutation {description!r} does not fit any more: {text.count(old)} places have {old!r}")
+            raise ValueError(f"mutation {description!r} does not fit any more: {text.count(old)} places have {old!r}")
         text = text.replace(old, new)
     return text
 
@@ -387,12 +390,11 @@ def main():
             sys.exit(f"tests fail without any mutation: {failed}")
 
         def attempt(number):
-            description, path, *change = MUTATIONS[number]
-            replacements = change[0] if isinstance(change[0], list) else [tuple(change)]
+            description, path = MUTATIONS[number][:2]
             tree = folder / str(number)
             for part in ("gateway", "test/unit"):
                 shutil.copytree(ROOT / part, tree / part)
-            (tree / path).write_text(mutate((ROOT / path).read_text(), description, replacements))
+            (tree / path).write_text(mutated(MUTATIONS[number]))
             header = path.removeprefix("gateway/") if path.endswith(".h") else None
             (tree / "objects").mkdir()
             parts = {source: compile_object(tree, source, tree / "objects")

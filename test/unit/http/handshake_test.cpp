@@ -94,6 +94,22 @@ TEST(Handshake, AnOriginIsRequired) {
     EXPECT_EQ(judged(handshake({}, "GET", "Origin: https://other\r\n")).status, 400);
 }
 
+TEST(Handshake, AProgramWithATokenNeedsNoOrigin) {
+    const std::string bearer = "Authorization: Bearer a.b.c\r\n";
+    const std::string protocol = "Sec-WebSocket-Protocol: odoo-bus, odoo-bus.token.a.b.c\r\n";
+    const std::map<std::string, std::string> none = {{"Origin", ""}};
+    EXPECT_EQ(judged(handshake(none, "GET", bearer)).status, 101);
+    EXPECT_EQ(judged(handshake(none, "GET", protocol)).status, 101);
+    // A browser's cookies may belong to another page's user.
+    EXPECT_EQ(judged(handshake(none, "GET", bearer + "Cookie: a=b\r\n")).status, 400);
+    EXPECT_EQ(judged(handshake(none, "GET", bearer + "Cookie: \r\n")).status, 400);
+    EXPECT_EQ(judged(handshake(none, "GET", bearer + "Origin: \r\n")).status, 400);
+    EXPECT_EQ(judged(handshake({}, "GET", bearer + "Origin: https://other\r\n")).status, 400);
+    for (const char* const without : {"Authorization: Bearer \r\n", "Authorization: Basic YTpi\r\n",
+                                      "Sec-WebSocket-Protocol: odoo-bus, odoo-bus.token.\r\n"})
+        EXPECT_EQ(judged(handshake(none, "GET", without)).status, 400) << without;
+}
+
 TEST(Handshake, NoBody) {
     EXPECT_EQ(judged(handshake({}, "GET", "Content-Length: 1\r\n")).status, 400);
     EXPECT_EQ(judged(handshake({}, "GET", "Transfer-Encoding: chunked\r\n")).status, 400);
