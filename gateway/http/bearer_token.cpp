@@ -17,6 +17,7 @@ namespace {
 constexpr size_t LEAST_CHARACTERS = 32;
 constexpr size_t MAX_FILE_BYTES = 4096;
 constexpr std::string_view SCHEME = "bearer ";
+constexpr std::string_view SUBPROTOCOL = "odoo-bus.token.";
 
 // Of equal length, whatever was sent.
 std::array<unsigned char, 32> digest(std::string_view text) {
@@ -50,6 +51,21 @@ bool bears_token(const RequestHead& head, std::string_view token) {
         return false;
     const auto given = digest(trim(authorization.substr(SCHEME.size()))), wanted = digest(token);
     return CRYPTO_memcmp(given.data(), wanted.data(), wanted.size()) == 0;
+}
+
+std::string_view carried_token(std::string_view authorization, std::string_view protocols) {
+    if (authorization.size() > SCHEME.size() &&
+        equal_ignoring_case(authorization.substr(0, SCHEME.size()), SCHEME))
+        return authorization.substr(SCHEME.size());
+    while (!protocols.empty()) {
+        const size_t end = std::min(protocols.find(','), protocols.size());
+        std::string_view protocol = protocols.substr(0, end);
+        protocols.remove_prefix(std::min(end + 1, protocols.size()));
+        protocol.remove_prefix(std::min(protocol.find_first_not_of(' '), protocol.size()));
+        if (protocol.starts_with(SUBPROTOCOL))
+            return protocol.substr(SUBPROTOCOL.size(), protocol.find(' ') - SUBPROTOCOL.size());
+    }
+    return {};
 }
 
 } // namespace odoo_bus

@@ -1,4 +1,4 @@
-// A secret that requests bear in the header Authorization (RFC 6750), as a file holds it.
+// Tokens that requests bear in the header Authorization (RFC 6750).
 #pragma once
 
 #include <string>
@@ -13,5 +13,9 @@ std::string read_bearer_token(const std::string& path, std::string& problem);
 
 // Whether the request bears this token. The time does not depend on where they differ.
 bool bears_token(const RequestHead& head, std::string_view token);
+
+// The token in a header Authorization (Bearer), or among the subprotocols of a handshake, as
+// "odoo-bus.token.<token>", since pages cannot set the former. Empty: there is none.
+std::string_view carried_token(std::string_view authorization, std::string_view protocols);
 
 } // namespace odoo_bus

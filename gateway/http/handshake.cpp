@@ -5,6 +5,8 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "http/bearer_token.h"
+
 namespace odoo_bus {
 
 namespace {
@@ -15,6 +17,17 @@ bool is_key(std::string_view text) {
                return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
                       c == '+' || c == '/';
            });
+}
+
+bool has_origin(const RequestHead& head) {
+    return head.count("origin") == 1 && !head.first("origin")->empty();
+}
+
+// The origin tells whose page uses the cookies of the browser. What carries its token by itself has no page.
+bool is_of_a_program(const RequestHead& head) {
+    return head.count("cookie") == 0 &&
+           !carried_token(head.first("authorization").value_or(""), head.joined("sec-websocket-protocol"))
+                .empty();
 }
 
 } // namespace
@@ -32,8 +45,10 @@ std::optional<Response> judge_handshake(const RequestHead& head) {
             .with("Sec-WebSocket-Version", "13");
     if (head.count("sec-websocket-key") != 1 || !is_key(*head.first("sec-websocket-key")))
         return Response::refusal(400, "The Sec-WebSocket-Key is not one base64 text of 16 bytes.");
-    if (head.count("origin") != 1 || head.first("origin")->empty())
-        return Response::refusal(400, "A WebSocket needs exactly one Origin header; browsers send it.");
+    if (!has_origin(head) && !(head.count("origin") == 0 && is_of_a_program(head)))
+        return Response::refusal(
+            400, "A WebSocket needs exactly one Origin header, which browsers send; a program "
+                 "may leave it out when it sends a token and no cookie.");
     if (head.content_length().value_or(0) != 0 || head.is_chunked())
         return Response::refusal(400, "A WebSocket is opened without a request body.");
     return std::nullopt;

@@ -11,7 +11,8 @@
 namespace odoo_bus {
 
 // Nothing when `head` (complete) asks properly for a WebSocket; else the answer that refuses it: 405 with
-// Allow, 426 with Upgrade or Sec-WebSocket-Version, 400 for a bad key, a missing Origin or a body.
+// Allow, 426 with Upgrade or Sec-WebSocket-Version, 400 for a bad key, a body, or a missing Origin (unless
+// the request carries a token, and no cookie).
 std::optional<Response> judge_handshake(const RequestHead& head);
 
 // The head that libwebsockets gets to parse: `path`, and of the client's headers only those that it needs. It

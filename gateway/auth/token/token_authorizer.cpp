@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/trusted_file.h"
 #include "common/ascii_json.h"
+#include "http/bearer_token.h"
 #include "http/request_head.h"
 #include "protocol/close_codes.h"
 
@@ -21,7 +22,6 @@ namespace {
 
 constexpr std::chrono::seconds LOOK_EVERY{2};
 constexpr size_t MAX_FILE_BYTES = 1 << 20;
-constexpr std::string_view SUBPROTOCOL = "odoo-bus.token.";
 
 class TokenAuthorizer final : public Authorizer {
 public:
@@ -38,18 +38,9 @@ private:
 
 // Empty when the request has none.
 std::string_view token_of(const Requester& requester, const std::string& cookie) {
-    const std::string_view authorization = requester.authorization;
-    if (authorization.size() > 7 && equal_ignoring_case(authorization.substr(0, 7), "bearer "))
-        return authorization.substr(7);
-    std::string_view protocols = requester.protocols;
-    while (!protocols.empty()) {
-        const size_t end = std::min(protocols.find(','), protocols.size());
-        std::string_view protocol = protocols.substr(0, end);
-        protocols.remove_prefix(std::min(end + 1, protocols.size()));
-        protocol.remove_prefix(std::min(protocol.find_first_not_of(' '), protocol.size()));
-        if (protocol.starts_with(SUBPROTOCOL))
-            return protocol.substr(SUBPROTOCOL.size(), protocol.find(' ') - SUBPROTOCOL.size());
-    }
+    if (const std::string_view token = carried_token(requester.authorization, requester.protocols);
+        !token.empty())
+        return token;
     // A browser sends cookies with requests of any page, so they count for one's own pages only.
     return requester.own_origin ? requester.cookie(cookie).value_or("") : "";
 }
