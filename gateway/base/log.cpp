@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdlib>
 #include <memory>
 #include <vector>
 
@@ -10,6 +11,8 @@
 #include <spdlog/formatter.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/stdout_sinks.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "common/ascii_json.h"
 
@@ -48,6 +51,28 @@ std::string_view level_name(spdlog::level::level_enum level) {
     }
 }
 
+// Of syslog, as sd-daemon(3) has it.
+int priority(spdlog::level::level_enum level) {
+    switch (level) {
+    case spdlog::level::debug:
+        return 7;
+    case spdlog::level::info:
+        return 6;
+    case spdlog::level::warn:
+        return 4;
+    default:
+        return 3;
+    }
+}
+
+// Whether standard error is the journal's socket, which adds the time to each line (systemd.exec(5)).
+bool is_read_by_journal() {
+    struct stat standard_error = {};
+    const char* const stream = getenv("JOURNAL_STREAM");
+    return stream && fstat(STDERR_FILENO, &standard_error) == 0 &&
+           fmt::format("{}:{}", standard_error.st_dev, standard_error.st_ino) == stream;
+}
+
 class LineFormatter : public spdlog::formatter {
 public:
     void format(const spdlog::details::log_msg& line, spdlog::memory_buf_t& out) override {
@@ -58,7 +83,11 @@ public:
         const std::string_view level = level_name(line.level);
         const std::string_view text(line.payload.data(), line.payload.size());
         const auto sink = std::back_inserter(out);
+        if (for_journal_)
+            fmt::format_to(sink, "<{}>", priority(line.level));
         if (current_format.load(std::memory_order_relaxed) == Format::text) {
+            if (for_journal_)
+                return void(fmt::format_to(sink, "{} {}\n", level, text));
             fmt::format_to(sink, "{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {}\n", time, fraction, level, text);
             return;
         }
@@ -73,6 +102,9 @@ public:
     }
 
     std::unique_ptr<spdlog::formatter> clone() const override { return std::make_unique<LineFormatter>(); }
+
+private:
+    const bool for_journal_ = is_read_by_journal();
 };
 
 // Never destroyed: what ends late may still want to log.

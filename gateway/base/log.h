@@ -1,4 +1,5 @@
-// The log: one line per event on standard error, as text or as JSON, whatever bytes a peer sent.
+// The log: one line per event on standard error, as text or as JSON, whatever bytes a peer sent. Where
+// systemd's journal reads it, a line begins with its priority, and a text has no time of its own.
 //
 //   log::info("connected to database \"{}\"", name);
 //

@@ -1,9 +1,17 @@
 """The log: one line per event, never a cookie or a payload."""
 import json
+import os
+import re
+import socket
+import subprocess
 
 import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
+from harness.deadline import DEADLINE
+from harness.gateway import BINARY
+from harness.ports import reserve_port
+from harness.system import clean_environment
 
 pytestmark = pytest.mark.asan
 
@@ -56,6 +64,32 @@ async def test_json_lines(make_gateway, database):
         assert isinstance(event, dict)
         assert event["level"] in ("debug", "info", "warning", "error")
         assert isinstance(event["message"], str) and event["message"]
+
+
+@pytest.mark.parametrize("log_format", ["text", "json"])
+def test_the_journal_is_told_the_priority_and_has_the_time(database, log_format):
+    """As systemd starts it: standard error is the socket that the variable names."""
+    ours, journal = socket.socketpair()
+    with ours, journal:
+        named = os.fstat(journal.fileno())
+        process = subprocess.Popen(
+            [BINARY, "--database", database.conninfo, "--auth", "open", "--listen", f"127.0.0.1:{reserve_port()}",
+             "--log-format", log_format],
+            env=clean_environment(JOURNAL_STREAM=f"{named.st_dev}:{named.st_ino}"), stdin=subprocess.DEVNULL, stderr=journal)
+        journal.close()
+        ours.settimeout(DEADLINE)
+        with ours.makefile() as lines:
+            seen = []
+            for line in lines:
+                seen.append(line)
+                if "ready" in line:
+                    process.terminate()
+    assert process.wait(DEADLINE) == 0
+    assert all(re.match("<[3-7]>", line) for line in seen), seen
+    if log_format == "text":
+        assert "<6>info ready\n" in seen and not any(re.search(r"\d{4}-\d\d-\d\dT", line) for line in seen)
+    else:
+        assert all(json.loads(line[3:])["time"] for line in seen)
 
 
 def test_levels(make_gateway, database):

@@ -57,7 +57,9 @@ def test_the_service_is_hardened(analyze):
 
 def test_the_service_is_watched_and_restarted():
     assert settings("Type") == ["notify"] and settings("WatchdogSec")
-    assert settings("ExecReload") == ["/bin/kill -USR2 $MAINPID"]
+    check, take_over = settings("ExecReload")
+    assert check == settings("ExecStart")[0] + " --check-config", "a mistake fails the reload"
+    assert take_over == "/bin/kill -USR2 $MAINPID"
     soft, hard = map(int, settings("LimitNOFILE")[0].split(":"))
     assert soft <= 1024 and hard > 50000, "hard: --max-connections; soft: libwebsockets' table is as long"
 
