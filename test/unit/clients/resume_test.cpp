@@ -90,6 +90,27 @@ TEST_F(ResumeTest, AClientThatIsAheadGoesBackByWhatTwoGatewaysDifferIn) {
     EXPECT_EQ(position(0), 0u);
 }
 
+// The other gateway could not read for long, and has given what it had missed in the order of ids: 4, 5, 6, ...
+TEST_F(ResumeTest, AClientOfAGatewayThatWasLateGoesBackToGreaterIds) {
+    SimulatedFeed gateway("gateway");
+    gateway.feed.has_peers = true;
+    dispatch(gateway, {1});
+    pass(30s);
+    dispatch(gateway, {5});
+    pass(30s);
+    dispatch(gateway, {4});
+    pass(30s);
+    dispatch(gateway, {6});
+    const Provenance elsewhere{};
+    const Resume resume(gateway.feed, *gateway.moved_clients, elsewhere);
+    const auto received_after = [&](Id last) {
+        return std::get<FromHistory>(resume.first(after(last), CHANNELS, MonotonicClock::now())).position;
+    };
+    EXPECT_EQ(received_after(4), 1u) << "5 came after 4 there";
+    EXPECT_EQ(received_after(5), 1u) << "the time goes back to before 5 itself";
+    EXPECT_EQ(received_after(6), 3u);
+}
+
 TEST_F(ResumeTest, AGatewayThatWasStartedAnewKnowsLongAfterwardsWhatItGave) {
     SimulatedFeed gateway("gateway");
     const auto moved_s = static_cast<uint64_t>(microseconds(WallClock::now()) / 1'000'000);
