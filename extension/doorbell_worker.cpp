@@ -1,7 +1,7 @@
 // doorbell_worker.cpp: the background worker that issues one NOTIFY for many transactions.
 //
 // It holds no snapshot, and writes only the commit record of its NOTIFY. The postmaster restarts it after a
-// failure; the bundles that it had taken are still in shared memory. Announcing a channel is idempotent.
+// failure; the bundles that it had taken are still in shared memory. Announcing twice is harmless.
 #include "doorbell_worker.h"
 
 #include "doorbell_queue.h"
@@ -57,13 +57,13 @@ void gather(TimestampTz last_round) {
 
 // The bundles stay in shared memory until the NOTIFY has committed.
 void ring() {
-    pgstat_report_activity(STATE_RUNNING, "odoo_bus: NOTIFY imbus for committed transactions");
+    pgstat_report_activity(STATE_RUNNING, "odoo_bus: NOTIFY for committed transactions");
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
-    ChannelSet channels;
-    const uint64 taken = take_channels(channels);
-    const uint32 announced = channels.size();
-    const uint32 notifies = notify_channels(channels);
+    AnnouncementSet announcements;
+    const uint64 taken = take_announcements(announcements);
+    const uint32 announced = announcements.size();
+    const uint32 notifies = notify_all(announcements);
     CommitTransactionCommand();
     signal_listeners();
     release_taken(taken, announced, notifies);
@@ -82,10 +82,13 @@ void ring() {
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
         reload_configuration();
-        if (strcmp(hub_database, connected_to) != 0 || database_is_wanted())
+        const bool is_elsewhere = strcmp(hub_database, connected_to) != 0;
+        if (is_elsewhere && announcements_wait())
+            try_work(ring); // by bus_notify() for those who listen here
+        if (is_elsewhere || database_is_wanted())
             proc_exit(1); // the postmaster starts another, which connects when it can
         start_due_retention();
-        if (!channels_wait()) {
+        if (!announcements_wait()) {
             wait_ms(idle_ms, WL_LATCH_SET);
             continue;
         }

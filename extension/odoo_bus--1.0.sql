@@ -53,6 +53,11 @@ CREATE FUNCTION @extschema@.bus_sendnow(
 COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, text, text, jsonb) IS
     'sends a notification to a subchannel of a record at once, independent of the calling transaction; returns its id';
 
+CREATE FUNCTION @extschema@.bus_notify(channel text, payload text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_notify';
+COMMENT ON FUNCTION @extschema@.bus_notify(text, text) IS
+    'pg_notify() by the doorbell worker: commits do not wait for each other; for ODOO_NOTIFY_FUNCTION, in the database postgres';
+
 CREATE FUNCTION @extschema@.bus_channel(channel text) RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'odoo_bus_channel';
 COMMENT ON FUNCTION @extschema@.bus_channel(text) IS 'a channel of this name, as it is stored';
@@ -107,13 +112,14 @@ CREATE FUNCTION @extschema@.bus_stat(
     OUT mode text, OUT last_id bigint, OUT ids_left bigint, OUT sent bigint, OUT doorbells bigint, OUT notifies bigint,
     OUT coalesced bigint, OUT fallbacks bigint, OUT queue_used bigint, OUT queue_size bigint, OUT worker_pid int,
     OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz, OUT sent_now bigint,
-    OUT failed_now bigint, OUT senders int, OUT deleted bigint, OUT warning text, OUT retention interval)
+    OUT failed_now bigint, OUT senders int, OUT deleted bigint, OUT warning text, OUT retention interval,
+    OUT notified bigint)
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_stat';
 COMMENT ON FUNCTION @extschema@.bus_stat() IS 'the row of the view bus_stat';
 
 CREATE VIEW @extschema@.bus_stat AS
     SELECT mode, last_id, ids_left, sent, doorbells, notifies, coalesced, fallbacks, queue_used, queue_size, worker_pid,
-        last_error, last_error_at, stats_reset, sent_now, failed_now, senders, deleted, warning, retention
+        last_error, last_error_at, stats_reset, sent_now, failed_now, senders, deleted, warning, retention, notified
     FROM @extschema@.bus_stat();
 COMMENT ON VIEW @extschema@.bus_stat IS
     'how notifications are announced (mode), ids of this database, and the counters of the whole cluster';

@@ -166,6 +166,7 @@ def test_functions_look_nothing_up_in_the_search_path(cluster, owned):
         admin.execute("SET search_path = public, pg_catalog")
         for statement in ("SELECT public.bus_sendone('c', 't', '1'::pg_catalog.jsonb)",
                           "SELECT public.bus_sendmany('[[\"c\", \"t\", 1]]'::pg_catalog.jsonb)",
+                          "SELECT public.bus_notify('c', 'p')",
                           "SELECT public.bus_sendnow('c', 't', '1'::pg_catalog.jsonb)",
                           "SELECT * FROM public.bus_poll(ARRAY[public.bus_channel('c')], 0)",
                           "SELECT * FROM public.bus_poll(ARRAY[public.bus_channel('c')], 1)",
