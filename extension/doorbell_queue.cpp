@@ -270,6 +270,13 @@ bool announcements_wait() {
     return queue->first_taken != none || pg_atomic_read_u32(&queue->published) != none;
 }
 
+bool queue_fills() {
+    LWLockAcquire(lock, LW_SHARED);
+    const bool fills = queue->free_count < queue->block_count / 2;
+    LWLockRelease(lock);
+    return fills;
+}
+
 uint64 take_announcements(AnnouncementSet& announcements) {
     take_published();
     uint64 taken = 0;

@@ -31,6 +31,8 @@ void count_committed(uint64 notifications, uint64 notifies, bool fell_back);
 // For the worker: publish_bundle() sets its latch from now on, until it exits.
 void attach_worker();
 bool announcements_wait();
+// Whether more than half of it is used.
+bool queue_fills();
 // Adds those of all published bundles to the set, including those that an earlier round did not release.
 // Returns their number, duplicates included.
 uint64 take_announcements(AnnouncementSet& announcements);

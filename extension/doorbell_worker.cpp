@@ -15,11 +15,15 @@ char* hub_database;
 
 namespace {
 
-// A round uses a transaction id: at most 400 a second.
-constexpr int64 shortest_interval_us = 2500;
+// A round uses a transaction id, at most 400 a second, and wakes every listener. So rounds become longer when
+// there is much to announce in each.
+constexpr int64 shortest_interval_us = 2500, longest_interval_us = 10000;
+constexpr int64 much_to_announce = 64;
 constexpr long idle_ms = 1000;
 constexpr long after_error_ms = 1000;
 constexpr long longest_wait_to_connect_ms = 30000;
+
+int64 taken_by_last_round = 0;
 
 void wait_ms(long milliseconds, int events) {
     static uint32 wait_event = 0;
@@ -43,16 +47,21 @@ void wait_before_connecting() {
     reload_configuration();
 }
 
-// Waits for further transactions to join this round, and for the minimum interval since the last one.
+// Waits for further transactions to join this round, and for the interval since the last one; no longer than
+// for the shortest while the queue fills.
 void gather(TimestampTz last_round) {
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz until =
         std::max(now + doorbell_delay * INT64CONST(1000), last_round + shortest_interval_us);
-    // The doorbell must not stop when the clock is set back.
-    const int64 longest = doorbell_delay * INT64CONST(1000) + shortest_interval_us;
-    // Before 14 setting the latch sends a signal, which interrupts the sleep.
-    for (TimestampTz at = now; at >= now && at < until && !InterruptPending; at = GetCurrentTimestamp())
-        pg_usleep(static_cast<long>(std::min(until - at, longest)));
+    const int64 interval = std::clamp(taken_by_last_round / much_to_announce * shortest_interval_us,
+                                      shortest_interval_us, longest_interval_us);
+    const auto waits = [&](TimestampTz at) {
+        return at < until || (at < last_round + interval && !queue_fills());
+    };
+    // Before 14 setting the latch sends a signal, which interrupts the sleep. The doorbell must not stop when
+    // the clock is set back.
+    for (TimestampTz at = now; at >= now && waits(at) && !InterruptPending; at = GetCurrentTimestamp())
+        pg_usleep(static_cast<long>(std::clamp(until - at, INT64CONST(500), shortest_interval_us)));
 }
 
 // The bundles stay in shared memory until the NOTIFY has committed.
@@ -67,6 +76,7 @@ void ring() {
     CommitTransactionCommand();
     signal_listeners();
     release_taken(taken, announced, notifies);
+    taken_by_last_round = static_cast<int64>(taken);
     pgstat_report_stat(false);
     pgstat_report_activity(STATE_IDLE, "odoo_bus: waiting for transactions that send");
 }
