@@ -21,6 +21,11 @@ CREATE FUNCTION @extschema@.bus_sendone(
 COMMENT ON FUNCTION @extschema@.bus_sendone(text, bigint, text, text, jsonb) IS
     'sends a notification to a subchannel of a record; returns its id';
 
+CREATE FUNCTION @extschema@.bus_sendone_user(user_id bigint, notification_type text, payload jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone_user';
+COMMENT ON FUNCTION @extschema@.bus_sendone_user(bigint, text, jsonb) IS
+    'sends a notification to a user of Odoo, on the channel that the installed release prefers; returns its id';
+
 CREATE FUNCTION @extschema@.bus_sendmany(notifications jsonb) RETURNS bigint[]
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendmany';
 COMMENT ON FUNCTION @extschema@.bus_sendmany(jsonb) IS
