@@ -78,7 +78,7 @@ COMMENT ON FUNCTION @extschema@.bus_channel(text, bigint, text) IS 'a subchannel
 CREATE FUNCTION @extschema@.bus_poll(channels text[], last bigint) RETURNS TABLE (id bigint, message jsonb)
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_poll';
 COMMENT ON FUNCTION @extschema@.bus_poll(text[], bigint) IS
-    'the notifications that a client with these stored channels and this last id has not received; 0 stands for the last 50 seconds';
+    'the notifications that a client with these channels (names, or as bus_channel() returns them) and this last id has not received; 0 stands for the last 50 seconds';
 
 CREATE FUNCTION @extschema@.bus_last_id() RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_last_id';
@@ -128,6 +128,27 @@ CREATE VIEW @extschema@.bus_stat AS
     FROM @extschema@.bus_stat();
 COMMENT ON VIEW @extschema@.bus_stat IS
     'how notifications are announced (mode), ids of this database, and the counters of the whole cluster';
+COMMENT ON COLUMN @extschema@.bus_stat.mode IS 'doorbell: odoo_bus is preloaded; notify: NOTIFY in the transaction';
+COMMENT ON COLUMN @extschema@.bus_stat.last_id IS 'the last id that was drawn in this database; NULL without a privilege on its sequence';
+COMMENT ON COLUMN @extschema@.bus_stat.ids_left IS 'the ids that are left; NULL without a privilege on their sequence';
+COMMENT ON COLUMN @extschema@.bus_stat.sent IS 'notifications of committed transactions';
+COMMENT ON COLUMN @extschema@.bus_stat.doorbells IS 'transactions that handed their channels to the worker';
+COMMENT ON COLUMN @extschema@.bus_stat.notifies IS 'NOTIFYs that the worker has issued';
+COMMENT ON COLUMN @extschema@.bus_stat.coalesced IS 'channels that were announced with those of another transaction';
+COMMENT ON COLUMN @extschema@.bus_stat.fallbacks IS 'transactions that issued NOTIFY themselves';
+COMMENT ON COLUMN @extschema@.bus_stat.queue_used IS 'bytes of shared memory that are used';
+COMMENT ON COLUMN @extschema@.bus_stat.queue_size IS 'bytes of shared memory';
+COMMENT ON COLUMN @extschema@.bus_stat.worker_pid IS 'process of the worker; NULL while there is none';
+COMMENT ON COLUMN @extschema@.bus_stat.last_error IS 'the last error of the worker, or of one that deletes old rows';
+COMMENT ON COLUMN @extschema@.bus_stat.last_error_at IS 'the time of the last error';
+COMMENT ON COLUMN @extschema@.bus_stat.stats_reset IS 'the time at which the counters were reset';
+COMMENT ON COLUMN @extschema@.bus_stat.sent_now IS 'calls of bus_sendnow() that have sent';
+COMMENT ON COLUMN @extschema@.bus_stat.failed_now IS 'calls of bus_sendnow() that have failed';
+COMMENT ON COLUMN @extschema@.bus_stat.senders IS 'workers of bus_sendnow()';
+COMMENT ON COLUMN @extschema@.bus_stat.deleted IS 'rows that were deleted for their age by the background worker';
+COMMENT ON COLUMN @extschema@.bus_stat.warning IS 'ids that run out, or old rows that are not deleted; else NULL';
+COMMENT ON COLUMN @extschema@.bus_stat.retention IS 'age at which rows of this database are deleted; NULL: they are not';
+COMMENT ON COLUMN @extschema@.bus_stat.notified IS 'what committed transactions have announced by bus_notify()';
 -- The owner of the view is the superuser as whom a trusted extension is installed; bus_stat() checks privileges of the caller.
 GRANT SELECT ON @extschema@.bus_stat TO PUBLIC;
 
