@@ -1,4 +1,4 @@
-// doorbell.h: the channels of a transaction's notifications, announced once when it commits.
+// doorbell.h: what a transaction is to announce, announced once when it commits.
 #pragma once
 
 #include "insert.h"
@@ -7,8 +7,10 @@ namespace odoo_bus {
 
 extern bool notify_enabled; // odoo_bus.notify
 
-// Remembers the channels until the (sub)transaction ends.
+// These remember it until the (sub)transaction ends: the channels of notifications, and a NOTIFY of valid
+// lengths, for those who listen in this database.
 void ring_at_commit(std::span<const Notification> notifications);
+void notify_at_commit(std::string_view channel, std::string_view payload);
 
 void register_doorbell_callbacks();
 

@@ -1,13 +1,11 @@
-// doorbell_queue.cpp: the shared memory in which committed transactions leave their channels for the doorbell
-// worker.
+// doorbell_queue.cpp: the shared memory in which committed transactions leave what the doorbell worker is to
+// announce.
 //
 // Memory is divided into blocks of equal size, so that a transaction that takes long to commit holds only its
 // own blocks. Free blocks are a list under a lock. Published bundles are a stack: backends push with one
 // compare-and-swap, the worker pops all of them with one exchange. They stay in shared memory until the
 // NOTIFY has committed, so that a worker that replaces a terminated one finds them.
 #include "doorbell_queue.h"
-
-#include "channel.h"
 
 namespace odoo_bus {
 
@@ -21,12 +19,12 @@ struct Block {
     uint32 next;        // in its bundle, or among the free ones
     uint32 next_bundle; // in a bundle's first block: among those published, or taken by the worker
     uint32 length;      // in a bundle's first block: bytes in all of its blocks
-    char text[116];     // each channel after its length as uint16, across the bundle's blocks
+    char text[116];     // each announcement after its length as uint16, across the bundle's blocks
 };
 static_assert(sizeof(Block) == 128);
 
 struct Counters {
-    pg_atomic_uint64 sent, doorbells, notifies, coalesced, fallbacks;
+    pg_atomic_uint64 sent, doorbells, notifies, coalesced, fallbacks, notified;
 };
 
 struct Warned {
@@ -41,6 +39,7 @@ struct Queue {
     uint32 first_taken, last_taken; // used by the worker only
     Latch* volatile worker_latch;   // null: no worker is connected
     pid_t worker_pid;
+    Oid worker_database;
     uint32 connecting;
     Counters counters;
     TimestampTz reset_at, last_error_at; // under the lock, with the error
@@ -73,7 +72,7 @@ void initialize() {
     pg_atomic_init_u32(&queue->published, none);
     for (pg_atomic_uint64* counter :
          {&queue->counters.sent, &queue->counters.doorbells, &queue->counters.notifies,
-          &queue->counters.coalesced, &queue->counters.fallbacks})
+          &queue->counters.coalesced, &queue->counters.fallbacks, &queue->counters.notified})
         pg_atomic_init_u64(counter, 0);
     queue->reset_at = GetCurrentTimestamp();
 }
@@ -139,15 +138,15 @@ private:
     std::size_t used = 0;
 };
 
-uint64 add_channels(uint32 bundle, ChannelSet& channels) {
-    char channel[max_channel_length];
+uint64 add_bundle(uint32 bundle, AnnouncementSet& announcements) {
+    char announcement[max_announcement_length];
     uint64 count = 0;
     uint16 length;
     Cursor cursor(bundle);
     for (std::size_t read = 0; read < blocks[bundle].length; read += sizeof(length) + length) {
         cursor.read(&length, sizeof(length));
-        cursor.read(channel, length);
-        channels.add({channel, length});
+        cursor.read(announcement, length);
+        announcements.add({announcement, length});
         ++count;
     }
     return count;
@@ -203,10 +202,12 @@ bool queue_exists() {
     return queue;
 }
 
-uint32 reserve_bundle(const ChannelSet& channels) {
+uint32 reserve_bundle(const AnnouncementSet& announcements, Audience audience) {
     if (!queue || !queue->worker_latch)
         return no_bundle;
-    const std::size_t length = channels.text_bytes() + channels.size() * sizeof(uint16);
+    if (audience == Audience::this_database && queue->worker_database != MyDatabaseId)
+        return no_bundle;
+    const std::size_t length = announcements.text_bytes() + announcements.size() * sizeof(uint16);
     if (length > queue->block_count * sizeof(Block::text))
         return no_bundle;
     const uint32 bundle = take_blocks(blocks_for(length));
@@ -214,11 +215,11 @@ uint32 reserve_bundle(const ChannelSet& channels) {
         return no_bundle;
     blocks[bundle].length = static_cast<uint32>(length);
     Cursor cursor(bundle);
-    for (uint32 position = 0; position < channels.size(); ++position) {
-        const std::string_view channel = channels[position];
-        const uint16 channel_length = static_cast<uint16>(channel.size());
-        cursor.write(&channel_length, sizeof(channel_length));
-        cursor.write(channel.data(), channel.size());
+    for (uint32 position = 0; position < announcements.size(); ++position) {
+        const std::string_view announcement = announcements[position];
+        const uint16 announcement_length = static_cast<uint16>(announcement.size());
+        cursor.write(&announcement_length, sizeof(announcement_length));
+        cursor.write(announcement.data(), announcement.size());
     }
     return bundle;
 }
@@ -246,10 +247,13 @@ void release_bundle(uint32 bundle) {
     LWLockRelease(lock);
 }
 
-void count_committed(uint64 notifications, bool fell_back) {
+void count_committed(uint64 notifications, uint64 notifies, bool fell_back) {
     if (!queue)
         return;
-    count(queue->counters.sent, notifications);
+    if (notifications > 0)
+        count(queue->counters.sent, notifications);
+    if (notifies > 0)
+        count(queue->counters.notified, notifies);
     if (fell_back)
         count(queue->counters.fallbacks, 1);
 }
@@ -257,25 +261,33 @@ void count_committed(uint64 notifications, bool fell_back) {
 void attach_worker() {
     before_shmem_exit(detach_worker, Datum(0));
     queue->worker_pid = MyProcPid;
+    queue->worker_database = MyDatabaseId;
     pg_write_barrier();
     queue->worker_latch = MyLatch;
 }
 
-bool channels_wait() {
+bool announcements_wait() {
     return queue->first_taken != none || pg_atomic_read_u32(&queue->published) != none;
 }
 
-uint64 take_channels(ChannelSet& channels) {
+bool queue_fills() {
+    LWLockAcquire(lock, LW_SHARED);
+    const bool fills = queue->free_count < queue->block_count / 2;
+    LWLockRelease(lock);
+    return fills;
+}
+
+uint64 take_announcements(AnnouncementSet& announcements) {
     take_published();
     uint64 taken = 0;
     for (uint32 bundle = queue->first_taken; bundle != none; bundle = blocks[bundle].next_bundle)
-        taken += add_channels(bundle, channels);
+        taken += add_bundle(bundle, announcements);
     return taken;
 }
 
-void release_taken(uint64 channels_taken, uint64 channels_announced, uint64 notifies) {
+void release_taken(uint64 taken, uint64 announced, uint64 notifies) {
     count(queue->counters.notifies, notifies);
-    count(queue->counters.coalesced, channels_taken - channels_announced);
+    count(queue->counters.coalesced, taken - announced);
     uint32 bundle = queue->first_taken;
     queue->first_taken = queue->last_taken = none;
     while (bundle != none) {
@@ -324,6 +336,7 @@ QueueStat queue_stat() {
     stat.notifies = pg_atomic_read_u64(&queue->counters.notifies);
     stat.coalesced = pg_atomic_read_u64(&queue->counters.coalesced);
     stat.fallbacks = pg_atomic_read_u64(&queue->counters.fallbacks);
+    stat.notified = pg_atomic_read_u64(&queue->counters.notified);
     stat.worker_pid = queue->worker_pid;
     LWLockAcquire(lock, LW_SHARED);
     stat.bytes = static_cast<int64>(queue->block_count * sizeof(Block));
@@ -339,7 +352,7 @@ void reset_queue_stat() {
     LWLockAcquire(lock, LW_EXCLUSIVE);
     for (pg_atomic_uint64* counter :
          {&queue->counters.sent, &queue->counters.doorbells, &queue->counters.notifies,
-          &queue->counters.coalesced, &queue->counters.fallbacks})
+          &queue->counters.coalesced, &queue->counters.fallbacks, &queue->counters.notified})
         pg_atomic_write_u64(counter, 0);
     queue->reset_at = GetCurrentTimestamp();
     queue->last_error_at = 0;

@@ -1,7 +1,7 @@
 // doorbell_worker.cpp: the background worker that issues one NOTIFY for many transactions.
 //
 // It holds no snapshot, and writes only the commit record of its NOTIFY. The postmaster restarts it after a
-// failure; the bundles that it had taken are still in shared memory. Announcing a channel is idempotent.
+// failure; the bundles that it had taken are still in shared memory. Announcing twice is harmless.
 #include "doorbell_worker.h"
 
 #include "doorbell_queue.h"
@@ -15,11 +15,15 @@ char* hub_database;
 
 namespace {
 
-// A round uses a transaction id: at most 400 a second.
-constexpr int64 shortest_interval_us = 2500;
+// A round uses a transaction id, at most 400 a second, and wakes every listener. So rounds become longer when
+// there is much to announce in each.
+constexpr int64 shortest_interval_us = 2500, longest_interval_us = 10000;
+constexpr int64 much_to_announce = 64;
 constexpr long idle_ms = 1000;
 constexpr long after_error_ms = 1000;
 constexpr long longest_wait_to_connect_ms = 30000;
+
+int64 taken_by_last_round = 0;
 
 void wait_ms(long milliseconds, int events) {
     static uint32 wait_event = 0;
@@ -43,30 +47,36 @@ void wait_before_connecting() {
     reload_configuration();
 }
 
-// Waits for further transactions to join this round, and for the minimum interval since the last one.
+// Waits for further transactions to join this round, and for the interval since the last one; no longer than
+// for the shortest while the queue fills.
 void gather(TimestampTz last_round) {
     const TimestampTz now = GetCurrentTimestamp();
     const TimestampTz until =
         std::max(now + doorbell_delay * INT64CONST(1000), last_round + shortest_interval_us);
-    // The doorbell must not stop when the clock is set back.
-    const int64 longest = doorbell_delay * INT64CONST(1000) + shortest_interval_us;
-    // Before 14 setting the latch sends a signal, which interrupts the sleep.
-    for (TimestampTz at = now; at >= now && at < until && !InterruptPending; at = GetCurrentTimestamp())
-        pg_usleep(static_cast<long>(std::min(until - at, longest)));
+    const int64 interval = std::clamp(taken_by_last_round / much_to_announce * shortest_interval_us,
+                                      shortest_interval_us, longest_interval_us);
+    const auto waits = [&](TimestampTz at) {
+        return at < until || (at < last_round + interval && !queue_fills());
+    };
+    // Before 14 setting the latch sends a signal, which interrupts the sleep. The doorbell must not stop when
+    // the clock is set back.
+    for (TimestampTz at = now; at >= now && waits(at) && !InterruptPending; at = GetCurrentTimestamp())
+        pg_usleep(static_cast<long>(std::clamp(until - at, INT64CONST(500), shortest_interval_us)));
 }
 
 // The bundles stay in shared memory until the NOTIFY has committed.
 void ring() {
-    pgstat_report_activity(STATE_RUNNING, "odoo_bus: NOTIFY imbus for committed transactions");
+    pgstat_report_activity(STATE_RUNNING, "odoo_bus: NOTIFY for committed transactions");
     SetCurrentStatementStartTimestamp();
     StartTransactionCommand();
-    ChannelSet channels;
-    const uint64 taken = take_channels(channels);
-    const uint32 announced = channels.size();
-    const uint32 notifies = notify_channels(channels);
+    AnnouncementSet announcements;
+    const uint64 taken = take_announcements(announcements);
+    const uint32 announced = announcements.size();
+    const uint32 notifies = notify_all(announcements);
     CommitTransactionCommand();
     signal_listeners();
     release_taken(taken, announced, notifies);
+    taken_by_last_round = static_cast<int64>(taken);
     pgstat_report_stat(false);
     pgstat_report_activity(STATE_IDLE, "odoo_bus: waiting for transactions that send");
 }
@@ -82,10 +92,13 @@ void ring() {
         ResetLatch(MyLatch);
         CHECK_FOR_INTERRUPTS();
         reload_configuration();
-        if (strcmp(hub_database, connected_to) != 0 || database_is_wanted())
+        const bool is_elsewhere = strcmp(hub_database, connected_to) != 0;
+        if (is_elsewhere && announcements_wait())
+            try_work(ring); // by bus_notify() for those who listen here
+        if (is_elsewhere || database_is_wanted())
             proc_exit(1); // the postmaster starts another, which connects when it can
         start_due_retention();
-        if (!channels_wait()) {
+        if (!announcements_wait()) {
             wait_ms(idle_ms, WL_LATCH_SET);
             continue;
         }

@@ -34,7 +34,7 @@ Deletion read_arguments(FunctionCallInfo fcinfo) {
 
 // A row that is dated in the future is as old as the next one that is not.
 uint64 delete_rows(Oid schema, const Deletion& deletion) {
-    const char* table = bus_table_name(schema);
+    const char* table = deletable_bus_table(schema);
     return run_query(
         psprintf(
             "DELETE FROM %s AS b WHERE b.id IN (SELECT o.id FROM %s AS o WHERE o.id "

@@ -21,6 +21,11 @@ CREATE FUNCTION @extschema@.bus_sendone(
 COMMENT ON FUNCTION @extschema@.bus_sendone(text, bigint, text, text, jsonb) IS
     'sends a notification to a subchannel of a record; returns its id';
 
+CREATE FUNCTION @extschema@.bus_sendone_user(user_id bigint, notification_type text, payload jsonb) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone_user';
+COMMENT ON FUNCTION @extschema@.bus_sendone_user(bigint, text, jsonb) IS
+    'sends a notification to a user of Odoo, on the channel that the installed release prefers; returns its id';
+
 CREATE FUNCTION @extschema@.bus_sendmany(notifications jsonb) RETURNS bigint[]
     LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendmany';
 COMMENT ON FUNCTION @extschema@.bus_sendmany(jsonb) IS
@@ -53,6 +58,11 @@ CREATE FUNCTION @extschema@.bus_sendnow(
 COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, text, text, jsonb) IS
     'sends a notification to a subchannel of a record at once, independent of the calling transaction; returns its id';
 
+CREATE FUNCTION @extschema@.bus_notify(channel text, payload text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_notify';
+COMMENT ON FUNCTION @extschema@.bus_notify(text, text) IS
+    'pg_notify() by the doorbell worker: commits do not wait for each other; for ODOO_NOTIFY_FUNCTION, in the database postgres';
+
 CREATE FUNCTION @extschema@.bus_channel(channel text) RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'odoo_bus_channel';
 COMMENT ON FUNCTION @extschema@.bus_channel(text) IS 'a channel of this name, as it is stored';
@@ -68,7 +78,7 @@ COMMENT ON FUNCTION @extschema@.bus_channel(text, bigint, text) IS 'a subchannel
 CREATE FUNCTION @extschema@.bus_poll(channels text[], last bigint) RETURNS TABLE (id bigint, message jsonb)
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_poll';
 COMMENT ON FUNCTION @extschema@.bus_poll(text[], bigint) IS
-    'the notifications that a client with these stored channels and this last id has not received; 0 stands for the last 50 seconds';
+    'the notifications that a client with these channels (names, or as bus_channel() returns them) and this last id has not received; 0 stands for the last 50 seconds';
 
 CREATE FUNCTION @extschema@.bus_last_id() RETURNS bigint
     LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_last_id';
@@ -107,16 +117,38 @@ CREATE FUNCTION @extschema@.bus_stat(
     OUT mode text, OUT last_id bigint, OUT ids_left bigint, OUT sent bigint, OUT doorbells bigint, OUT notifies bigint,
     OUT coalesced bigint, OUT fallbacks bigint, OUT queue_used bigint, OUT queue_size bigint, OUT worker_pid int,
     OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz, OUT sent_now bigint,
-    OUT failed_now bigint, OUT senders int, OUT deleted bigint, OUT warning text, OUT retention interval)
+    OUT failed_now bigint, OUT senders int, OUT deleted bigint, OUT warning text, OUT retention interval,
+    OUT notified bigint)
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_stat';
 COMMENT ON FUNCTION @extschema@.bus_stat() IS 'the row of the view bus_stat';
 
 CREATE VIEW @extschema@.bus_stat AS
     SELECT mode, last_id, ids_left, sent, doorbells, notifies, coalesced, fallbacks, queue_used, queue_size, worker_pid,
-        last_error, last_error_at, stats_reset, sent_now, failed_now, senders, deleted, warning, retention
+        last_error, last_error_at, stats_reset, sent_now, failed_now, senders, deleted, warning, retention, notified
     FROM @extschema@.bus_stat();
 COMMENT ON VIEW @extschema@.bus_stat IS
     'how notifications are announced (mode), ids of this database, and the counters of the whole cluster';
+COMMENT ON COLUMN @extschema@.bus_stat.mode IS 'doorbell: odoo_bus is preloaded; notify: NOTIFY in the transaction';
+COMMENT ON COLUMN @extschema@.bus_stat.last_id IS 'the last id that was drawn in this database; NULL without a privilege on its sequence';
+COMMENT ON COLUMN @extschema@.bus_stat.ids_left IS 'the ids that are left; NULL without a privilege on their sequence';
+COMMENT ON COLUMN @extschema@.bus_stat.sent IS 'notifications of committed transactions';
+COMMENT ON COLUMN @extschema@.bus_stat.doorbells IS 'transactions that handed their channels to the worker';
+COMMENT ON COLUMN @extschema@.bus_stat.notifies IS 'NOTIFYs that the worker has issued';
+COMMENT ON COLUMN @extschema@.bus_stat.coalesced IS 'channels that were announced with those of another transaction';
+COMMENT ON COLUMN @extschema@.bus_stat.fallbacks IS 'transactions that issued NOTIFY themselves';
+COMMENT ON COLUMN @extschema@.bus_stat.queue_used IS 'bytes of shared memory that are used';
+COMMENT ON COLUMN @extschema@.bus_stat.queue_size IS 'bytes of shared memory';
+COMMENT ON COLUMN @extschema@.bus_stat.worker_pid IS 'process of the worker; NULL while there is none';
+COMMENT ON COLUMN @extschema@.bus_stat.last_error IS 'the last error of the worker, or of one that deletes old rows';
+COMMENT ON COLUMN @extschema@.bus_stat.last_error_at IS 'the time of the last error';
+COMMENT ON COLUMN @extschema@.bus_stat.stats_reset IS 'the time at which the counters were reset';
+COMMENT ON COLUMN @extschema@.bus_stat.sent_now IS 'calls of bus_sendnow() that have sent';
+COMMENT ON COLUMN @extschema@.bus_stat.failed_now IS 'calls of bus_sendnow() that have failed';
+COMMENT ON COLUMN @extschema@.bus_stat.senders IS 'workers of bus_sendnow()';
+COMMENT ON COLUMN @extschema@.bus_stat.deleted IS 'rows that were deleted for their age by the background worker';
+COMMENT ON COLUMN @extschema@.bus_stat.warning IS 'ids that run out, or old rows that are not deleted; else NULL';
+COMMENT ON COLUMN @extschema@.bus_stat.retention IS 'age at which rows of this database are deleted; NULL: they are not';
+COMMENT ON COLUMN @extschema@.bus_stat.notified IS 'what committed transactions have announced by bus_notify()';
 -- The owner of the view is the superuser as whom a trusted extension is installed; bus_stat() checks privileges of the caller.
 GRANT SELECT ON @extschema@.bus_stat TO PUBLIC;
 

@@ -1,4 +1,5 @@
 // poll.cpp: bus_poll() and bus_last_id(), by which clients read.
+#include "channel.h"
 #include "query.h"
 #include "table.h"
 
@@ -45,6 +46,27 @@ std::optional<Datum> parse_message(int64 id, const char* message) {
     return is_valid ? std::optional<Datum>(parsed) : std::nullopt;
 }
 
+// The channels as they are stored: a name, which does not begin like one of these, is that of a channel.
+Datum stored_channels(ArrayType* channels) {
+    Datum* values;
+    bool* nulls;
+    int count;
+    deconstruct_array(channels, TEXTOID, -1, false, TYPALIGN_INT, &values, &nulls, &count);
+    int stored = 0;
+    for (int i = 0; i < count; ++i) {
+        if (nulls[i])
+            continue;
+        const std::string_view channel = text_view(DatumGetTextPP(values[i]));
+        if (channel.empty())
+            ereport(ERROR,
+                    (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                     errmsg("element %d of the channels is empty", i + 1),
+                     errhint("Give the name of a channel, or a channel as bus_channel() returns it.")));
+        values[stored++] = channel.starts_with('[') ? values[i] : PointerGetDatum(make_channel(channel));
+    }
+    return PointerGetDatum(construct_array(values, stored, TEXTOID, -1, false, TYPALIGN_INT));
+}
+
 // A client without a valid position gets the notifications of this time.
 constexpr int64 first_poll_seconds = 50;
 
@@ -61,21 +83,22 @@ PG_FUNCTION_INFO_V1(odoo_bus_last_id);
 
 Datum odoo_bus_poll(PG_FUNCTION_ARGS) {
     if (PG_ARGISNULL(0))
-        ereport(ERROR,
-                (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the channels must not be NULL"),
-                 errhint("Give the channels as they are stored, for example ARRAY[bus_channel('name')].")));
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the channels must not be NULL"),
+                        errhint("Give their names, or channels as bus_channel() returns them.")));
     if (PG_ARGISNULL(1))
         ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the last id must not be NULL"),
                         errhint("Give the id of the last notification that was received, or 0.")));
     const int64 last = PG_GETARG_INT64(1);
     ReturnSetInfo* result = materialize_result(fcinfo);
-    const char* table = bus_table_name(extension_schema(fcinfo));
+    const char* table =
+        readable_bus_table(extension_schema(fcinfo), {&BusColumns::id, &BusColumns::channel,
+                                                      &BusColumns::message, &BusColumns::create_date});
     constexpr const char* rows_where =
         "SELECT b.id::pg_catalog.int8, b.message::pg_catalog.text FROM %s AS b "
         "WHERE b.channel::pg_catalog.text OPERATOR(pg_catalog.=) ANY ($1) AND b.%s OPERATOR(pg_catalog.>) $2 "
         "ORDER BY b.id";
     connect_spi();
-    const Parameter channels{TEXTARRAYOID, PG_GETARG_DATUM(0)};
+    const Parameter channels{TEXTARRAYOID, stored_channels(PG_GETARG_ARRAYTYPE_P(0))};
     uint64 count;
     if (last <= 0 || last > newest_id(table)) {
         const Timestamp since = GetCurrentTimestamp() - first_poll_seconds * USECS_PER_SEC;
@@ -106,7 +129,7 @@ Datum odoo_bus_poll(PG_FUNCTION_ARGS) {
 }
 
 Datum odoo_bus_last_id(PG_FUNCTION_ARGS) {
-    const char* table = bus_table_name(extension_schema(fcinfo));
+    const char* table = readable_bus_table(extension_schema(fcinfo), {&BusColumns::id});
     connect_spi();
     const int64 id = newest_id(table);
     SPI_finish();

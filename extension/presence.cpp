@@ -59,6 +59,9 @@ Datum odoo_bus_create_presence_table(PG_FUNCTION_ARGS) {
     comment("VIEW", online,
             "made by bus_create_presence_table() of odoo_bus: who is on which channel (as stored) at the "
             "gateways that live, and since when");
+    comment("COLUMN", psprintf("%s.channel", online), "the channel as it is stored");
+    comment("COLUMN", psprintf("%s.member", online), "the name of the member");
+    comment("COLUMN", psprintf("%s.since", online), "since when, by the first of the member's connections");
     SPI_finish();
     PG_RETURN_VOID();
 }

@@ -5,6 +5,7 @@
 #include "doorbell.h"
 #include "insert.h"
 #include "message.h"
+#include "user.h"
 
 namespace odoo_bus {
 
@@ -143,6 +144,7 @@ extern "C" {
 PG_FUNCTION_INFO_V1(odoo_bus_sendone);
 PG_FUNCTION_INFO_V1(odoo_bus_sendone_record);
 PG_FUNCTION_INFO_V1(odoo_bus_sendone_subchannel);
+PG_FUNCTION_INFO_V1(odoo_bus_sendone_user);
 PG_FUNCTION_INFO_V1(odoo_bus_sendmany);
 PG_FUNCTION_INFO_V1(odoo_bus_sendmany_channels);
 PG_FUNCTION_INFO_V1(odoo_bus_sendmany_records);
@@ -160,6 +162,13 @@ Datum odoo_bus_sendone_subchannel(PG_FUNCTION_ARGS) {
                     make_channel(required_name(fcinfo, 0, "model"), required_res_id(fcinfo, 1),
                                  required_name(fcinfo, 2, "subchannel")),
                     3);
+}
+
+Datum odoo_bus_sendone_user(PG_FUNCTION_ARGS) {
+    if (PG_ARGISNULL(0))
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the user's id must not be NULL"),
+                        errhint("Give the id of a row of res_users.")));
+    return send_one(fcinfo, user_channel(extension_schema(fcinfo), PG_GETARG_INT64(0)), 1);
 }
 
 Datum odoo_bus_sendmany(PG_FUNCTION_ARGS) {

@@ -10,7 +10,7 @@ namespace odoo_bus {
 
 namespace {
 
-constexpr int stat_columns = 20;
+constexpr int stat_columns = 21;
 constexpr int last_doorbell_column = 13;
 constexpr int worker_columns = 4;
 
@@ -152,6 +152,14 @@ void add_retention(StatRow& row, const Retention& retention) {
     row.add(IntervalPGetDatum(interval));
 }
 
+// By bus_notify(). NULL if the extension is not preloaded.
+void add_notified(StatRow& row) {
+    if (queue_exists())
+        row.add(Int64GetDatum(static_cast<int64>(queue_stat().notified)));
+    else
+        row.add_null();
+}
+
 } // namespace
 
 } // namespace odoo_bus
@@ -176,6 +184,7 @@ Datum odoo_bus_stat(PG_FUNCTION_ARGS) {
     const Retention retention = find_retention(extension_schema(fcinfo));
     add_warning(row, ids, retention);
     add_retention(row, retention);
+    add_notified(row);
     // An older script may have fewer columns; new ones are last.
     if (descriptor->natts > row.count)
         elog(ERROR, "bus_stat() has %d columns, the shared library knows %d", descriptor->natts, row.count);

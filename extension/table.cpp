@@ -126,22 +126,42 @@ const char* granted_role() {
     return quote_identifier(GetUserNameFromId(GetUserId(), false));
 }
 
+[[noreturn]] void raise_denied_table(const char* hint) {
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("permission denied for table %s", table_name), errhint("%s", hint)));
+    pg_unreachable();
+}
+
+BusColumns lock_to_read(Oid schema) {
+    const Oid relid = get_relname_relid(table_name, schema);
+    Relation relation = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : nullptr;
+    if (!relation)
+        raise_no_table(schema);
+    const BusColumns columns = cached_description(relation);
+    relation_close(relation, NoLock);
+    return columns;
+}
+
+bool may_read(const BusColumns& table, std::initializer_list<BusColumn> columns) {
+    return pg_class_aclcheck(table.relid, GetUserId(), ACL_SELECT) == ACLCHECK_OK ||
+           std::ranges::all_of(columns, [&table](BusColumn column) {
+               return pg_attribute_aclcheck(table.relid, table.*column, GetUserId(), ACL_SELECT) ==
+                      ACLCHECK_OK;
+           });
+}
+
 void check_privileges(Relation table, const BusColumns& columns) {
     const Oid role = GetUserId();
     if (pg_class_aclcheck(columns.relid, role, ACL_INSERT) != ACLCHECK_OK) {
         for (const AttrNumber column :
              {columns.channel, columns.message, columns.create_date, columns.write_date})
             if (pg_attribute_aclcheck(columns.relid, column, role, ACL_INSERT) != ACLCHECK_OK)
-                ereport(
-                    ERROR,
-                    (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                     errmsg("permission denied for table %s", RelationGetRelationName(table)),
-                     errhint(
-                         "Sending, also by a trigger on another table, requires: GRANT INSERT ON %s TO %s; "
-                         "and USAGE on the sequence of its ids.",
-                         quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                                    RelationGetRelationName(table)),
-                         granted_role())));
+                raise_denied_table(
+                    psprintf("Sending, also by a trigger on another table, requires: GRANT INSERT ON %s TO "
+                             "%s; and USAGE on the sequence of its ids.",
+                             quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                                        RelationGetRelationName(table)),
+                             granted_role()));
     }
     if (OidIsValid(columns.sequence) && !columns.id_is_identity &&
         pg_class_aclcheck(columns.sequence, role, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK) {
@@ -164,14 +184,21 @@ Oid extension_schema(FunctionCallInfo fcinfo) {
     return get_func_namespace(fcinfo->flinfo->fn_oid);
 }
 
-const char* bus_table_name(Oid schema) {
-    const Oid relid = get_relname_relid(table_name, schema);
-    Relation relation = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : nullptr;
-    if (!relation)
-        raise_no_table(schema);
-    cached_description(relation);
-    relation_close(relation, NoLock);
-    return quote_qualified_identifier(get_namespace_name(schema), table_name);
+const char* readable_bus_table(Oid schema, std::initializer_list<BusColumn> columns) {
+    const char* table = quote_qualified_identifier(get_namespace_name(schema), table_name);
+    if (!may_read(lock_to_read(schema), columns))
+        raise_denied_table(psprintf("Reading requires: GRANT SELECT ON %s TO %s.", table, granted_role()));
+    return table;
+}
+
+const char* deletable_bus_table(Oid schema) {
+    const char* table = quote_qualified_identifier(get_namespace_name(schema), table_name);
+    const BusColumns columns = lock_to_read(schema);
+    if (!may_read(columns, {&BusColumns::id, &BusColumns::create_date}) ||
+        pg_class_aclcheck(columns.relid, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
+        raise_denied_table(
+            psprintf("Deleting old rows requires: GRANT SELECT, DELETE ON %s TO %s.", table, granted_role()));
+    return table;
 }
 
 BusTable open_bus_table_for_insert(Oid schema) {

@@ -26,9 +26,13 @@ struct BusTable {
 // The schema of the called function, which is the extension's.
 Oid extension_schema(FunctionCallInfo fcinfo);
 
+using BusColumn = AttrNumber BusColumns::*;
+
 // The quoted name schema.bus_bus. Raises an error if there is no such table, or if it is a view: what a view
-// calls would run as the reader. The table is locked until the end of the transaction.
-const char* bus_table_name(Oid schema);
+// calls would run as the reader; or if the caller may not read these columns, or not delete rows. The table
+// is locked until the end of the transaction.
+const char* readable_bus_table(Oid schema, std::initializer_list<BusColumn> columns);
+const char* deletable_bus_table(Oid schema);
 
 // Opens the table in RowExclusiveLock mode, kept until the end of the transaction, and checks that the caller
 // may insert. The lock precedes every id that is drawn: a reader decides by it when a missing id is dead.

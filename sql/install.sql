@@ -28,6 +28,11 @@ SELECT pg_describe_object(classid, objid, 0) FROM pg_depend AS d
         AND classid <> 'pg_type'::regclass -- the row types of views, members since 17
         AND obj_description(objid, classid::regclass::name) IS NULL;
 
+-- So has each column of a view.
+SELECT a.attrelid::regclass, a.attname FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid
+    WHERE c.relkind = 'v' AND c.relnamespace = 'odoo'::regnamespace AND a.attnum > 0
+        AND col_description(a.attrelid, a.attnum) IS NULL;
+
 -- The owner of a database may install it.
 DROP EXTENSION odoo_bus;
 CREATE ROLE regress_bus_owner;

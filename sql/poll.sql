@@ -7,6 +7,9 @@ SELECT bus_last_id();
 SELECT * FROM bus_poll(ARRAY[bus_channel('a'), bus_channel('b')], 1);
 SELECT * FROM bus_poll(ARRAY[bus_channel('a')], 4);
 SELECT * FROM bus_poll('{}', 0);
+-- Names are those of channels.
+SELECT * FROM bus_poll('{b,c,NULL}', 1);
+SELECT * FROM bus_poll(ARRAY['b', ''], 1);
 
 -- 0, and an unknown id, stand for the last 50 seconds.
 UPDATE bus_bus SET create_date = create_date - interval '51 seconds' WHERE id = 1;

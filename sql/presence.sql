@@ -9,6 +9,9 @@ SELECT relname, relkind, relpersistence, obj_description(oid, 'pg_class') IS NOT
 SELECT attname, format_type(atttypid, atttypmod) FROM pg_attribute
     WHERE attrelid = 'bus_presence'::regclass AND attnum > 0 ORDER BY attnum;
 
+SELECT attname, col_description(attrelid, attnum) FROM pg_attribute
+    WHERE attrelid = 'bus_online'::regclass AND attnum > 0 ORDER BY attnum;
+
 -- bus_online has each member of live gateways once.
 INSERT INTO bus_presence_gateway VALUES ('g1', now() + '1 hour', now()), ('g2', now() + '1 hour', now()),
     ('dead', now() - interval '1 second', now());

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from harness.deadline import DEADLINE
+from harness.doorbell import preloaded_cluster
 from harness.gateway import BINARY, Gateway, run_gateway
 from harness.nginx import Nginx
 from harness.pgbouncer import PgBouncer
@@ -267,6 +268,17 @@ def the_hub_cannot_be_reached(site):
     site.overrides["hub_database"] = site.conninfo("nobody_made_this_one")
 
 
+@fault("postgresql.odoo-notify", "warning", "GRANT EXECUTE ON FUNCTION public.bus_notify(text, text) TO odoo_owner")
+def odoo_may_not_execute_bus_notify(site):
+    site.cluster.execute("CREATE ROLE odoo_owner")
+    site.stack.callback(lambda: site.cluster.execute("DROP ROLE odoo_owner"))
+    site.cluster.execute("CREATE EXTENSION odoo_bus")
+    site.stack.callback(lambda: site.cluster.execute("DROP EXTENSION odoo_bus"))
+    site.cluster.execute("REVOKE EXECUTE ON FUNCTION bus_notify(text, text) FROM PUBLIC")
+    site.database.execute("ALTER TABLE bus_bus OWNER TO odoo_owner")
+    site.stack.callback(lambda: site.database.execute("ALTER TABLE bus_bus OWNER TO postgres"))
+
+
 @fault("postgresql.library", "failed", "ALTER EXTENSION odoo_bus UPDATE")
 def the_library_has_another_version(site):
     site.after += [lambda: site.database.execute(OLD_LIBRARY)]
@@ -469,6 +481,33 @@ def test_how_a_logout_is_seen_is_told(site, watched):
     assert complaints(checks) == []
     found = next(check["found"] for check in checks if check["name"] == "odoo.logout")
     assert ("can be watched" if watched else "--odoo-data-dir") in found
+
+
+def test_how_odoo_notifies_is_told(tmp_path):
+    """bus_notify() in the hub of a server that preloads it."""
+    with preloaded_cluster() as cluster:
+        database = cluster.create_database().install()
+
+        def told():
+            done = run_gateway("doctor", "--json", "--database", database.conninfo, "--auth", "odoo", "--odoo-url",
+                               f"http://127.0.0.1:{reserve_port()}", "--state-dir", tmp_path)
+            [check] = [check for check in json.loads(done.stdout)["checks"] if check["name"] == "postgresql.odoo-notify"]
+            return check["state"], check["found"] + check["cure"]
+
+        def says(state, words):
+            assert told()[0] == state and words in told()[1], told()
+
+        says("ok", "by pg_notify()")
+        cluster.execute("CREATE SCHEMA elsewhere; CREATE EXTENSION odoo_bus SCHEMA elsewhere")
+        says("warning", "CREATE EXTENSION odoo_bus SCHEMA public")
+        cluster.execute("DROP EXTENSION odoo_bus; CREATE EXTENSION odoo_bus")
+        says("ok", "ODOO_NOTIFY_FUNCTION=bus_notify")
+        cluster.execute("SELECT bus_notify('imbus', '[[\"mydb\",\"x\"]]')")
+        says("ok", "is used: 1 ")
+        cluster.execute("ALTER SYSTEM SET odoo_bus.hub_database = 'template1'")
+        cluster.reload()
+        until(lambda: cluster.execute("SHOW odoo_bus.hub_database") == [("template1",)])
+        says("warning", "odoo_bus.hub_database = 'postgres'")
 
 
 def test_a_patient_proxy_is_no_fault(site):

@@ -11,7 +11,8 @@ import psycopg
 import pytest
 
 from harness.deadline import DEADLINE, scaled
-from harness.doorbell import HUB, Listener, counted, counters, eventually, preloaded_cluster, stat, wait_for_worker, worker_pid
+from harness.doorbell import (HUB, Listener, Waiting, counted, counters, eventually, hold_notify_lock, preloaded_cluster, stat,
+                              wait_for_worker, waits_for_lock, worker_pid)
 from harness.standby import Standby
 
 
@@ -276,40 +277,6 @@ def wait_for_worker_any(cluster, known):
     return eventually(lambda: (pid := worker_pid(cluster)) and pid not in known and pid)
 
 
-class Waiting:
-    """A transaction whose commit waits for a standby that does not exist, until let_go()."""
-
-    def __init__(self, cluster, statement, dbname=HUB):
-        self.cluster = cluster
-        cluster.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
-        cluster.execute("ALTER SYSTEM SET synchronous_commit = local")
-        cluster.reload()
-        eventually(lambda: cluster.execute("SHOW synchronous_commit") == [("local",)])
-        self.connection = cluster.connect(dbname)
-        self.pid = self.connection.info.backend_pid
-        self.connection.execute("SET synchronous_commit = on")
-        self.connection.pgconn.send_query(f"BEGIN; {statement}; COMMIT".encode())
-        eventually(lambda: cluster.execute("SELECT wait_event FROM pg_stat_activity WHERE pid = %s",
-                                           (self.pid,)) == [("SyncRep",)])
-
-    def __enter__(self):
-        return self
-
-    def let_go(self):
-        self.cluster.execute("SELECT pg_cancel_backend(%s)", (self.pid,))
-        eventually(lambda: not self.cluster.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s AND state = 'active'",
-                                                    (self.pid,)))
-
-    def __exit__(self, *_):
-        self.let_go()
-        self.connection.close()
-
-
-def hold_notify_lock(cluster):
-    """What a NOTIFY locks for the whole cluster is held until its transaction is visible."""
-    return Waiting(cluster, "SELECT pg_logical_emit_message(true, 'odoo_bus', ''); NOTIFY other")
-
-
 @pytest.fixture
 def held_notify_lock(cluster):
     with hold_notify_lock(cluster) as waiting:
@@ -359,10 +326,6 @@ def test_an_error_of_the_worker_is_shown_and_its_channels_are_announced_later(da
     assert worker_pid(cluster) == pid
     database.execute("SELECT bus_stat_reset()")
     assert stat(database, "last_error") is None and stat(database, "sent") == 0
-
-
-def waits_for_lock(cluster, pid):
-    return cluster.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'", (pid,))
 
 
 def test_what_the_owner_of_the_hub_has_set_does_not_end_the_waiting_of_the_worker(database, cluster, hub):

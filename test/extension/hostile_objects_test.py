@@ -160,12 +160,15 @@ def test_functions_look_nothing_up_in_the_search_path(cluster, owned):
     """A superuser uses every function of the extension where Mallory's operators, functions, types and casts come first."""
     with owned.connect(user="mallory") as mallory:
         mallory.execute("SELECT bus_create_table()")
+        mallory.execute("CREATE TABLE res_users AS SELECT 2 AS id, 3 AS partner_id")
+        mallory.execute("CREATE TABLE ir_module_module AS SELECT varchar 'base' AS name, varchar '19.0.1.3' AS latest_version")
         mallory.execute(hostile.IN_SEARCH_PATH.format(schema="public"))
     before = len(cluster.log_text())
     with owned.connect() as admin:
         admin.execute("SET search_path = public, pg_catalog")
         for statement in ("SELECT public.bus_sendone('c', 't', '1'::pg_catalog.jsonb)",
                           "SELECT public.bus_sendmany('[[\"c\", \"t\", 1]]'::pg_catalog.jsonb)",
+                          "SELECT public.bus_sendone_user(2, 't', '1'::pg_catalog.jsonb)", "SELECT public.bus_notify('c', 'p')",
                           "SELECT public.bus_sendnow('c', 't', '1'::pg_catalog.jsonb)",
                           "SELECT * FROM public.bus_poll(ARRAY[public.bus_channel('c')], 0)",
                           "SELECT * FROM public.bus_poll(ARRAY[public.bus_channel('c')], 1)",

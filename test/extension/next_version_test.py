@@ -56,6 +56,7 @@ def use(session, preloaded):
         *value("SELECT bus_sendmany('m', ARRAY[1::bigint], 't', '1')")]
     if preloaded:
         ids.append(value("SELECT bus_sendnow('c', 't', '1')"))
+    session.execute("SELECT bus_notify('imbus', '[[\"mydb\",\"c\"]]')")
     session.execute("UPDATE sale_order SET name = name || '.'")
     ids.append(value("SELECT bus_last_id()"))
     assert [row[0] for row in session.execute(

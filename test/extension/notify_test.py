@@ -106,3 +106,16 @@ def test_without_preloading_all_notify_in_their_own_database_and_there_is_no_wor
         assert hub.finish_local() == []
     assert worker_pid(cluster) is None
     assert database.execute("SELECT mode, sent, queue_size, worker_pid FROM bus_stat") == [("notify", None, None, None)]
+
+
+def test_without_preloading_bus_notify_is_pg_notify(database, listener):
+    """With lists of channels in one, and what was rolled back not at all."""
+    with database.connect(autocommit=False) as connection:
+        connection.execute("SELECT bus_notify('imbus', '[[\"mydb\",\"a\"],[\"mydb\",\"b\"]]'), bus_notify('imbus', 'no list')")
+        connection.execute("SAVEPOINT s")
+        connection.execute("SELECT bus_notify('imbus', '[[\"mydb\",\"rolled back\"]]')")
+        connection.execute("ROLLBACK TO s")
+        connection.execute("SELECT bus_notify('imbus', '[[\"mydb\",\"b\"],[\"mydb\",\"c\"]]')")
+        assert heard(listener, database) == []
+        connection.commit()
+    assert heard(listener, database) == ["no list", '[["mydb","a"],["mydb","b"],["mydb","c"]]']

@@ -42,6 +42,8 @@ ALTER TABLE res_users ADD COLUMN partner_id int, ADD COLUMN active boolean DEFAU
 INSERT INTO res_users (id, login, partner_id, active) VALUES (2, 'demo', 3, true), (9, 'old', 5, false), (6, 'x', 4, true);
 DELETE FROM res_users WHERE login = 'admin';
 CREATE TABLE sale_order (id int PRIMARY KEY, name varchar, state varchar, note text);
+CREATE TABLE ir_module_module (id int PRIMARY KEY, name varchar, latest_version varchar);
+INSERT INTO ir_module_module VALUES (1, 'base', '19.0.1.3');
 INSERT INTO sale_order VALUES (7, 'S7', 'draft'), (8, 'S8', 'sale'), (9, 'S9', 'sale');
 """
 

@@ -11,9 +11,9 @@ OLDER_STAT = """CREATE FUNCTION older_stat(
     OUT coalesced bigint, OUT fallbacks bigint, OUT queue_used bigint, OUT queue_size bigint, OUT worker_pid int,
     OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz)
     LANGUAGE c VOLATILE AS '$libdir/odoo_bus', 'odoo_bus_stat'"""
-SYMBOLS = """bus_stat_reset channel channel_record channel_subchannel create_presence_table create_table gc gc_all last_id poll record_changed sendmany
-    sendmany_channels sendmany_records sendnow sendnow_record sendnow_subchannel sendone sendone_record sendone_subchannel stat
-    version""".replace("bus_", "").split()
+SYMBOLS = """bus_stat_reset channel channel_record channel_subchannel create_presence_table create_table gc gc_all last_id notify poll record_changed
+    sendmany sendmany_channels sendmany_records sendnow sendnow_record sendnow_subchannel sendone sendone_record
+    sendone_subchannel sendone_user stat version""".replace("bus_", "").split()
 
 
 def test_the_library_serves_the_view_of_an_older_version(database):

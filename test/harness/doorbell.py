@@ -104,3 +104,41 @@ def counted(database, before):
     eventually(lambda: stat(database, "queue_used") == 0)
     after = counters(database)
     return {name: after[name] - before[name] for name in after}
+
+
+class Waiting:
+    """A transaction whose commit waits for a standby that does not exist, until let_go()."""
+
+    def __init__(self, cluster, statement, dbname=HUB):
+        self.cluster = cluster
+        cluster.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
+        cluster.execute("ALTER SYSTEM SET synchronous_commit = local")
+        cluster.reload()
+        eventually(lambda: cluster.execute("SHOW synchronous_commit") == [("local",)])
+        self.connection = cluster.connect(dbname)
+        self.pid = self.connection.info.backend_pid
+        self.connection.execute("SET synchronous_commit = on")
+        self.connection.pgconn.send_query(f"BEGIN; {statement}; COMMIT".encode())
+        eventually(lambda: cluster.execute("SELECT wait_event FROM pg_stat_activity WHERE pid = %s",
+                                           (self.pid,)) == [("SyncRep",)])
+
+    def __enter__(self):
+        return self
+
+    def let_go(self):
+        self.cluster.execute("SELECT pg_cancel_backend(%s)", (self.pid,))
+        eventually(lambda: not self.cluster.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s AND state = 'active'",
+                                                    (self.pid,)))
+
+    def __exit__(self, *_):
+        self.let_go()
+        self.connection.close()
+
+
+def hold_notify_lock(cluster):
+    """What a NOTIFY locks for the whole cluster is held until its transaction is visible."""
+    return Waiting(cluster, "SELECT pg_logical_emit_message(true, 'odoo_bus', ''); NOTIFY other")
+
+
+def waits_for_lock(cluster, pid):
+    return cluster.execute("SELECT pid FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'", (pid,))

@@ -3,6 +3,7 @@ import os
 
 import pytest
 from harness.cluster import Cluster
+from harness.doorbell import HUB
 
 from browsers import Browsers
 from odoo_server import OdooServer
@@ -15,7 +16,10 @@ VERSIONS = ["17.0", "18.0", "19.0", "20.0"]
 @pytest.fixture(scope="session")
 def odoo_server():
     """One real Odoo for the whole run; a test that stops it starts it again."""
-    with Cluster(shared_buffers="256MB") as cluster:
+    through_doorbell = os.environ.get("ODOO_NOTIFY_FUNCTION") == "bus_notify"
+    with Cluster(shared_buffers="256MB", shared_preload_libraries="odoo_bus" if through_doorbell else "") as cluster:
+        if through_doorbell:
+            cluster.execute("CREATE EXTENSION odoo_bus", dbname=HUB)
         server = OdooServer(ODOO_HOME, cluster)
         try:
             server.create_database()

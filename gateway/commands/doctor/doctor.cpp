@@ -14,8 +14,10 @@ using namespace doctor;
 void examine(const DoctorOptions& options, Report& report) {
     examine_machine(options, report);
     const std::vector<std::string> databases = examine_postgresql(options, report);
-    if (options.gateway.auth == Auth::odoo)
+    if (options.gateway.auth == Auth::odoo) {
+        examine_odoo_notify(options, databases, report);
         examine_odoo(options, databases, report);
+    }
     const bool serves = examine_gateway(options, databases.empty(), report);
     // Behind a gateway that does not respond, the proxy cannot be judged.
     const bool passes = serves && options.proxy && examine_proxy(options, report);

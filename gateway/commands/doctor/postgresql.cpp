@@ -168,22 +168,6 @@ void examine_listeners(const PgSession& session, Report& report) {
             answer.text(0, 1)));
 }
 
-void examine_hub(const Options& options, Report& report) {
-    const char* const name = "postgresql.hub";
-    if (options.hub_database == "none")
-        return report.ok(name, "none: only notifications sent from SQL arrive at once");
-    const std::string conninfo = options.hub_database.empty()
-                                     ? with_database(options.databases.front(), "postgres")
-                                     : options.hub_database;
-    const PgSession hub(conninfo);
-    if (hub.is_open())
-        return report.ok(name, "LISTEN works in the database in which Odoo notifies");
-    report.failed(
-        name, hub.problem(),
-        "let the gateway's role connect there (--hub-database); until then all that Odoo sends arrives up "
-        "to a second late");
-}
-
 void examine_versions(const PgSession& session, const TableFacts& facts, Report& report) {
     if (facts.extension_version.empty())
         return report.ok("postgresql.extension",
@@ -336,7 +320,7 @@ std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report
     examine_server(first, report);
     examine_transactions(first, options.long_transaction, report);
     examine_listeners(first, report);
-    examine_hub(gateway, report);
+    examine_hub(options, report);
     std::vector<std::string> served;
     for (const std::string& conninfo : list_databases(gateway, first, report)) {
         const PgSession session(conninfo);

@@ -1,27 +1,34 @@
-// channel_set.cpp: distinct channels in order of insertion, and the NOTIFYs that announce them.
+// announcement_set.cpp: what a transaction is to announce by NOTIFY, each once, in order of insertion.
 //
 // The index is an open-addressing hash table of positions in the array of entries. Entries are removed in
 // reverse order of insertion, so that clearing a slot never breaks another entry's probe sequence.
-#include "channel_set.h"
+#include "announcement_set.h"
 
-#include "channel.h"
 #include "common/siphash.h"
 
 namespace odoo_bus {
 
 namespace {
 
-// Channels are chosen by senders, and the worker merges those of all databases: with a key that they do not
-// know, none can choose channels that collide.
+// Announcements are chosen by senders, and the worker merges those of all databases: with a key that they do
+// not know, none can choose announcements that collide.
 SipHashKey hash_key;
 bool hash_key_is_drawn = false;
 
-uint32 hash_channel(std::string_view channel) {
+uint32 hash_of(std::string_view announcement) {
     if (!hash_key_is_drawn && !pg_strong_random(&hash_key, sizeof(hash_key)))
         ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values"),
                         errhint("The system's source of random numbers cannot be read.")));
     hash_key_is_drawn = true;
-    return static_cast<uint32>(siphash(hash_key, channel));
+    return static_cast<uint32>(siphash(hash_key, announcement));
+}
+
+// Async_Notify() copies both texts, which end at their NULs.
+void notify_one(std::string_view announcement) {
+    char text[max_announcement_length + 1];
+    memcpy(text, announcement.data(), announcement.size());
+    text[announcement.size()] = '\0';
+    Async_Notify(text, text + strlen(text) + 1);
 }
 
 void* resize(void* memory, std::size_t size) {
@@ -30,25 +37,25 @@ void* resize(void* memory, std::size_t size) {
 
 } // namespace
 
-void ChannelSet::index_entry(uint32 position) {
+void AnnouncementSet::index_entry(uint32 position) {
     uint32 slot = entries[position].hash & slot_mask();
     while (slots[slot] != 0)
         slot = (slot + 1) & slot_mask();
     slots[slot] = position + 1;
 }
 
-bool ChannelSet::contains(std::string_view channel, uint32 hash) const {
+bool AnnouncementSet::contains(std::string_view announcement, uint32 hash) const {
     if (count == 0)
         return false;
     for (uint32 slot = hash & slot_mask(); slots[slot] != 0; slot = (slot + 1) & slot_mask()) {
         const uint32 position = slots[slot] - 1;
-        if (entries[position].hash == hash && (*this)[position] == channel)
+        if (entries[position].hash == hash && (*this)[position] == announcement)
             return true;
     }
     return false;
 }
 
-void ChannelSet::make_room(std::size_t text_length) {
+void AnnouncementSet::make_room(std::size_t text_length) {
     if (texts_used + text_length > texts_room) {
         const std::size_t room = std::max<std::size_t>(texts_room * 2, texts_used + text_length + 1024);
         texts = static_cast<char*>(resize(texts, room));
@@ -68,26 +75,26 @@ void ChannelSet::make_room(std::size_t text_length) {
     }
 }
 
-void ChannelSet::add(std::string_view channel, int level) {
-    const uint32 hash = hash_channel(channel);
-    if (contains(channel, hash))
+void AnnouncementSet::add(std::string_view announcement, int level) {
+    const uint32 hash = hash_of(announcement);
+    if (contains(announcement, hash))
         return;
-    make_room(channel.size());
-    memcpy(texts + texts_used, channel.data(), channel.size());
-    entries[count] = {texts_used, static_cast<uint32>(channel.size()), hash, level};
-    texts_used += channel.size();
+    make_room(announcement.size());
+    memcpy(texts + texts_used, announcement.data(), announcement.size());
+    entries[count] = {texts_used, static_cast<uint32>(announcement.size()), hash, level};
+    texts_used += announcement.size();
     index_entry(count);
     ++count;
 }
 
-uint32 ChannelSet::first_of_level(int level) const {
+uint32 AnnouncementSet::first_of_level(int level) const {
     uint32 first = count;
     while (first > 0 && entries[first - 1].level >= level)
         --first;
     return first;
 }
 
-void ChannelSet::drop_level(int level) {
+void AnnouncementSet::drop_level(int level) {
     const uint32 first = first_of_level(level);
     while (count > first) {
         const Entry& entry = entries[count - 1];
@@ -100,30 +107,35 @@ void ChannelSet::drop_level(int level) {
     }
 }
 
-void ChannelSet::merge_level(int level) {
+void AnnouncementSet::merge_level(int level) {
     for (uint32 position = first_of_level(level); position < count; ++position)
         entries[position].level = level - 1;
 }
 
-uint32 notify_channels(const ChannelSet& channels) {
+uint32 notify_all(const AnnouncementSet& announcements) {
     char payload[max_notify_payload + 1];
     std::size_t length = 0;
     uint32 notifies = 0;
     const auto flush = [&] {
         payload[length] = ']';
         payload[length + 1] = '\0';
-        Async_Notify("imbus", payload);
+        Async_Notify(imbus, payload);
         length = 0;
         ++notifies;
     };
-    for (uint32 position = 0; position < channels.size(); ++position) {
-        const std::string_view channel = channels[position];
+    for (uint32 position = 0; position < announcements.size(); ++position) {
+        const std::string_view announcement = announcements[position];
+        if (announcement.find('\0') != announcement.npos) {
+            notify_one(announcement);
+            ++notifies;
+            continue;
+        }
         // One byte before the channel and one for the closing bracket.
-        if (length > 0 && length + 1 + channel.size() + 1 > max_notify_payload)
+        if (length > 0 && length + 1 + announcement.size() + 1 > max_notify_payload)
             flush();
         payload[length] = length == 0 ? '[' : ',';
-        memcpy(payload + length + 1, channel.data(), channel.size());
-        length += 1 + channel.size();
+        memcpy(payload + length + 1, announcement.data(), announcement.size());
+        length += 1 + announcement.size();
     }
     if (length > 0)
         flush();
