@@ -38,7 +38,11 @@ void EventStream::begin() {
     if (std::exchange(begun_, true))
         return;
     Response response;
+    // A proxy that compresses may keep events in its compressor. nginx, Caddy, HAProxy and Traefik leave
+    // alone what names an encoding, also one that changes nothing; the first versions of Caddy 2 look at
+    // nothing else.
     response.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                        {"Content-Encoding", "identity"},
                         {"Cache-Control", "no-store, no-transform"},
                         {"X-Accel-Buffering", "no"}};
     writer_.send(with_common_headers(std::move(response)).head_of_stream() +

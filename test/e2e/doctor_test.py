@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from harness.certificate import make_certificate
 from harness.deadline import DEADLINE
 from harness.doorbell import preloaded_cluster
 from harness.gateway import BINARY, Gateway, run_gateway
@@ -84,10 +85,7 @@ class Site:
 
     def use_tls(self):
         """nginx speaks TLS with a certificate for odoo.example.com that is signed by itself; returns its file."""
-        key, certificate = self.directory / "key.pem", self.directory / "certificate.pem"
-        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj",
-                        "/CN=odoo.example.com", "-addext", "subjectAltName=DNS:odoo.example.com", "-keyout", key,
-                        "-out", certificate], check=True, capture_output=True)
+        certificate, key = make_certificate(self.directory, "odoo.example.com")
         listen = f"listen 127.0.0.1:{self.nginx.port}"
         self.nginx.edits += [(f"{listen};", f"{listen} ssl; ssl_certificate {certificate}; ssl_certificate_key {key};")]
         self.url = f"https://odoo.example.com:{self.nginx.port}"

@@ -186,6 +186,7 @@ def test_the_stream_is_what_the_standard_says(gateway, database):
         assert status == 200
         assert headers["content-type"] == "text/event-stream; charset=utf-8"
         assert headers["cache-control"] == "no-store, no-transform"
+        assert headers["content-encoding"] == "identity"
         assert headers["x-accel-buffering"] == "no"
         assert "content-length" not in headers
         events = []

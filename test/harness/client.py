@@ -228,14 +228,17 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 class RawClient:
     """A socket for hostile and broken input: sends exactly the bytes it is told to."""
 
-    def __init__(self, address):
-        """`address`: (host, port), or the path of a unix socket."""
-        if isinstance(address, str):
+    def __init__(self, address, source=None):
+        """`address`: (host, port), the path of a unix socket, or what has the methods of a connected one. `source`: the
+        address to connect from."""
+        if hasattr(address, "recv"):
+            self.socket = address
+        elif isinstance(address, str):
             self.socket = socket.socket(socket.AF_UNIX)
             self.socket.settimeout(DEADLINE)
             self.socket.connect(address)
         else:
-            self.socket = socket.create_connection(address, DEADLINE)
+            self.socket = socket.create_connection(address, DEADLINE, source and (source, 0))
         self.buffer = b""
 
     def __enter__(self):
