@@ -2,7 +2,11 @@
 #include "http/handshake.h"
 
 #include <algorithm>
+#include <array>
 
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <spdlog/fmt/fmt.h>
 
 namespace odoo_bus {
@@ -15,6 +19,14 @@ bool is_key(std::string_view text) {
                return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
                       c == '+' || c == '/';
            });
+}
+
+template <size_t N>
+std::string base64(const std::array<unsigned char, N>& bytes) {
+    std::string text((N + 2) / 3 * 4 + 1, '\0');
+    const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(), N);
+    text.resize(static_cast<size_t>(length));
+    return text;
 }
 
 } // namespace
@@ -45,6 +57,19 @@ std::string canonical_head(const RequestHead& head, std::string_view path, std::
                        path, *head.first("host"), *head.first("sec-websocket-key"),
                        protocol.empty() ? "" : "Sec-WebSocket-Protocol: ", protocol,
                        protocol.empty() ? "" : "\r\n");
+}
+
+std::string make_websocket_key() {
+    std::array<unsigned char, 16> bytes{};
+    RAND_bytes(bytes.data(), bytes.size());
+    return base64(bytes);
+}
+
+std::string websocket_accept(std::string_view key) {
+    const std::string text = std::string(key).append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    std::array<unsigned char, SHA_DIGEST_LENGTH> digest;
+    SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+    return base64(digest);
 }
 
 } // namespace odoo_bus
