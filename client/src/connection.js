@@ -169,11 +169,9 @@ export class Connection {
   }
 
   subscription(goesOn) {
-    const data = { channels: this.channels, last: this.last, name_channels: true };
-    // Without `last` the server begins 50 s ago; with it, the client asks to be told when it is no longer known.
-    if (this.last > 0) {
-      data.check_outdated = true;
-    }
+    // Without `last` the server begins 50 s ago; with it, the client asks to be told when it is no longer known. (Odoo 19.4
+    // and later read check_outdated without a default.)
+    const data = { channels: this.channels, last: this.last, check_outdated: this.last > 0, name_channels: true };
     // A poll that is answered with notifications may hold nothing else, so that following polls do not ask for it.
     if (!goesOn || this.sent !== this.revision || this.asksPosition || !this.isConfirmed) {
       data.confirm = this.revision;

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -77,6 +78,16 @@ public:
     virtual void left(const Admission&) {}
     // The client ends the connection: its page is reloaded, or left. Called before left().
     virtual void parted(const Admission&) {}
+
+    // --- a connection to Odoo's own bus server beside this one (--odoo-websocket) ---
+
+    // Replaces cookies that have been replaced since the client connected.
+    virtual void renew(Requester&) const {}
+    // Whether the answer that sets these cookies to the requester gives its session another id, which the
+    // browser gets when it comes back.
+    virtual bool changes_session(const Requester&, const std::vector<std::string_view>&) { return false; }
+    // Odoo hears of the client's end by that connection.
+    virtual void odoo_hears_of_end(const Admission&) {}
 
     // About once a second.
     virtual void tick() {}

@@ -14,6 +14,7 @@
 #include "clients/adopt_with_head.h"
 #include "clients/event_stream.h"
 #include "clients/long_poll.h"
+#include "clients/odoo_websocket.h"
 #include "clients/websocket.h"
 #include "metrics/metrics.h"
 #include "protocol/close_codes.h"
@@ -56,7 +57,8 @@ Service::~Service() {
 
 void Service::configure(const Options& options) {
     options_ = options;
-    event_limits_.max_channels = options.max_channels;
+    event_limits_ = {.max_channels = options.max_channels};
+    event_limits_.max_values = std::max(event_limits_.max_values, options.max_channels + 1'000);
 }
 
 bool Service::create_context() {
@@ -108,7 +110,8 @@ void Service::stop(int code, std::string_view reason, uint64_t within_ms) {
         for (const auto& each : sessions_)
             each.second->close(code, reason);
         loop_.every(20, [this] {
-            if (sessions_.empty() || MonotonicClock::now() > stop_at_)
+            tick_parted(MonotonicClock::now());
+            if ((sessions_.empty() && parted_.empty()) || MonotonicClock::now() > stop_at_)
                 loop_.stop();
         });
     });
@@ -161,6 +164,7 @@ void Service::tick() {
         session->check_grant(now, wall);
         session->tick(now);
     }
+    tick_parted(now);
     behind.add(behind_now - std::exchange(behind_, behind_now));
     behind_bytes.add(bytes_now - std::exchange(behind_bytes_, bytes_now));
 }
@@ -335,6 +339,17 @@ void Service::destroy(uint64_t session) {
     // While its destructor runs it is not to be found any more.
     if (const auto gone = sessions_.extract(session))
         connections_.fetch_sub(1, std::memory_order_relaxed);
+}
+
+void Service::part(std::unique_ptr<OdooWebSocket> socket) {
+    parted_.push_back(std::move(socket));
+}
+
+void Service::tick_parted(Monotonic now) {
+    std::erase_if(parted_, [now](const auto& each) {
+        each->tick(now);
+        return each->is_over();
+    });
 }
 
 void Service::replay(const std::string& database, Id last, std::vector<std::string> channels,

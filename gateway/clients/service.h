@@ -34,6 +34,7 @@ struct lws_vhost;
 
 namespace odoo_bus {
 
+class OdooWebSocket;
 class Presence;
 class Session;
 
@@ -93,6 +94,8 @@ public:
     void await_confirmation(const Session& session);
     // The client of this session has gone: it is destroyed when what runs now has returned.
     void on_gone(const Session& session);
+    // A connection to Odoo whose client has gone: it ends by itself.
+    void part(std::unique_ptr<OdooWebSocket> socket);
     const std::string& gateway_id() const { return surroundings_.gateway_id; }
     MovedClients& moved_clients() const { return *surroundings_.moved_clients; }
     Presence* presence() const { return surroundings_.presence; }
@@ -119,6 +122,7 @@ private:
     void flush();
     void send_back();
     void tick();
+    void tick_parted(Monotonic now);
 
     Options options_;
     ClientEventLimits event_limits_;
@@ -131,7 +135,8 @@ private:
     std::map<std::string, std::unique_ptr<DatabaseFeed>> feeds_;
     std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_; // by number
     uint64_t last_session_ = 0;
-    Admission* adopting_ = nullptr; // what libwebsockets is taking over right now
+    std::vector<std::unique_ptr<OdooWebSocket>> parted_; // connections to Odoo, see part()
+    Admission* adopting_ = nullptr;                      // what libwebsockets is taking over right now
     std::atomic<size_t> connections_ = 0;
     int64_t behind_ = 0, behind_bytes_ = 0; // at the last tick
     std::vector<DatabaseFeed*> to_flush_;

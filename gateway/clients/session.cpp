@@ -1,12 +1,11 @@
 // One client's conversation: its events, and its subscribes, one after the other.
 #include "clients/session.h"
 
-#include <mutex>
-#include <set>
-
 #include "base/log.h"
+#include "base/log_once.h"
 #include "clients/moved_clients.h"
 #include "clients/service.h"
+#include "clients/unforwarded.h"
 #include "metrics/metrics.h"
 #include "presence/presence.h"
 #include "protocol/close_codes.h"
@@ -45,21 +44,6 @@ const metrics::Family slow_closes("odoo_bus_slow_closes_total",
 
 // Subscribes that wait while one is being authorized; the rate limit lets no honest client get there.
 constexpr size_t MAX_WAITING = 16;
-
-// A database that is not served, of which nothing was said yet: its clients come back every few seconds.
-bool is_news(const std::string& database) {
-    constexpr size_t MOST = 1'000; // clients may name them, too
-    static std::mutex mutex;
-    static std::set<std::string> told;
-    static log::Limited lines("subscribes to a database that is not served", 1);
-    const std::lock_guard lock(mutex);
-    if (told.contains(database) || !lines.admit(log::Level::warning, log::Limited::Clock::now()))
-        return false;
-    if (told.size() >= MOST)
-        told.clear();
-    told.insert(database);
-    return true;
-}
 
 } // namespace
 
@@ -116,10 +100,14 @@ auto Session::when_answered(Function function) {
 void Session::receive(std::string_view text) {
     messages.add();
     ClientEvent event = parse_client_event(text, service_.event_limits());
+    if (pass_on(event, text))
+        return;
     if (auto* wanted = std::get_if<Subscribe>(&event)) {
         subscribe(std::move(*wanted));
     } else if (const auto* presence = std::get_if<UpdatePresence>(&event)) {
         service_.authorizer().told(admission_, *presence);
+        if (!has_subscribed_)
+            keep_for_odoo(text);
     } else if (std::holds_alternative<Ping>(event)) {
         write_internal(pong_frame(here(), shape()));
     } else {
@@ -133,6 +121,43 @@ void Session::receive(std::string_view text) {
     }
 }
 
+// What only Odoo understands goes to it. True when nothing is left to be done here.
+bool Session::pass_on(const ClientEvent& event, std::string_view text) {
+    if (service_.options().auth != Auth::odoo)
+        return false;
+    const auto* const invalid = std::get_if<InvalidEvent>(&event);
+    const auto* const wanted = std::get_if<Subscribe>(&event);
+    const std::string& key = invalid ? invalid->foreign_key : wanted ? wanted->foreign_key : std::string();
+    if (!key.empty() && pass_on_subscribe(text))
+        return true;
+    if (!key.empty())
+        note_unforwarded(Unforwarded::subscribe, key);
+    const auto* const unknown = std::get_if<UnknownEvent>(&event);
+    if (unknown && pass_on_event(text))
+        return true;
+    if (unknown)
+        note_unforwarded(Unforwarded::event, unknown->event_name);
+    return false;
+}
+
+void Session::hand_over() {
+    service_.authorizer().odoo_hears_of_end(admission_);
+    service_.authorizer().left(admission_);
+    unsubscribe();
+    feed_ = nullptr;
+    catch_up_.reset();
+    subscribes_ = {};
+    knows_internal_ = false;
+    expires_ = WallTime::max();
+    renew_at_ = Monotonic::max();
+    ++question_;
+    stage_ = Stage::handed_over;
+}
+
+void Session::count_message() {
+    messages.add();
+}
+
 void Session::parted() {
     service_.authorizer().parted(admission_);
 }
@@ -140,6 +165,7 @@ void Session::parted() {
 // --- a subscribe, step by step ---
 
 void Session::subscribe(Subscribe subscribe) {
+    has_subscribed_ = true;
     if (subscribes_.size() >= MAX_WAITING)
         return close(close_code::TRY_AGAIN_LATER, "too many subscribes");
     subscribes_.push_back(std::move(subscribe));
@@ -189,7 +215,8 @@ void Session::refused(const Subscribe& subscribe, const Refusal& refusal) {
 }
 
 void Session::refuse_database(const std::string& database) {
-    if (is_news(database))
+    static log::Once lines("subscribes to a database that is not served"); // clients may name them, too
+    if (lines.admit(log::Level::warning, database))
         log::warning(
             "a client was granted channels of database \"{}\", which this gateway does not serve: name it "
             "with --database, or see that --database-match finds it",

@@ -92,6 +92,16 @@ protected:
     std::string_view new_session_cookie() const;
     // From now on nothing is written, and the member is not present.
     void unsubscribe();
+    // Odoo's own bus server serves the client from now on: what it says is not for receive().
+    void hand_over();
+    static void count_message();
+    bool has_subscribed() const { return has_subscribed_; }
+
+    // What only Odoo's own bus server understands, or what it is to be told if it serves the client later.
+    // False when that server is not used for this client.
+    virtual bool pass_on_subscribe(std::string_view) { return false; }
+    virtual bool pass_on_event(std::string_view) { return false; }
+    virtual void keep_for_odoo(std::string_view) {}
 
     // A frame of one element without an id.
     virtual void write_internal(const std::string& frame) { write(frame); }
@@ -107,6 +117,7 @@ protected:
     virtual void on_refused(const Subscribe& subscribe);
 
     Service& service_;
+    const Admission admission_;
 
 private:
     // Where its first pending subscribe is.
@@ -115,9 +126,11 @@ private:
         authorizing, // the authorizer was asked
         waiting,     // for the database to be read for the first time
         catching_up, // rows of the table come before the history
+        handed_over, // Odoo's own bus server serves the client
         ending,      // the connection is, so that no subscribe counts any more
     };
 
+    bool pass_on(const ClientEvent& event, std::string_view text);
     void next_subscribe();
     void decided(const Subscribe& subscribe, Decision decision);
     void refused(const Subscribe& subscribe, const Refusal& refusal);
@@ -137,12 +150,12 @@ private:
     void ask_table(Id last, const std::vector<std::string>& channels) override;
     void tell_last_id_reset(Id newest) override;
 
-    const Admission admission_;
     const uint64_t number_;
     DatabaseFeed* feed_ = nullptr;      // once a first subscribe was granted
     std::vector<Subscribe> subscribes_; // that wait for the authorizer
     Stage stage_ = Stage::idle;
     bool knows_internal_ = false;
+    bool has_subscribed_ = false;
     uint32_t question_ = 0;              // what was asked last: only its answer counts
     int end_code_ = 0;                   // when the grant ends
     WallTime expires_ = WallTime::max(); // the grant

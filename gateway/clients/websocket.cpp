@@ -13,6 +13,7 @@
 #include "clients/adopt_with_head.h"
 #include "clients/bytes_received.h"
 #include "clients/service.h"
+#include "clients/unforwarded.h"
 #include "metrics/metrics.h"
 #include "protocol/close_codes.h"
 
@@ -40,7 +41,6 @@ std::string code_label(int code) {
     return known ? std::to_string(code) : "other";
 }
 
-constexpr int NO_CLOSE_FRAME = 1006;
 constexpr int END_CONNECTION = -1; // as an answer to libwebsockets
 
 // RFC 6455: a control frame has 125 bytes at most, the code takes two of them.
@@ -52,9 +52,9 @@ constexpr Duration CLOSE_WITHIN = std::chrono::seconds(5);
 // --max-receive-rate is the mean of so long a time.
 constexpr Duration RECEIVE_WINDOW = std::chrono::seconds(10);
 
-// A text frame whole, with its header (RFC 6455, 5.2) in the room before the payload: always the same bytes,
+// A frame whole, with its header (RFC 6455, 5.2) in the room before the payload: always the same bytes,
 // so that it is no matter how many connections are sent it.
-std::span<const char> with_header(const std::string& frame) {
+std::span<const char> with_header(const std::string& frame, uint8_t first_byte) {
     auto* const payload = reinterpret_cast<uint8_t*>(const_cast<char*>(frame.data())) + FRAME_HEADROOM;
     const uint64_t length = frame.size() - FRAME_HEADROOM;
     const auto put = [payload](int at, uint64_t value, int bytes) {
@@ -73,8 +73,7 @@ std::span<const char> with_header(const std::string& frame) {
         put(-9, 127, 1);
         put(-8, length, 8);
     }
-    constexpr uint8_t FINAL_TEXT = 0x81;
-    payload[-header] = FINAL_TEXT;
+    payload[-header] = first_byte;
     return {reinterpret_cast<const char*>(payload) - header, length + static_cast<size_t>(header)};
 }
 
@@ -118,12 +117,7 @@ int WebSocket::callback(lws* wsi, int reason, void* user, void* in, size_t lengt
         (*self)->on_writable_callback();
         return 0;
     case LWS_CALLBACK_WS_PEER_INITIATED_CLOSE:
-        if (!(*self)->close_code_) {
-            (*self)->parted();
-            if (length >= 2)
-                (*self)->close_code_ =
-                    static_cast<const uint8_t*>(in)[0] << 8 | static_cast<const uint8_t*>(in)[1];
-        }
+        (*self)->on_peer_close({static_cast<const char*>(in), length});
         // libwebsockets answers it, unless it is the answer to our own.
         return (*self)->state_ == State::open ? 0 : END_CONNECTION;
     case LWS_CALLBACK_CLOSED:
@@ -164,7 +158,17 @@ WebSocket::WebSocket(Service& service, Admission admission, lws* wsi)
       heard_(MonotonicClock::now()), expires_(heard_ + service.lifetime()), counted_(heard_) {}
 
 WebSocket::~WebSocket() {
-    closes.with({code_label(close_code_ ? close_code_ : NO_CLOSE_FRAME)}).add();
+    closes.with({code_label(close_code_ ? close_code_ : close_code::NO_FRAME)}).add();
+}
+
+void WebSocket::on_peer_close(std::string_view payload) {
+    if (close_code_)
+        return;
+    parted();
+    if (payload.size() >= 2)
+        close_code_ = static_cast<uint8_t>(payload[0]) << 8 | static_cast<uint8_t>(payload[1]);
+    if (uplink_)
+        uplink_->part(parse_close(payload).value_or(CloseStatus{close_code::PROTOCOL_ERROR, {}}));
 }
 
 void WebSocket::on_received(std::string_view part) {
@@ -185,16 +189,24 @@ void WebSocket::on_received(std::string_view part) {
     message_since_.reset();
     if (too_fast(now))
         return close(close_code::TRY_AGAIN_LATER, "too many messages");
-    // A binary frame is the page's liveness probe: its arrival is all that it says.
-    if (!lws_frame_is_binary(wsi_)) {
-        if (message_.empty()) {
-            receive(part);
-        } else {
-            message_ += part;
-            receive(message_);
-        }
+    if (message_.empty()) {
+        on_message(part);
+    } else {
+        message_ += part;
+        on_message(message_);
     }
     message_ = {};
+}
+
+void WebSocket::on_message(std::string_view message) {
+    const bool is_binary = lws_frame_is_binary(wsi_) != 0;
+    if (uplink_ && uplink_->is_tunnel()) {
+        count_message();
+        uplink_->send(is_binary ? Opcode::binary : Opcode::text, message);
+        read_unless_choked();
+    } else if (!is_binary) { // else it is the page's liveness probe: its arrival is all that it says
+        receive(message);
+    }
 }
 
 // Odoo's rule: no more than `burst` messages within `burst` times `delay`.
@@ -222,7 +234,7 @@ bool WebSocket::too_much(Monotonic now) {
 }
 
 size_t WebSocket::held_bytes() const {
-    return message_.size() + unsent_;
+    return message_.size() + unsent_ + (uplink_ ? uplink_->held_bytes() : 0);
 }
 
 bool WebSocket::writable() {
@@ -236,11 +248,15 @@ void WebSocket::expect_write() const {
 // Not by libwebsockets, which looks at much that belongs to one connection only: the header is the same for
 // all, and there is nothing else to be done to a frame that the socket takes.
 void WebSocket::write(const std::string& frame) {
+    send_frame(frame, FINAL_FRAME | static_cast<uint8_t>(Opcode::text));
+}
+
+void WebSocket::send_frame(const std::string& frame, uint8_t first_byte) {
     if (state_ != State::open)
         return;
     const size_t length = frame.size() - FRAME_HEADROOM;
     sent_bytes.add(length);
-    std::span<const char> bytes = with_header(frame);
+    std::span<const char> bytes = with_header(frame, first_byte);
     if (!lws_partial_buffered(wsi_)) {
         const ssize_t sent = send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
         if (sent == static_cast<ssize_t>(bytes.size()))
@@ -272,6 +288,8 @@ void WebSocket::on_writable_callback() {
         lws_write(wsi_, ping + FRAME_HEADROOM, 1, LWS_WRITE_PING);
         pings.add();
     }
+    if (uplink_)
+        uplink_->on_client_writable();
     on_writable();
 }
 
@@ -282,6 +300,9 @@ void WebSocket::close(int code, std::string_view reason) {
     closing_ = MonotonicClock::now();
     close_code_ = code;
     close_reason_ = reason;
+    if (uplink_)
+        uplink_->part({code, std::string(reason)});
+    read_unless_choked(); // the end of the connection
     lws_callback_on_writable(wsi_);
 }
 
@@ -298,11 +319,10 @@ void WebSocket::close_at_once(int code, std::string_view reason) {
 void WebSocket::write_close() {
     if (std::exchange(state_, State::close_written) == State::close_written)
         return;
-    const size_t length = std::min(close_reason_.size(), MAX_CLOSE_REASON);
+    const std::string payload = close_payload({close_code_, close_reason_.substr(0, MAX_CLOSE_REASON)});
     std::string frame(FRAME_HEADROOM, '\0');
-    frame += {'\x88', static_cast<char>(2 + length), static_cast<char>(close_code_ >> 8),
-              static_cast<char>(close_code_)};
-    frame.append(close_reason_, 0, length);
+    frame += {'\x88', static_cast<char>(payload.size())};
+    frame += payload;
     auto* const bytes = reinterpret_cast<unsigned char*>(frame.data()) + FRAME_HEADROOM;
     lws_write(wsi_, bytes, frame.size() - FRAME_HEADROOM, LWS_WRITE_HTTP); // as it stands
 }
@@ -313,11 +333,85 @@ void WebSocket::drop() {
     shutdown(lws_get_socket_fd(wsi_), SHUT_RDWR);
 }
 
+// --- its connection to Odoo ---
+
+// Null when Odoo's own bus server is not used.
+Uplink* WebSocket::uplink() {
+    if (!uplink_ && service_.options().odoo_websocket && admission_.requester)
+        uplink_ = std::make_unique<Uplink>(service_, *this, *admission_.requester);
+    return uplink_.get();
+}
+
+void WebSocket::keep_for_odoo(std::string_view message) {
+    if (Uplink* const odoo = uplink())
+        odoo->keep(message);
+}
+
+bool WebSocket::pass_on_event(std::string_view event) {
+    Uplink* const odoo = uplink();
+    if (odoo && !odoo->send_event(event))
+        note_unforwarded(Unforwarded::late_event, {});
+    return odoo != nullptr;
+}
+
+// A subscription that the client has had is replaced, and Odoo begins at the `last` that it names now.
+bool WebSocket::pass_on_subscribe(std::string_view subscribe) {
+    if (has_subscribed() && uplink_ && uplink_->is_idle())
+        uplink_.reset(); // what was kept has had its effect
+    Uplink* const odoo = uplink();
+    if (!odoo)
+        return false;
+    odoo->become_tunnel();
+    hand_over();
+    odoo->send(Opcode::text, subscribe);
+    read_unless_choked();
+    return true;
+}
+
+void WebSocket::write(const FramePiece& piece) {
+    const Opcode opcode = piece.is_first ? piece.opcode : Opcode::continuation;
+    send_frame(std::string(FRAME_HEADROOM, '\0') + piece.payload,
+               static_cast<uint8_t>(opcode) | (piece.is_last ? FINAL_FRAME : 0));
+}
+
+void WebSocket::read_unless_choked() {
+    const bool holds = uplink_ && uplink_->is_tunnel() && uplink_->is_choked();
+    if (std::exchange(holds_reading_, holds) == holds)
+        return;
+    lws_rx_flow_control(wsi_, holds ? 0 : 1);
+    // libwebsockets takes up what it has read already when something happens on the loop.
+    if (!holds && state_ == State::open)
+        want_writable();
+}
+
+void WebSocket::odoo_hears_of_end() {
+    service_.authorizer().odoo_hears_of_end(admission_);
+}
+
+void WebSocket::odoo_has_ended(const CloseStatus& status) {
+    if (status.code != close_code::NO_FRAME)
+        return close(status.code, status.reason);
+    if (state_ != State::open)
+        return;
+    state_ = State::close_written;
+    closing_ = MonotonicClock::now();
+    read_unless_choked();
+    drop();
+}
+
 void WebSocket::tick(Monotonic now) {
     if (state_ != State::open) {
         if (now - closing_ > CLOSE_WITHIN)
             drop();
         return;
+    }
+    if (uplink_ && uplink_->is_idle() && has_subscribed())
+        uplink_.reset();
+    if (uplink_)
+        uplink_->tick(now);
+    if (holds_reading_) {
+        heard_ = now; // what it says is not read
+        pinged_.reset();
     }
     if (now > expires_)
         return close(close_code::KEEP_ALIVE_TIMEOUT, "keep alive timeout");

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "clients/session.h"
+#include "clients/uplink.h"
 
 struct lws;
 struct lws_process_html_args;
@@ -28,6 +29,14 @@ public:
     void want_writable() override;
     void close(int code, std::string_view reason) override;
 
+    // --- what has become of its connection to Odoo (uplink.h) ---
+
+    void write(const FramePiece& piece);
+    void read_unless_choked();
+    // Ends the connection in the same way.
+    void odoo_has_ended(const CloseStatus& status);
+    void odoo_hears_of_end();
+
     void close_at_once(int code, std::string_view reason) override;
     size_t held_bytes() const override;
 
@@ -38,10 +47,18 @@ private:
 
     static int name_gateway(lws* wsi, lws_process_html_args* answer);
 
+    bool pass_on_subscribe(std::string_view subscribe) override;
+    bool pass_on_event(std::string_view event) override;
+    void keep_for_odoo(std::string_view message) override;
+    Uplink* uplink();
+
     void on_received(std::string_view part);
+    void on_message(std::string_view message);
+    void on_peer_close(std::string_view payload);
     void on_writable_callback();
     void write_close();
     void drop();
+    void send_frame(const std::string& frame, uint8_t first_byte);
     bool too_fast(Monotonic now);
     bool too_much(Monotonic now);
 
@@ -52,6 +69,7 @@ private:
     enum class State : uint8_t { open, closing, close_written } state_ = State::open;
     bool wants_writable_ = false;
     bool ping_due_ = false;
+    bool holds_reading_ = false; // Odoo does not take what the client sends
 
     Monotonic closing_;                      // when close() was called
     std::string message_;                    // the fragments so far of a message
@@ -64,6 +82,7 @@ private:
     uint64_t counted_bytes_ = 0;
     int close_code_ = 0;
     std::string close_reason_;
+    std::unique_ptr<Uplink> uplink_; // when there is one
 };
 
 } // namespace odoo_bus

@@ -63,8 +63,10 @@ std::string subscribe_event(const std::vector<std::string>& channels, Id last) {
     const Json names(json_array());
     for (const std::string& channel : channels)
         json_array_append_new(names.get(), json_stringn(channel.data(), channel.size()));
-    const Json event(json_pack("{s:s, s:{s:O, s:I}}", "event_name", "subscribe", "data", "channels",
-                               names.get(), "last", static_cast<json_int_t>(last)));
+    // Odoo 19.4 and later read check_outdated without a default; see client_event.cpp.
+    const Json event(json_pack("{s:s, s:{s:O, s:I, s:b, s:b}}", "event_name", "subscribe", "data", "channels",
+                               names.get(), "last", static_cast<json_int_t>(last), "check_outdated", 0,
+                               "name_channels", 0));
     const std::unique_ptr<char, decltype(&free)> text(json_dumps(event.get(), JSON_COMPACT), &free);
     return text ? text.get() : "";
 }

@@ -1,7 +1,8 @@
 // The client's side of a WebSocket (RFC 6455), for tail and doctor. Its calls block.
 //
 // libwebsockets answers pings by itself and never shows them, and doctor has to see that a proxy lets them
-// through; so this is written here, once for both.
+// through; so this is written here, once for both. Of the gateway's own connections to Odoo
+// (clients/odoo_websocket.h) it shares the frames; these never block.
 #pragma once
 
 #include <memory>
@@ -11,6 +12,7 @@
 #include <vector>
 
 #include "commands/server_connection.h"
+#include "protocol/websocket_frame.h"
 
 namespace odoo_bus {
 
@@ -52,14 +54,14 @@ public:
 private:
     WebSocketClient(std::unique_ptr<ServerConnection> connection, std::string received)
         : connection_(std::move(connection)), received_(std::move(received)) {}
-    bool send(int opcode, std::string_view payload);
+    bool send(Opcode opcode, std::string_view payload);
     std::optional<Frame> take_frame();
 
     std::unique_ptr<ServerConnection> connection_;
     std::string received_;
-    size_t begin_ = 0;    // of what is not taken yet
+    size_t begin_ = 0; // of what is not taken yet
+    FrameReader reader_{1 << 20};
     std::string message_; // the fragments received so far
-    int opcode_ = 0;      // of that message; 0: there is none
 };
 
 } // namespace odoo_bus

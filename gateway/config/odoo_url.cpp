@@ -1,4 +1,4 @@
-// Where Odoo's HTTP port is.
+// Where a port of Odoo's is.
 #include "config/odoo_url.h"
 
 #include <algorithm>
@@ -8,18 +8,10 @@
 
 namespace odoo_bus {
 
-std::optional<OdooUrl> OdooUrl::parse(std::string_view text, std::string& error) {
-    constexpr std::string_view HTTP = "http://";
-    if (text.starts_with("https://")) {
-        error =
-            "https is not supported; give Odoo's own port, like http://127.0.0.1:8069, or let a local proxy "
-            "do TLS";
-        return std::nullopt;
-    }
-    error = "is not a URL like http://127.0.0.1:8069, without a path";
-    if (!text.starts_with(HTTP))
-        return std::nullopt;
-    text.remove_prefix(HTTP.size());
+namespace {
+
+// `text` behind its scheme.
+std::optional<OdooUrl> parse_address(std::string_view text) {
     if (text.ends_with('/'))
         text.remove_suffix(1);
     OdooUrl url;
@@ -46,13 +38,41 @@ std::optional<OdooUrl> OdooUrl::parse(std::string_view text, std::string& error)
         if (port[0] != ':' || wrong != std::errc() || end != port.data() + port.size() || url.port == 0)
             return std::nullopt;
     }
-    error.clear();
     return url;
 }
 
-std::string OdooUrl::text() const {
+} // namespace
+
+std::optional<OdooUrl> OdooUrl::parse(std::string_view text, std::string& error) {
+    constexpr std::string_view HTTP = "http://";
+    if (text.starts_with("https://")) {
+        error =
+            "https is not supported; give Odoo's own port, like http://127.0.0.1:8069, or let a local proxy "
+            "do TLS";
+        return std::nullopt;
+    }
+    const auto url = text.starts_with(HTTP) ? parse_address(text.substr(HTTP.size())) : std::nullopt;
+    error = url ? "" : "is not a URL like http://127.0.0.1:8069, without a path";
+    return url;
+}
+
+std::optional<OdooUrl> OdooUrl::parse_websocket(std::string_view text, std::string& error) {
+    constexpr std::string_view WS = "ws://", PATH = "/websocket";
+    if (text.starts_with("wss://")) {
+        error = "wss is not supported; give the port of Odoo's own bus server, like ws://127.0.0.1:8072, or "
+                "let a local proxy do TLS";
+        return std::nullopt;
+    }
+    if (text.ends_with(PATH))
+        text.remove_suffix(PATH.size());
+    const auto url = text.starts_with(WS) ? parse_address(text.substr(WS.size())) : std::nullopt;
+    error = url ? "" : "is not a URL like ws://127.0.0.1:8072, with the path /websocket or none";
+    return url;
+}
+
+std::string OdooUrl::text(std::string_view scheme) const {
     const bool is_ipv6 = host.find(':') != host.npos;
-    return fmt::format("http://{}{}{}:{}", is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", port);
+    return fmt::format("{}://{}{}{}:{}", scheme, is_ipv6 ? "[" : "", host, is_ipv6 ? "]" : "", port);
 }
 
 } // namespace odoo_bus

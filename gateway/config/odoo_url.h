@@ -1,4 +1,4 @@
-// Where Odoo's HTTP port is: --odoo-url.
+// Where a port of Odoo's is: --odoo-url, --odoo-websocket.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,9 @@ struct OdooUrl {
 
     // "http://127.0.0.1:8069". Nothing, and why in `error`, for anything else.
     static std::optional<OdooUrl> parse(std::string_view text, std::string& error);
-    std::string text() const;
+    // "ws://127.0.0.1:8072", with the path /websocket or none.
+    static std::optional<OdooUrl> parse_websocket(std::string_view text, std::string& error);
+    std::string text(std::string_view scheme = "http") const;
     bool operator==(const OdooUrl&) const = default;
 };
 

@@ -111,6 +111,12 @@ std::vector<OptionDefinition> build_table() {
          "URL of Odoo's own HTTP port (http_port): plain HTTP, and never the reverse proxy in front of the "
          "gateway.",
          NEEDS_RESTART, odoo_url_field(&O::odoo_url)},
+        {"odoo-websocket", "URL", odoo,
+         "URL of Odoo's own bus server (gevent_port), like ws://127.0.0.1:8072: clients that say what only "
+         "it "
+         "understands (IoT boxes, self-order kiosks, modules with events of their own) are connected to it. "
+         "Empty: they are served without what they said.",
+         NEEDS_RESTART, odoo_websocket_field(&O::odoo_websocket)},
         {"odoo-concurrency", "N", odoo, "Maximum number of concurrent requests to Odoo.", RELOADS,
          count_field(&O::odoo_concurrency, 1u, 1'000u)},
         {"odoo-timeout", "SECONDS", odoo,
@@ -273,8 +279,9 @@ std::vector<OptionDefinition> build_table() {
          "besides one message of --max-message-bytes; beyond it the client is closed with 1013.",
          RELOADS, bytes_field(&O::max_receive_rate, 128, 1 * GIB), ADVANCED},
         {"max-channels", "N", limits,
-         "Maximum number of channels of a subscription; one with more is refused.", RELOADS,
-         count_field(&O::max_channels, uint64_t{1}, uint64_t{100'000})},
+         "Maximum number of channels of a subscription; one with more is refused. Odoo's pages name one for "
+         "each person that they show, so the bound that matters is --max-message-bytes.",
+         RELOADS, count_field(&O::max_channels, uint64_t{1}, uint64_t{100'000})},
         {"max-head-bytes", "BYTES", limits,
          "Maximum size of a request head, cookies included; a larger one is refused with 431.", RELOADS,
          bytes_field(&O::max_head_bytes, 1 * KIB, 1 * MIB), ADVANCED},

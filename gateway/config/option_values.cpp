@@ -459,6 +459,22 @@ Field odoo_url_field(OdooUrl Options::*member) {
     return field;
 }
 
+Field odoo_websocket_field(std::optional<OdooUrl> Options::*member) {
+    Field field;
+    field.set = [=](Options& options, const std::vector<std::string>& values) {
+        std::string wrong;
+        if (const std::string& text = values.front(); text.empty())
+            options.*member = std::nullopt;
+        else if (const auto url = OdooUrl::parse_websocket(text, wrong))
+            options.*member = *url;
+        return wrong;
+    };
+    field.get = [=](const Options& options) {
+        return std::vector<std::string>{options.*member ? (options.*member)->text("ws") : ""};
+    };
+    return field;
+}
+
 Field level_field(log::Level Options::*member) {
     return choice<log::Level>(member, {{"debug", log::Level::debug},
                                        {"info", log::Level::info},

@@ -49,6 +49,7 @@ Field relay_field(Switch Options::*member);
 Field standby_field(Standby Options::*member);
 Field worker_version_field(std::string Options::*member);
 Field odoo_url_field(OdooUrl Options::*member);
+Field odoo_websocket_field(std::optional<OdooUrl> Options::*member); // or empty
 Field level_field(log::Level Options::*member);
 Field format_field(log::Format Options::*member);
 

@@ -38,6 +38,7 @@ struct Options {
     Auth auth = Auth::open;
     bool allow_open = false;
     OdooUrl odoo_url{"127.0.0.1", 8069};
+    std::optional<OdooUrl> odoo_websocket; // nothing: only what the routes of HTTP carry reaches Odoo
     unsigned odoo_concurrency = 8;
     Milliseconds odoo_timeout{10'000};
     Milliseconds grant_ttl{60'000};
@@ -99,7 +100,7 @@ struct Options {
     uint64_t max_connections = 50'000;
     uint64_t max_queue_bytes = 1 << 20;
     Milliseconds max_queue_seconds{30'000};
-    uint64_t max_channels = 1'000; // of a subscription
+    uint64_t max_channels = 10'000; // of a subscription
 
     bool check_config = false;
     std::vector<std::string> warnings; // one sentence for each retired option that is set

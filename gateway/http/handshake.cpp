@@ -2,7 +2,11 @@
 #include "http/handshake.h"
 
 #include <algorithm>
+#include <array>
 
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <openssl/sha.h>
 #include <spdlog/fmt/fmt.h>
 
 #include "http/bearer_token.h"
@@ -28,6 +32,14 @@ bool is_of_a_program(const RequestHead& head) {
     return head.count("cookie") == 0 &&
            !carried_token(head.first("authorization").value_or(""), head.joined("sec-websocket-protocol"))
                 .empty();
+}
+
+template <size_t N>
+std::string base64(const std::array<unsigned char, N>& bytes) {
+    std::string text((N + 2) / 3 * 4 + 1, '\0');
+    const int length = EVP_EncodeBlock(reinterpret_cast<unsigned char*>(text.data()), bytes.data(), N);
+    text.resize(static_cast<size_t>(length));
+    return text;
 }
 
 } // namespace
@@ -60,6 +72,19 @@ std::string canonical_head(const RequestHead& head, std::string_view path, std::
                        path, *head.first("host"), *head.first("sec-websocket-key"),
                        protocol.empty() ? "" : "Sec-WebSocket-Protocol: ", protocol,
                        protocol.empty() ? "" : "\r\n");
+}
+
+std::string make_websocket_key() {
+    std::array<unsigned char, 16> bytes{};
+    RAND_bytes(bytes.data(), bytes.size());
+    return base64(bytes);
+}
+
+std::string websocket_accept(std::string_view key) {
+    const std::string text = std::string(key).append("258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    std::array<unsigned char, SHA_DIGEST_LENGTH> digest;
+    SHA1(reinterpret_cast<const unsigned char*>(text.data()), text.size(), digest.data());
+    return base64(digest);
 }
 
 } // namespace odoo_bus

@@ -19,4 +19,10 @@ std::optional<Response> judge_handshake(const RequestHead& head);
 // holds no cookie, so libwebsockets' limits never matter. `protocol`: the subprotocol to agree on, if any.
 std::string canonical_head(const RequestHead& head, std::string_view path, std::string_view protocol = {});
 
+// --- as a client ---
+
+// A random Sec-WebSocket-Key, and the Sec-WebSocket-Accept that answers one.
+std::string make_websocket_key();
+std::string websocket_accept(std::string_view key);
+
 } // namespace odoo_bus

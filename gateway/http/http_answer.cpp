@@ -13,6 +13,7 @@ namespace {
 
 constexpr size_t MAX_HEADERS = 200;
 constexpr size_t MAX_CHUNK_LINE = 1024;
+constexpr int SWITCHING = 101;
 
 bool has_control_character(std::string_view text) {
     return std::ranges::any_of(text, [](char c) {
@@ -51,10 +52,15 @@ HttpAnswer::State HttpAnswer::feed(std::string_view bytes) {
     if (end == head_.npos)
         return head_.size() > bounds_.head_bytes ? refuse("the head of the answer is too long") : state_;
     take_head(std::string_view(head_).substr(0, end + 2));
+    bytes.remove_prefix(end + 4 - known);
+    if (state_ == State::need_more && status_ == SWITCHING) {
+        body_ = bytes;
+        return state_ = State::complete;
+    }
     if (state_ == State::need_more)
         judge();
     if (state_ == State::need_more)
-        take_body(bytes.substr(end + 4 - known));
+        take_body(bytes);
     return state_;
 }
 
@@ -95,8 +101,9 @@ bool HttpAnswer::take_status_line(std::string_view line) {
         (line.size() > 12 && line[12] != ' '))
         return false;
     const auto status = parse_number(line.substr(9, 3), 10);
-    if (!status || *status < 200 || *status > 599)
-        return false; // 1xx is not asked for
+    const bool is_asked_for = status == SWITCHING ? bounds_.may_switch : status >= 200u; // no other 1xx is
+    if (!status || !is_asked_for || *status > 599)
+        return false;
     status_ = static_cast<int>(*status);
     return true;
 }

@@ -18,6 +18,7 @@ public:
     struct Bounds {
         size_t head_bytes = 32 << 10;
         size_t body_bytes = 4 << 20;
+        bool may_switch = false; // 101 is an answer, whose head is all of it
     };
 
     explicit HttpAnswer(Bounds bounds) : bounds_(bounds) {}
@@ -32,6 +33,7 @@ public:
 
     // When complete.
     int status() const { return status_; }
+    // Of 101: what followed the head, in another protocol.
     const std::string& body() const { return body_; }
     const std::vector<std::pair<std::string, std::string>>& headers() const { return headers_; }
     // Names are compared without case.

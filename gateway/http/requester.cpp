@@ -107,10 +107,11 @@ Requester make_requester(const RequestHead& head, const std::optional<Address>& 
         if (const auto address = Address::parse_forwarded(last_element(requester.forwarded_for)))
             requester.address = address;
     }
-    const auto origin = head.first("origin").value_or("");
+    requester.origin = one("origin");
+    requester.query = head.query();
     const RequestedSite site = requested_site(head, peer, trust);
-    requester.own_origin = is_own_origin(origin, site, trust.origin_match, trust.origins);
-    requester.same_host = is_own_origin(origin, site, trust.origin_match, {});
+    requester.own_origin = is_own_origin(requester.origin, site, trust.origin_match, trust.origins);
+    requester.same_host = is_own_origin(requester.origin, site, trust.origin_match, {});
     requester.cookies = cookies_of(head);
     requester.user_agent = one("user-agent");
     requester.accept_language = one("accept-language");

@@ -30,7 +30,8 @@ struct Requester {
     // One pair for each name, the first of doubles; without those that this gateway sets itself.
     std::vector<std::pair<std::string, std::string>> cookies;
 
-    std::string sent_host; // Host, as it came
+    std::string origin, query; // as they came
+    std::string sent_host;     // Host, likewise
     // As a trusted proxy sent them; empty otherwise.
     std::string forwarded_host, forwarded_proto, forwarded_for, real_ip;
     std::string user_agent, accept_language, authorization, protocols;

@@ -1,6 +1,7 @@
 // The one parser of what WebSocket clients send.
 #include "protocol/client_event.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/utf8.h"
@@ -26,7 +27,23 @@ Json parse(std::string_view text) {
 
 } // namespace
 
-ClientEvent subscribe_event(const json_t* data, const ClientEventLimits& limits) {
+namespace {
+
+// The first key that no ordinary subscribe has; cut, since it may be long.
+std::string foreign_key_of(const json_t* data) {
+    static constexpr std::string_view KNOWN[] = {"channels", "last", "check_outdated", "confirm",
+                                                 "name_channels"};
+    constexpr size_t MAX_BYTES = 64;
+    const char* key;
+    json_t* value;
+    json_object_foreach(
+        const_cast<json_t*>(data), key,
+        value) if (std::ranges::find(KNOWN, std::string_view(key)) ==
+                   std::end(KNOWN)) return std::string(std::string_view(key).substr(0, MAX_BYTES));
+    return {};
+}
+
+ClientEvent read_subscribe(const json_t* data, const ClientEventLimits& limits) {
     const json_t* channels = json_object_get(data, "channels");
     if (!json_is_array(channels))
         return InvalidEvent{"the channels of a subscribe are not an array"};
@@ -50,8 +67,24 @@ ClientEvent subscribe_event(const json_t* data, const ClientEventLimits& limits)
         subscribe.check_outdated = json_is_true(check_outdated);
     if (const json_t* confirm = json_object_get(data, "confirm"); json_is_integer(confirm))
         subscribe.confirm = json_integer_value(confirm);
-    subscribe.name_channels = json_is_true(json_object_get(data, "name_channels"));
+    const json_t* name_channels = json_object_get(data, "name_channels");
+    subscribe.name_channels = json_is_true(name_channels);
+    // Odoo 19.4 and later need the key check_outdated. So clients of ours always send it, and false is as
+    // without it: the last 50 s, not the whole table, and no internal elements of Odoo's.
+    if ((name_channels || subscribe.confirm) && subscribe.check_outdated == false)
+        subscribe.check_outdated.reset();
     return subscribe;
+}
+
+} // namespace
+
+ClientEvent subscribe_event(const json_t* data, const ClientEventLimits& limits) {
+    ClientEvent event = read_subscribe(data, limits);
+    if (auto* const subscribe = std::get_if<Subscribe>(&event))
+        subscribe->foreign_key = foreign_key_of(data);
+    else
+        std::get<InvalidEvent>(event).foreign_key = foreign_key_of(data);
+    return event;
 }
 
 namespace {

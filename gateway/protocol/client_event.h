@@ -23,6 +23,8 @@ struct Subscribe {
     // Extensions, which Odoo's clients do not have and Odoo's server ignores.
     std::optional<int64_t> confirm; // to be repeated to the client when it is subscribed
     bool name_channels = false;     // each notification is to name its channel
+
+    std::string foreign_key = {}; // one that is none of these, and means something to Odoo's own server only
 };
 
 // An extension: the client wants to hear that the connection is alive, and where it is.
@@ -42,12 +44,13 @@ struct UnknownEvent {
 struct InvalidEvent {
     std::string reason; // holds nothing of what the client sent
     bool not_utf8 = false;
+    std::string foreign_key = {}; // see Subscribe
 };
 
 using ClientEvent = std::variant<Subscribe, UpdatePresence, Ping, UnknownEvent, InvalidEvent>;
 
 struct ClientEventLimits {
-    size_t max_channels = 1'000;
+    size_t max_channels = 10'000;
     size_t max_channel_bytes = 1'024; // of one channel
     size_t max_depth = 16;            // of nested arrays and objects
     size_t max_values = 16'384; // in one event, since a parsed value takes far more memory than its text

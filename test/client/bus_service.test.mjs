@@ -53,7 +53,7 @@ test("an event stream is read whatever its pieces are", () => {
 test("a subscription carries the channels and where to go on", async () => {
   const { network, bus } = await connected();
   assert.equal(network.socket.url, "wss://example.test/websocket");
-  assert.deepEqual(network.socket.subscribes, [{ channels: ["a"], last: 0, name_channels: true, confirm: 1 }]);
+  assert.deepEqual(network.socket.subscribes, [{ channels: ["a"], last: 0, name_channels: true, check_outdated: false, confirm: 1 }]);
   assert.equal(bus.last, 5);
   network.socket.frame(row(9, 1), row(7, 2));
   assert.equal(bus.last, 7); // a position, not a maximum
@@ -759,7 +759,7 @@ test("a page that loads itself anew when it is outdated does so once", async () 
     anew.addChannel("a");
     await network.pass();
     network.socket.accept();
-    assert.deepEqual(network.socket.subscribes[0], { channels: ["a"], last: 0, name_channels: true, confirm: 1 });
+    assert.deepEqual(network.socket.subscribes[0], { channels: ["a"], last: 0, name_channels: true, check_outdated: false, confirm: 1 });
     // A page that stays is told where it is, and comes back from there.
     network.socket.frame({ internal: true, ...told });
     network.socket.confirm(12);

@@ -390,6 +390,11 @@ def odoos_own_bus_server_goes_on(site):
     site.extra = ["--gevent-port", gevent.port]
 
 
+@fault("odoo.websocket", "failed", "gevent_port")
+def odoos_own_bus_server_is_needed_and_not_there(site):
+    site.overrides["odoo_websocket"] = f"ws://127.0.0.1:{reserve_port()}"
+
+
 @fault("machine.descriptors", "failed", "LimitNOFILE")
 def few_files_may_be_open(site):
     site.wrapper = ["prlimit", "--nofile=100:100"]

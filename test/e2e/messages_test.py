@@ -75,7 +75,7 @@ def warnings_and_errors():
     for path in sorted((ROOT / "gateway").rglob("*.*")):
         if path.suffix not in (".cpp", ".h") or path.stem in ("tail", "log"):
             continue
-        source = re.sub(r"//.*", "", path.read_text())
+        source = re.sub(r'("(?:[^"\\\n]|\\.)*")|//.*', lambda found: found[1] or "", path.read_text())
         logged = [*calls(source, "log::warning"), *calls(source, "log::error"),
                   *(call for name in ("lines.write", "log::log") for call in calls(source, name)
                     if "Level::warning" in call or "Level::error" in call)]

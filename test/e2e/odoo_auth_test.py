@@ -64,6 +64,17 @@ async def test_the_first_subscribe_is_marked_and_later_ones_are_asked_anew(odoo,
         assert [r.params["channels"] for r in odoo.log.requests("peek")] == [["a"], ["a", "b"], ["a", "b"]]
 
 
+@pytest.mark.parametrize("odoo", ["18.0"], indirect=True)
+async def test_a_page_that_shows_thousands_of_people(odoo, mydb, gateway, database):
+    """18.0 names a presence channel for each of them."""
+    names = [f"odoo-presence-res.partner_{number}-{'a' * 64}o0x{number:x}" for number in range(5000)]
+    async with client(gateway, odoo.login(mydb.add_user("anna")), names) as page:
+        await asked(odoo, 1, status=200)
+        await page.settle()
+        send(database, "res.partner", 4999, "presence", payload="online")
+        await page.wait_payload("online")
+
+
 async def test_an_identical_list_brings_a_new_membership(odoo, mydb, gateway, database):
     user = mydb.add_user("anna")
     async with client(gateway, odoo.login(user)) as anna:

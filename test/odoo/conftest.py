@@ -10,7 +10,7 @@ from odoo_server import OdooServer
 from sites import RealSite, StandinSite
 
 ODOO_HOME = os.environ.get("ODOO_HOME")
-VERSIONS = ["17.0", "18.0", "19.0", "20.0"]
+VERSIONS = ["17.0", "18.0", "19.0", "19.4", "20.0"]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from harness.deadline import DEADLINE, scaled
 from harness.ports import reserve_port
 from harness.system import ROOT, clean_environment, give_to_server_user, server_user
 
-MODULES = ["mail", "im_livechat", "website_livechat"]
+MODULES = ["mail", "im_livechat", "website_livechat", "odoo_bus_witness"]
+OUR_ADDONS = ROOT / "test" / "odoo" / "addons"
 START_DEADLINE = scaled(300)  # the first start of a database compiles and loads everything
 
 
@@ -61,8 +62,8 @@ class OdooServer:
 
     @property
     def modules(self):
-        addons = self.home / "addons"
-        return [module for module in MODULES if (addons / module / "__manifest__.py").exists()]
+        return [module for module in MODULES
+                if any((addons / module / "__manifest__.py").exists() for addons in (self.home / "addons", OUR_ADDONS))]
 
     # --- its database ---
 
@@ -164,7 +165,7 @@ class OdooServer:
     # --- inside ---
 
     def _command(self, *arguments):
-        return ["/usr/bin/python3", str(self.program), f"--addons-path={self.home / 'addons'}",
+        return ["/usr/bin/python3", str(self.program), f"--addons-path={self.home / 'addons'},{OUR_ADDONS}",
                 f"--db_host={self.cluster.host}", f"--db_port={self.cluster.port}", "--db_user=odoo",
                 f"--data-dir={self.data}", f"--http-port={self.port}", "--http-interface=127.0.0.1", *arguments]
 

@@ -26,11 +26,14 @@ public:
     }
     // The connection's question is on its way. There is one at a time.
     void await_decision(std::function<void(Decision)> on_decision) { on_decision_ = std::move(on_decision); }
+    void let_odoo_hear_of_end() { hears_of_end_.store(true, std::memory_order_relaxed); }
     void note_received() { received_.store(client_->received(), std::memory_order_relaxed); }
 
     // --- on the thread that asks Odoo ---
 
     bool gone() const { return gone_.load(std::memory_order_relaxed); }
+    // Its own bus server does: on_closed need not be called.
+    bool odoo_hears_of_end() const { return hears_of_end_.load(std::memory_order_relaxed); }
     // Client::received() about a second ago.
     Position received() const { return received_.load(std::memory_order_relaxed); }
     // The same, when notifications had waited for a confirmation: these need no further one.
@@ -72,6 +75,7 @@ private:
     std::function<void(Decision)> on_decision_; // null unless it waits for one
     const std::function<void(Loop::Task)> post_;
     std::atomic<bool> gone_ = false;
+    std::atomic<bool> hears_of_end_ = false;
     std::atomic<Position> received_ = 0;
     std::atomic<Position> confirmed_ = 0;
 };

@@ -233,7 +233,7 @@ void OdooAuthService::join(std::shared_ptr<ConnectionLink> link, std::shared_ptr
 
 void OdooAuthService::leave(std::shared_ptr<ConnectionLink> link) {
     loop_.post([this, link = std::move(link)] {
-        if (const auto subject = grants_.remove(link); subject && !retired_)
+        if (const auto subject = grants_.remove(link); subject && !retired_ && !link->odoo_hears_of_end())
             presence_.left(*subject, MonotonicClock::now());
     });
 }
@@ -357,6 +357,17 @@ std::optional<Response> OdooAuthService::unavailable(const Requester& requester)
 
 void OdooAuthService::renew(Requester& requester) const {
     port_.rotations().renew(requester, MonotonicClock::now());
+}
+
+bool OdooAuthService::changes_session(const Requester& requester,
+                                      const std::vector<std::string_view>& cookies) {
+    const OdooSubject subject = make_subject(std::make_shared<Requester>(requester), {});
+    const auto rotation = OdooPort::rotation_by(subject, cookies);
+    if (!rotation)
+        return false;
+    port_.rotations().add(*rotation, MonotonicClock::now());
+    loop_.post([this, subject, rotation = *rotation] { renewed(subject, rotation); });
+    return true;
 }
 
 void OdooAuthService::set_newest(const std::string& database, Id newest) {

@@ -70,6 +70,9 @@ public:
     std::optional<Response> unavailable(const Requester& requester) const;
     // Replaces a session id that Odoo has changed; see SessionRotations.
     void renew(Requester& requester) const;
+    // Whether an answer that sets these cookies to the requester has changed the session's id, which is
+    // noted.
+    bool changes_session(const Requester& requester, const std::vector<std::string_view>& cookies);
 
     // --- another process of this gateway takes over, from any thread ---
 

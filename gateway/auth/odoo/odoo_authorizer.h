@@ -25,6 +25,13 @@ public:
     void told(const Admission& admission, const UpdatePresence& presence) override;
     void left(const Admission& admission) override;
     void parted(const Admission& admission) override;
+    void renew(Requester& requester) const override { auth_service_.renew(requester); }
+    bool changes_session(const Requester& requester, const std::vector<std::string_view>& cookies) override {
+        return auth_service_.changes_session(requester, cookies);
+    }
+    void odoo_hears_of_end(const Admission& admission) override {
+        states_.at(&admission).link->let_odoo_hear_of_end();
+    }
     void tick() override;
 
 private:

@@ -203,19 +203,26 @@ OdooPort::Peek OdooPort::unavailable(const Question& question, const std::string
     return {Unavailable{problem}, question.asked, false};
 }
 
-bool OdooPort::look_for_rotation(const OdooSubject& subject, const HttpAnswer& answer) {
+std::optional<SessionRotation> OdooPort::rotation_by(const OdooSubject& subject,
+                                                     const std::vector<std::string_view>& cookies) {
     const std::string session(subject.session());
-    for (const std::string_view cookie : answer.all("set-cookie")) {
+    for (const std::string_view cookie : cookies) {
         const auto set = session_of_cookie(cookie);
         if (!set || !SessionRotations::is_rotation(session, *set))
             continue;
         rotated.add();
-        const SessionRotation rotation{session, *set, std::string(cookie)};
-        rotations_.add(rotation, MonotonicClock::now());
-        events_.renewed(subject, rotation);
-        return true;
+        return SessionRotation{session, *set, std::string(cookie)};
     }
-    return false;
+    return std::nullopt;
+}
+
+bool OdooPort::look_for_rotation(const OdooSubject& subject, const HttpAnswer& answer) {
+    const auto rotation = rotation_by(subject, answer.all("set-cookie"));
+    if (!rotation)
+        return false;
+    rotations_.add(*rotation, MonotonicClock::now());
+    events_.renewed(subject, *rotation);
+    return true;
 }
 
 // --- the state of Odoo ---

@@ -9,6 +9,8 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include <uv.h>
 
@@ -70,6 +72,9 @@ public:
     NewestIds& newest_ids() { return newest_ids_; }
     SessionRotations& rotations() { return rotations_; }
     const SessionRotations& rotations() const { return rotations_; }
+    // The change of the subject's session id by an answer that sets these cookies, or nothing. Counts it.
+    static std::optional<SessionRotation> rotation_by(const OdooSubject& subject,
+                                                      const std::vector<std::string_view>& cookies);
     // Why a new client would wait in vain, or nothing.
     std::optional<OdooQueue::Refusal> refusal() const;
 

@@ -12,19 +12,23 @@ namespace odoo_bus {
 namespace {
 
 constexpr size_t MAX_GUEST_TOKEN = 128;
+constexpr const char* ENDS = "Connection: close\r\n";
 
 bool is_letter_or_digit(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-// Leaves out values with control characters, which could end the line. The request's head was checked when it
-// was received; this is the last check.
-void add_header(std::string& head, std::string_view name, std::string_view value) {
-    const auto is_control = [](char c) {
+// No control character, which could end the line. The request's head was checked when it was received; this is
+// the last check.
+bool is_clean(std::string_view text) {
+    return std::ranges::none_of(text, [](char c) {
         const auto byte = static_cast<unsigned char>(c);
         return byte < ' ' || byte == 0x7f;
-    };
-    if (!value.empty() && std::ranges::none_of(value, is_control))
+    });
+}
+
+void add_header(std::string& head, std::string_view name, std::string_view value) {
+    if (!value.empty() && is_clean(value))
         head += fmt::format("{}: {}\r\n", name, value);
 }
 
@@ -37,7 +41,6 @@ std::string head_of(std::string_view method, std::string_view path, const Reques
     add_header(head, "X-Real-IP", requester.real_ip);
     add_header(head, "User-Agent", requester.user_agent);
     add_header(head, "Accept-Language", requester.accept_language);
-    head += "Connection: close\r\n";
     return head;
 }
 
@@ -109,7 +112,7 @@ std::string empty_call_body() {
 
 std::string post_request(std::string_view path, const Requester& requester, std::string_view cookies,
                          std::string_view body) {
-    std::string request = head_of("POST", path, requester);
+    std::string request = head_of("POST", path, requester) + ENDS;
     add_header(request, "Cookie", cookies);
     request +=
         fmt::format("Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{}", body.size(), body);
@@ -117,7 +120,20 @@ std::string post_request(std::string_view path, const Requester& requester, std:
 }
 
 std::string get_request(std::string_view path, const Requester& requester) {
-    return head_of("GET", path, requester) + "\r\n";
+    return head_of("GET", path, requester) + ENDS + "\r\n";
+}
+
+std::string websocket_request(const Requester& requester, std::string_view key) {
+    const std::string& query = requester.query;
+    const bool has_query = !query.empty() && is_clean(query) && query.find(' ') == query.npos;
+    const std::string target = has_query ? "/websocket?" + query : "/websocket";
+    std::string request = head_of("GET", target, requester);
+    add_header(request, "Origin", requester.origin);
+    add_header(request, "Cookie", identify(requester).cookie_header());
+    request += fmt::format("Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: {}\r\n"
+                           "Sec-WebSocket-Version: 13\r\n\r\n",
+                           key);
+    return request;
 }
 
 } // namespace odoo_bus

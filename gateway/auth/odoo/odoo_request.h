@@ -42,5 +42,7 @@ std::string empty_call_body(); // of a route without parameters
 std::string post_request(std::string_view path, const Requester& requester, std::string_view cookies,
                          std::string_view body);
 std::string get_request(std::string_view path, const Requester& requester);
+// Of a WebSocket to Odoo's own bus server, as the requester asked for one. `key`: the Sec-WebSocket-Key.
+std::string websocket_request(const Requester& requester, std::string_view key);
 
 } // namespace odoo_bus

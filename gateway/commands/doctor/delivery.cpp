@@ -106,9 +106,10 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
         receivers.push_back({way, std::move(opened.socket)});
     }
     for (const Receiver& receiver : receivers) {
-        receiver.socket->send_text(
-            fmt::format(R"({{"event_name":"subscribe","data":{{"channels":["{}"],"last":0,"confirm":1}}}})",
-                        options.channel));
+        receiver.socket->send_text(fmt::format(
+            R"({{"event_name":"subscribe","data":{{"channels":["{}"],"last":0,"check_outdated":false,)"
+            R"("confirm":1}}}})",
+            options.channel));
         const std::string refusal = refusal_of(*receiver.socket);
         if (!refusal.empty())
             return report.failed(

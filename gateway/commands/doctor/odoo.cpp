@@ -12,8 +12,10 @@
 #include "auth/odoo/odoo_request.h"
 #include "auth/odoo/worker_version.h"
 #include "commands/server_connection.h"
+#include "commands/websocket_client.h"
 #include "http/requester.h"
 #include "postgres/conninfo.h"
+#include "protocol/close_codes.h"
 
 namespace odoo_bus::doctor {
 
@@ -166,8 +168,27 @@ void examine_logout(const std::string& data_dir, Report& report) {
                   "session files; or leave the option out, and Odoo is asked instead");
 }
 
+// Whether clients that say what only Odoo's own bus server understands can be connected to it.
+void examine_websocket(const Options& options, Report& report) {
+    const char* const name = "odoo.websocket";
+    if (!options.odoo_websocket)
+        return report.ok(name, "--odoo-websocket is not set: what IoT boxes, self-order kiosks and events of "
+                               "modules say to Odoo's own bus server is dropped, with a warning in the log");
+    const OdooUrl& url = *options.odoo_websocket;
+    const auto opened = WebSocketClient::open(endpoint_of(url));
+    if (opened.socket) {
+        opened.socket->send_close(close_code::NORMAL);
+        return report.ok(name, fmt::format("Odoo's bus server opens a WebSocket at {}", url.text("ws")));
+    }
+    report.failed(
+        name, fmt::format("Odoo's bus server opens no WebSocket at {}: {}", url.text("ws"), opened.problem),
+        "start Odoo's gevent worker (workers above 0), or correct --odoo-websocket: it is gevent_port, 8072 "
+        "by default");
+}
+
 void examine_gevent(const DoctorOptions& options, Report& report) {
-    if (options.gevent_port == 0)
+    const auto& needed = options.gateway.odoo_websocket;
+    if (options.gevent_port == 0 || (needed && needed->port == options.gevent_port))
         return;
     Endpoint gevent = endpoint_of(options.gateway.odoo_url);
     gevent.port = options.gevent_port;
@@ -193,6 +214,7 @@ void examine_odoo(const DoctorOptions& options, const std::vector<std::string>& 
             examine_proxy_mode(odoo, requester, report);
     }
     examine_logout(options.gateway.odoo_data_dir, report);
+    examine_websocket(options.gateway, report);
     examine_gevent(options, report);
 }
 

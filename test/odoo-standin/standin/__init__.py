@@ -12,9 +12,10 @@
 What it answers was measured on real servers, and test/odoo/contract_test.py asks both the same questions.
 """
 from . import faults
+from .bus_server import BusServer
 from .database import Database, Guest, User
 from .remote import RemoteStandin
 from .server import Standin
 from .sessions import Session
 
-__all__ = ["Database", "Guest", "RemoteStandin", "Session", "Standin", "User", "faults"]
+__all__ = ["BusServer", "Database", "Guest", "RemoteStandin", "Session", "Standin", "User", "faults"]

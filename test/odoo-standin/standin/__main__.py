@@ -14,7 +14,7 @@ from . import Standin, faults
 
 def main():
     parser = argparse.ArgumentParser(prog="standin", description="A stand-in for Odoo's HTTP port.")
-    parser.add_argument("--version", default="19.0", help="17.0, 18.0, 19.0 or 20.0")
+    parser.add_argument("--version", default="19.0", help="17.0, 18.0, 19.0, 19.4 or 20.0")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--database", action="append", help="a database's name; several may be given")
     parser.add_argument("--dbfilter")

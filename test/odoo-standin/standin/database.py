@@ -102,8 +102,8 @@ class Database:
     def has_row(self):
         return {row[0] for row in self._rows}.__contains__
 
-    def rows_after(self, last, channels):
+    def rows_after(self, last, channels, zero_is_all=False):
         wanted = {tuple(channel) for channel in channels}
-        oldest = self.clock.now() - 50
+        oldest = 0 if zero_is_all else self.clock.now() - 50
         return [{"id": row, "message": message} for row, created, channel, message in self._rows
                 if channel in wanted and (row > last if last else created > oldest)]

@@ -22,7 +22,7 @@ from .sessions import Sessions
 class Standin:
     """Listens on a free port of 127.0.0.1 (or on `port`), and answers as many requests at once as it has `workers`.
 
-    `version`: "17.0", "18.0", "19.0" or "20.0"; `rotation`: "none", "all" or "excluded", else the version's own;
+    `version`: "17.0", "18.0", "19.0", "19.4" or "20.0"; `rotation`: "none", "all" or "excluded", else the version's own;
     `cost`: seconds that each request takes a worker; `data_dir`: session files are written below it.
     """
 

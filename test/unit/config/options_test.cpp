@@ -161,6 +161,7 @@ TEST(Options, EachOptionIsReachableFromEachSourceAndKeepsItsText) {
                                                         {"auth", "open"},
                                                         {"allow-open", "true"},
                                                         {"odoo-url", "http://odoo:8069"},
+                                                        {"odoo-websocket", "ws://odoo:8072"},
                                                         {"odoo-concurrency", "3"},
                                                         {"odoo-timeout", "4.5"},
                                                         {"grant-ttl", "9"},

@@ -125,5 +125,12 @@ TEST(Handshake, LibwebsocketsSeesOnlyWhatWasJudged) {
     EXPECT_NE(with_protocol.find("\r\nSec-WebSocket-Protocol: odoo\r\n\r\n"), std::string::npos);
 }
 
+TEST(Handshake, KeysOfAClient) {
+    // RFC 6455, 1.3.
+    EXPECT_EQ(websocket_accept("dGhlIHNhbXBsZSBub25jZQ=="), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    EXPECT_EQ(make_websocket_key().size(), 24u);
+    EXPECT_NE(make_websocket_key(), make_websocket_key());
+}
+
 } // namespace
 } // namespace odoo_bus

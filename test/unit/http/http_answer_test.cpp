@@ -1,6 +1,9 @@
 // The answer of an HTTP server: however it is cut into pieces, and whatever it holds.
 #include "http/http_answer.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <gtest/gtest.h>
 
 namespace odoo_bus {
@@ -44,6 +47,25 @@ TEST(HttpAnswer, ByLengthByChunksAndToTheEnd) {
                 "hello", false);
     expect_body("HTTP/1.1 204 No Content\r\n\r\n", "", false);
     expect_body("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "", false);
+}
+
+TEST(HttpAnswer, AnotherProtocolBegins) {
+    const std::string bytes =
+        "HTTP/1.1 101 Switching Protocols\r\nContent-Length: 5\r\nA: b\r\n\r\n\x81\x01x";
+    for (const size_t step : {size_t{1}, size_t{7}, bytes.size()}) {
+        HttpAnswer answer({.may_switch = true});
+        size_t at = 0;
+        while (answer.state() == State::need_more)
+            answer.feed(std::string_view(bytes).substr(std::exchange(at, at + step), step));
+        EXPECT_EQ(answer.status(), 101);
+        EXPECT_EQ(answer.header("a"), "b");
+        // What followed in the same piece.
+        EXPECT_EQ(answer.body(),
+                  bytes.substr(bytes.find('\x81'), std::min(at, bytes.size()) - bytes.find('\x81')));
+    }
+    EXPECT_EQ(read(bytes, 1).state, State::broken); // it was not asked for
+    HttpAnswer other({.may_switch = true});
+    EXPECT_EQ(other.feed("HTTP/1.1 100 Continue\r\n\r\n"), State::broken);
 }
 
 TEST(HttpAnswer, WhatIsCutShortIsNone) {

@@ -65,6 +65,29 @@ TEST(ClientEvent, CheckOutdatedIsPresentOrNot) {
     EXPECT_EQ(subscribe(R"({"channels":[],"last":0,"check_outdated":1})").check_outdated, false);
 }
 
+TEST(ClientEvent, OurOwnClientsSayItForOdooOnly) {
+    for (const char* ours : {R"("name_channels":true)", R"("name_channels":false)", R"("confirm":1)"}) {
+        const std::string begin = R"({"channels":[],"last":0,)" + std::string(ours);
+        EXPECT_EQ(subscribe(begin + R"(,"check_outdated":false})").check_outdated, std::nullopt) << ours;
+        EXPECT_EQ(subscribe(begin + R"(,"check_outdated":true})").check_outdated, true) << ours;
+    }
+}
+
+TEST(ClientEvent, KeysThatOdooAloneUnderstands) {
+    const std::string ordinary =
+        R"("channels":["a"],"last":1,"check_outdated":true,"confirm":1,"name_channels":true)";
+    EXPECT_EQ(subscribe("{" + ordinary + "}").foreign_key, "");
+    EXPECT_EQ(subscribe("{" + ordinary + R"(,"mac_address":"aa:bb"})").foreign_key, "mac_address");
+    EXPECT_EQ(subscribe(R"({"identifier":"box",)" + ordinary + "}").foreign_key, "identifier");
+    EXPECT_EQ(subscribe(R"({"channels":[],"last":0,"iot_token":null})").foreign_key, "iot_token");
+    EXPECT_EQ(subscribe(R"({"channels":[],")" + std::string(70, 'x') + R"(":1})").foreign_key,
+              std::string(64, 'x'));
+    // It may be all that Odoo needs.
+    const ClientEvent alone = parse(R"({"event_name":"subscribe","data":{"iot_token":"x"}})");
+    EXPECT_EQ(std::get<InvalidEvent>(alone).foreign_key, "iot_token");
+    EXPECT_EQ(std::get<InvalidEvent>(parse(R"({"event_name":"subscribe","data":[1]})")).foreign_key, "");
+}
+
 TEST(ClientEvent, UpdatePresence) {
     EXPECT_EQ(presence(R"({"inactivity_period":4000})").inactivity_period, 4000);
     EXPECT_EQ(presence(R"({"inactivity_period":4000})").im_status_ids_by_model, "");

@@ -63,6 +63,25 @@ TEST(OdooRequest, NothingSplitsALine) {
     }
 }
 
+TEST(OdooRequest, AWebSocketAsTheClientAskedForIt) {
+    Requester who = requester();
+    who.origin = "https://shop.example";
+    who.query = "version=19.0-2";
+    who.user_agent = "IoT";
+    EXPECT_EQ(websocket_request(who, "dGhlIHNhbXBsZSBub25jZQ=="),
+              "GET /websocket?version=19.0-2 HTTP/1.1\r\nHost: shop.example\r\nUser-Agent: IoT\r\n"
+              "Origin: https://shop.example\r\nCookie: session_id=" +
+                  SESSION +
+                  "; dgid=12|aZ-_9; tz=Europe/Berlin\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n");
+    who.own_origin = false;
+    EXPECT_THAT(websocket_request(who, "k"), Not(HasSubstr("Cookie")));
+    for (const char* poison : {"a\r\nEvil: 1", "a\nEvil: 1", "a HTTP/1.1\r\nEvil: 1"}) {
+        who.origin = who.query = poison;
+        EXPECT_THAT(websocket_request(who, "k"), Not(HasSubstr("Evil")));
+    }
+}
+
 TEST(OdooRequest, ChannelsAreTexts) {
     EXPECT_EQ(peek_body({"a", "\"],[\"x\"", "\xc3\xa9", "\xff"}, 7, true),
               R"({"jsonrpc":"2.0","method":"call","id":1,"params":{"channels":["a","\"],[\"x\"","\u00e9"],)"
@@ -82,6 +101,19 @@ TEST(OdooUrl, Texts) {
     for (const char* text : {"", "odoo:8069", "http://", "http://odoo/path", "http://odoo:0",
                              "http://odoo:99999", "http://user@odoo", "http://o doo", "http://[::1"})
         EXPECT_FALSE(OdooUrl::parse(text, error)) << text;
+}
+
+TEST(OdooUrl, OfTheBusServer) {
+    std::string error;
+    EXPECT_EQ(OdooUrl::parse_websocket("ws://127.0.0.1:8072", error), (OdooUrl{"127.0.0.1", 8072}));
+    EXPECT_EQ(OdooUrl::parse_websocket("ws://odoo/websocket", error), (OdooUrl{"odoo", 80}));
+    EXPECT_EQ(OdooUrl::parse_websocket("ws://[::1]:8072/", error)->text("ws"), "ws://[::1]:8072");
+    EXPECT_EQ(error, "");
+    EXPECT_FALSE(OdooUrl::parse_websocket("wss://odoo", error));
+    EXPECT_THAT(error, HasSubstr("wss is not supported"));
+    for (const char* text : {"odoo:8072", "ws://", "http://odoo", "ws://odoo/other", "ws://odoo:0/websocket"})
+        EXPECT_FALSE(OdooUrl::parse_websocket(text, error)) << text;
+    EXPECT_THAT(error, HasSubstr("ws://127.0.0.1:8072"));
 }
 
 } // namespace
