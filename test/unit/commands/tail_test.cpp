@@ -225,7 +225,8 @@ TEST_F(TailTest, SubscribesAndPrintsUntilItHasEnough) {
     EXPECT_EQ(server->head.first("host"), host_);
     EXPECT_EQ(server->head.first("origin"), "http://" + host_);
     EXPECT_EQ(server->head.cookies(), "session_id=x; a=b");
-    EXPECT_EQ(event, R"({"event_name":"subscribe","data":{"channels":["orders","café"],"last":0}})");
+    EXPECT_EQ(event, R"({"event_name":"subscribe","data":{"channels":["orders","café"],"last":0,)"
+                     R"("check_outdated":false,"name_channels":false}})");
     server->send_frame(R"([{"id":10,"message":{"type":"t","payload":{"n":1.50}}}])");
     EXPECT_THAT(line(), MatchesRegex("20[-0-9T:.]+Z #10 t \\{\"n\":1\\.50\\}"));
     const std::string sent_at = std::to_string(static_cast<double>(now_us() - 5'000'000) / 1e6);
@@ -264,16 +265,16 @@ TEST_F(TailTest, ComesBackAndResumes) {
     start({"a", "--last=5"});
     std::string event;
     auto server = next_subscriber(&event);
-    EXPECT_THAT(event, HasSubstr("\"last\":5}"));
+    EXPECT_THAT(event, HasSubstr("\"last\":5,"));
     server->send_frame(R"([{"id":20,"message":{"type":"t","payload":1}},{"id":18,"message":{}}])");
     line();
     EXPECT_THAT(line(), HasSubstr("#18"));
     server.reset(); // as when the server is killed
     server = next_subscriber(&event);
-    EXPECT_THAT(event, HasSubstr("\"last\":18}"));
+    EXPECT_THAT(event, HasSubstr("\"last\":18,"));
     server->send_close(1013);
     server = next_subscriber(&event);
-    EXPECT_THAT(event, HasSubstr("\"last\":18}"));
+    EXPECT_THAT(event, HasSubstr("\"last\":18,"));
     server.reset();
     next_connection()->answer(Response::refusal(503, "Later."));
     server = next_subscriber(&event);

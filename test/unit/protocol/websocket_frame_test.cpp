@@ -64,7 +64,7 @@ TEST(FrameReader, LongMessagesComeInPieces) {
     expect_texts("\x81\x08" + std::string(8, 'a'), "<aaaaaaaa>");
     expect_texts("\x81\x09" + std::string(9, 'a') + "\x81\x01z", "<aaaaaaaa|a><z>");
     expect_texts("\x81\x7e\0\x10"s + std::string(16, 'b'), "<bbbbbbbb|bbbbbbbb>");
-    expect_texts("\x81\x7f\0\0\0\0\0\0\0\x01c"s, "<c>");
+    expect_texts("\x81\x7f\0\0\0\0\0\0\0\x01z"s, "<z>");
 }
 
 TEST(FrameReader, FragmentsAndWhatStandsBetweenThem) {
