@@ -7,6 +7,7 @@
 # make test-matrix                        built and tested in other releases of Debian, PostgreSQL upgraded between them (needs root)
 # make test-odoo ODOO_HOME=/path/to/odoo   Odoo's own web client and routes, with an Odoo that you have
 # make deb                                build/deb/*.deb: packages for the Debian that this is
+# make images                             images of the gateway and of PostgreSQL with the extension, by buildah
 # make bench                              the benchmarks
 # make sbom                               build/odoo_bus.cdx.json: what the gateway and the extension that were built consist of
 # make dist                               build/odoo_bus-VERSION.zip for PGXN, of the last commit
@@ -101,4 +102,7 @@ sbom: gateway odoo_bus.so
 deb:
 	deploy/build-packages
 
-.PHONY: gateway client demo test test-all test-matrix test-odoo bench dist sbom deb
+images:
+	deploy/build-images
+
+.PHONY: gateway client demo test test-all test-matrix test-odoo bench dist sbom deb images

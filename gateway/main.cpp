@@ -241,7 +241,7 @@ int MainThread::stop() {
 
 void MainThread::start_successor() {
     if (drained_by_)
-        return log::warning("SIGUSR2: no new process is started: this one stops (--drain-seconds)");
+        return log::warning("SIGUSR2: no new process is started: {}", "this one stops (--drain-seconds)");
     if (const std::string problem = gateway_.succession().cannot_hand_over(); !problem.empty())
         return log::warning("SIGUSR2: no new process is started: {}", problem);
     const Successor successor = odoo_bus::start_successor(program_, gateway_.succession().offer());

@@ -1,4 +1,4 @@
-"""docker/, where no engine runs: what can be wrong in these files without one."""
+"""docker/, where no engine runs: what can be wrong in these files without one. test/images builds and runs them."""
 import ipaddress
 import re
 import shutil
@@ -13,12 +13,19 @@ from harness.system import ROOT, clean_environment
 DOCKER = ROOT / "docker"
 COMPOSE = yaml.safe_load((DOCKER / "compose.yaml").read_text())
 SERVICES = COMPOSE["services"]
-INSTRUCTIONS = [line.split(None, 1) for line in re.sub(r"\\\n", " ", (DOCKER / "Dockerfile").read_text()).splitlines()
-                if line and not line.startswith("#")]
+FILES = ["Dockerfile", "postgresql.Dockerfile"]
 
 
-def instructions(name):
-    return [rest for word, rest in INSTRUCTIONS if word == name]
+def read_instructions(file):
+    return [line.split(None, 1) for line in re.sub(r"\\\n", " ", (DOCKER / file).read_text()).splitlines()
+            if line and not line.startswith("#")]
+
+
+INSTRUCTIONS = read_instructions("Dockerfile")
+
+
+def instructions(name, file="Dockerfile"):
+    return [rest for word, rest in read_instructions(file) if word == name]
 
 
 def image_environment():
@@ -62,6 +69,7 @@ def test_names_and_ports_agree():
     [published] = SERVICES["nginx"]["ports"]
     assert published.startswith("127.0.0.1:") and published.endswith(":80") and "listen 80;" in site
     for name, service in SERVICES.items():
+        assert "build" not in service or (DOCKER / service["build"]["context"] / service["build"]["dockerfile"]).exists()
         assert name == "nginx" or "ports" not in service, "only the proxy is reached from outside"
         for other in service.get("depends_on", {}):
             assert other in SERVICES
@@ -97,12 +105,13 @@ def test_it_is_nobody_special():
     assert SERVICES["gateway"]["cap_drop"] == ["ALL"] and SERVICES["gateway"]["read_only"]
 
 
-def test_what_is_copied_is_there_and_not_ignored():
-    ignored = (DOCKER / "Dockerfile.dockerignore").read_text().splitlines()
-    for source in instructions("COPY"):
+@pytest.mark.parametrize("file", FILES)
+def test_what_is_copied_is_there_and_not_ignored(file):
+    ignored = (DOCKER / f"{file}.dockerignore").read_text().splitlines()
+    for source in instructions("COPY", file):
         if not source.startswith("--from"):
-            name = source.split()[0]
-            assert (ROOT / name).is_dir() and f"!{name}" in ignored
+            for name in source.split()[:-1]:
+                assert (ROOT / name).exists() and f"!{name}" in ignored
 
 
 def test_what_the_gateway_includes_is_copied():
@@ -115,8 +124,10 @@ def test_what_the_gateway_includes_is_copied():
 def test_no_image_floats():
     for image in [service["image"] for service in SERVICES.values() if "image" in service]:
         assert re.search(r":\d", image), image
-    for image in instructions("FROM"):
-        assert image.split()[0].endswith("-slim")
+    for file in FILES:
+        assert {image.split()[0] for image in instructions("FROM", file)} <= {"${BASE}", "scratch"}
+        [base] = [argument for argument in instructions("ARG", file) if argument.startswith("BASE=")]
+        assert re.search(r":[\w-]*bookworm", base), base
 
 
 def test_it_is_built_with_what_the_tests_are_built_with():
