@@ -70,27 +70,52 @@ int HttpConnection::release() {
 // True when on_event is due.
 bool HttpConnection::read() {
     char buffer[16 * 1024];
+    const bool is_ignored = answered_ || held_;
     const ssize_t length = recv(socket_, buffer, sizeof buffer, 0);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    const bool is_ignored = answered_ || held_;
     if (length <= 0 || (is_ignored && (discarded_ += static_cast<size_t>(length)) > MAX_DISCARDED)) {
         over_ = true;
         return true;
     }
     if (is_ignored)
         return false;
-    if (body_bytes_) {
-        body_.append(buffer, static_cast<size_t>(length));
-        return has_body();
-    }
-    return head_.feed({buffer, static_cast<size_t>(length)}) != RequestHead::State::need_more;
+    const std::string_view bytes(buffer, static_cast<size_t>(length));
+    return body_ ? body_->feed(bytes) != RequestBody::State::need_more
+                 : head_.feed(bytes) != RequestHead::State::need_more;
 }
 
-void HttpConnection::await_body(size_t bytes) {
-    body_bytes_ = bytes;
-    body_ = head_.rest();
-    if (has_body())
+std::optional<Response> HttpConnection::read_body(size_t max_bytes, bool takes_chunks) {
+    const auto too_large = [] {
+        return Response::refusal(413, "The body is too large (--max-message-bytes).");
+    };
+    if (!body_) {
+        const uint64_t length = head_.content_length().value_or(0);
+        if (head_.is_chunked() && !takes_chunks)
+            return Response::refusal(411, "The body must have a Content-Length.");
+        if (head_.is_chunked() && !equal_ignoring_case(head_.joined("transfer-encoding"), "chunked"))
+            return Response::refusal(501, "The only transfer encoding of a body is chunked.");
+        if (head_.method() == "POST" && !head_.content_length() && !head_.is_chunked())
+            return Response::refusal(411, "A POST must have a Content-Length.");
+        if (length > max_bytes)
+            return too_large();
+        await_body(head_.is_chunked() ? RequestBody::in_chunks(max_bytes) : RequestBody::of_length(length));
+    }
+    switch (body_->state()) {
+    case RequestBody::State::malformed:
+        return Response::refusal(400, "The body is not a sequence of chunks as Transfer-Encoding says.");
+    case RequestBody::State::too_large:
+        return too_large();
+    case RequestBody::State::need_more:
+    case RequestBody::State::complete:
+        break;
+    }
+    return std::nullopt;
+}
+
+void HttpConnection::await_body(const RequestBody& body) {
+    body_ = std::make_unique<RequestBody>(body);
+    if (body_->feed(head_.rest()) != RequestBody::State::need_more)
         return;
     constexpr std::string_view CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
     if (equal_ignoring_case(head_.first("expect").value_or(""), "100-continue"))
@@ -107,6 +132,7 @@ void HttpConnection::answer(const Response& response, Monotonic deadline) {
     unsent_ = response.to_string(head_.state() == RequestHead::State::complete && head_.method() == "HEAD");
     answered_ = true;
     deadline_ = deadline;
+    body_.reset();
     send_answer();
 }
 

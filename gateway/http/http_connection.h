@@ -13,6 +13,7 @@
 #include "http/address.h"
 #include "http/address_limits.h"
 #include "http/http_response.h"
+#include "http/request_body.h"
 #include "http/request_head.h"
 
 namespace odoo_bus {
@@ -37,11 +38,14 @@ public:
     bool is_answered() const { return answered_; }
     Monotonic deadline() const { return deadline_; }
 
-    // on_event is called again when this many bytes have followed the head.
-    void await_body(size_t bytes);
-    bool has_body() const { return body_bytes_ && body_.size() >= *body_bytes_; }
-    bool awaits_body() const { return body_bytes_ && !has_body() && !timed_out_; }
-    const std::string& body() const { return body_; }
+    // Waits for the body that the head announces, and calls on_event again when it is there; or returns the
+    // refusal. To be called again then.
+    std::optional<Response> read_body(size_t max_bytes, bool takes_chunks);
+    bool awaits_body() const {
+        return body_ && body_->state() == RequestBody::State::need_more && !timed_out_;
+    }
+    // After read_body(), when it is there.
+    const std::string& body() const { return body_->bytes(); }
 
     // Its answer comes later.
     void hold() { held_ = true; }
@@ -60,6 +64,7 @@ public:
 
 private:
     bool read();
+    void await_body(const RequestBody& body);
     void send_answer();
     void watch(int events);
 
@@ -76,9 +81,8 @@ private:
     bool timed_out_ = false;
     bool held_ = false;
     const uint64_t number_;
-    std::optional<size_t> body_bytes_;
-    std::string body_;
-    size_t discarded_ = 0; // bytes that came after the answer
+    std::unique_ptr<RequestBody> body_; // null until it is waited for
+    size_t discarded_ = 0;              // bytes that came after the answer
 };
 
 } // namespace odoo_bus

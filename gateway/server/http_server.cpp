@@ -11,11 +11,11 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "http/cross_origin.h"
 #include "http/handshake.h"
 #include "http/origin.h"
 #include "http/proxy_echo.h"
 #include "http/query.h"
-#include "http/request_body.h"
 #include "metrics/metrics.h"
 #include "server/script.h"
 
@@ -214,23 +214,24 @@ Response HttpServer::serve_odoo_proxy(HttpConnection& connection) {
     const RequestHead& head = connection.head();
     if (const auto refusal = odoo_proxy_->refuse(head))
         return *refusal;
-    if (const auto problem = read_body(connection, options_.max_message_bytes))
+    // The end of a body in chunks could be seen elsewhere by Odoo.
+    if (const auto problem = connection.read_body(options_.max_message_bytes, false))
         return *problem;
     if (connection.awaits_body())
         return {};
-    const std::string_view body(connection.body().data(), head.content_length().value_or(0));
     connection.hold();
-    odoo_proxy_->pass_on(OdooProxy::request(head, body, make_requester(head, connection.peer(), trust_)),
-                         [this, connection = &connection, number = connection.number()](Response response) {
-                             // It may have gone, and another may have its address.
-                             const auto it = connections_.find(connection);
-                             if (it == connections_.end() || connection->number() != number)
-                                 return;
-                             answers.with({std::to_string(response.status)}).add();
-                             connection->answer(response, deadline_after(RELAYED_WITHIN));
-                             if (connection->is_over())
-                                 connections_.erase(it);
-                         });
+    odoo_proxy_->pass_on(
+        OdooProxy::request(head, connection.body(), make_requester(head, connection.peer(), trust_)),
+        [this, connection = &connection, number = connection.number()](Response response) {
+            // It may have gone, and another may have its address.
+            const auto it = connections_.find(connection);
+            if (it == connections_.end() || connection->number() != number)
+                return;
+            answers.with({std::to_string(response.status)}).add();
+            connection->answer(response, deadline_after(RELAYED_WITHIN));
+            if (connection->is_over())
+                connections_.erase(it);
+        });
     return {};
 }
 
@@ -337,7 +338,7 @@ Response HttpServer::serve_http(HttpConnection& connection, HttpRequest::Kind ki
         return Response::refusal(405, is_stream ? "An event stream is opened with GET or POST."
                                                 : "A poll is sent with POST.")
             .with("Allow", is_stream ? "GET, POST, OPTIONS" : "POST, OPTIONS");
-    if (const auto problem = read_body(connection, options_.max_message_bytes))
+    if (const auto problem = connection.read_body(options_.max_message_bytes, true))
         return *problem;
     if (connection.awaits_body())
         return {};
