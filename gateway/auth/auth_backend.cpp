@@ -35,6 +35,7 @@ public:
         return std::make_unique<OdooAuthorizer>(auth_service_, std::move(post));
     }
     void reconfigure(const Options& options) override { auth_service_.reconfigure(options); }
+    void shed() override { auth_service_.shed(); }
     std::optional<Response> unavailable(const Requester* who) const override {
         return auth_service_.unavailable(*who);
     }

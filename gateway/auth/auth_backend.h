@@ -35,6 +35,8 @@ public:
     // --- from any thread ---
 
     virtual void reconfigure(const Options&) {}
+    // Ends what waits for accounts that hold more than they may keep.
+    virtual void shed() {}
     // Whether admissions need a requester, which costs memory for as long as a connection lives.
     virtual bool needs_requester() const { return true; }
     // The response to a client that cannot be authorized now, or nothing. The requester: null unless needed.

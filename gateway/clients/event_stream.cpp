@@ -45,8 +45,7 @@ void EventStream::begin() {
                         {"Content-Encoding", "identity"},
                         {"Cache-Control", "no-store, no-transform"},
                         {"X-Accel-Buffering", "no"}};
-    writer_.send(with_common_headers(std::move(response)).head_of_stream() +
-                 fmt::format("retry: {}\n\n", RETRY_MS));
+    send(with_common_headers(std::move(response)).head_of_stream() + fmt::format("retry: {}\n\n", RETRY_MS));
     forget_request();
 }
 
@@ -54,7 +53,7 @@ void EventStream::write(const std::string& frame) {
     if (is_over())
         return;
     begin();
-    writer_.send(std::string_view(frame).substr(FRAME_HEADROOM));
+    send(std::string_view(frame).substr(FRAME_HEADROOM));
     written_ = MonotonicClock::now();
 }
 
@@ -87,7 +86,7 @@ void EventStream::on_tick(Monotonic now) {
     // Browsers do not dispatch an event without data, but note its id: a client that receives nothing also
     // resumes from a recent position.
     const Id position = here();
-    writer_.send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
+    send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
     told_ = position;
     written_ = now;
 }

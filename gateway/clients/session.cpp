@@ -5,6 +5,7 @@
 #include "base/log_once.h"
 #include "clients/moved_clients.h"
 #include "clients/service.h"
+#include "clients/shed_connections.h"
 #include "clients/unforwarded.h"
 #include "metrics/metrics.h"
 #include "presence/presence.h"
@@ -45,10 +46,16 @@ const metrics::Family slow_closes("odoo_bus_slow_closes_total",
 // Subscribes that wait while one is being authorized; the rate limit lets no honest client get there.
 constexpr size_t MAX_WAITING = 16;
 
+// About what a channel of a connection takes besides its name: the subscription, and the channel in the index
+// and in the grant. A channel that others are subscribed to, too, is charged to each of them.
+constexpr size_t CHANNEL_BYTES = 250;
+constexpr size_t COPIES_OF_NAME = 2;
+
 } // namespace
 
 Session::Session(Service& service, Admission admission)
-    : service_(service), admission_(std::move(admission)), number_(service.next_session_number()) {
+    : service_(service), admission_(std::move(admission)), number_(service.next_session_number()),
+      fixed_bytes_(admission_.requester ? static_cast<uint32_t>(admission_.requester->held_bytes()) : 0) {
     connections[static_cast<size_t>(admission_.transport)].add();
     connected[static_cast<size_t>(admission_.transport)].add();
     service_.authorizer().joined(admission_, *this);
@@ -143,15 +150,12 @@ bool Session::pass_on(const ClientEvent& event, std::string_view text) {
 void Session::hand_over() {
     service_.authorizer().odoo_hears_of_end(admission_);
     service_.authorizer().left(admission_);
-    unsubscribe();
-    feed_ = nullptr;
-    catch_up_.reset();
-    subscribes_ = {};
+    release();
     knows_internal_ = false;
     expires_ = WallTime::max();
     renew_at_ = Monotonic::max();
-    ++question_;
     stage_ = Stage::handed_over;
+    recharge();
 }
 
 void Session::count_message() {
@@ -168,7 +172,10 @@ void Session::subscribe(Subscribe subscribe) {
     has_subscribed_ = true;
     if (subscribes_.size() >= MAX_WAITING)
         return close(close_code::TRY_AGAIN_LATER, "too many subscribes");
+    if (!may_hold(held_bytes(subscribe.channels)))
+        return shed();
     subscribes_.push_back(std::move(subscribe));
+    recharge();
     next_subscribe();
 }
 
@@ -183,6 +190,7 @@ void Session::next_subscribe() {
                                         waiting.erase(waiting.begin());
                                         if (waiting.empty())
                                             waiting.shrink_to_fit(); // for good, most of the time
+                                        session.recharge();
                                         session.decided(current, std::move(decision));
                                     }));
 }
@@ -190,15 +198,21 @@ void Session::next_subscribe() {
 void Session::decided(const Subscribe& subscribe, Decision decision) {
     if (const auto* refusal = std::get_if<Refusal>(&decision))
         return refused(subscribe, *refusal);
-    const Grant grant = std::get<Grant>(std::move(decision));
+    Grant grant = std::get<Grant>(std::move(decision));
+    if (!may_hold(bytes_of(grant)))
+        return shed();
     DatabaseFeed* const feed = service_.feed(grant.database);
     if (!feed || (feed_ && feed_ != feed))
         return refuse_database(grant.database);
     if (feed->ready)
         return granted(subscribe, grant);
     stage_ = Stage::waiting;
-    feed->waiting.push_back(
-        when_answered([subscribe, grant](Session& session) { session.granted(subscribe, grant); }));
+    count_granted(grant);
+    granted_ = std::make_unique<Granted>(Granted{subscribe, std::move(grant)});
+    feed->waiting.push_back(when_answered([](Session& session) {
+        const auto kept = std::move(session.granted_);
+        session.granted(kept->subscribe, kept->grant);
+    }));
 }
 
 void Session::refused(const Subscribe& subscribe, const Refusal& refusal) {
@@ -238,10 +252,20 @@ void Session::granted(const Subscribe& subscribe, const Grant& grant) {
     end_code_ = grant.end_code;
     on_granted(grant);
     tell_presence(grant);
+    count_granted(grant);
     refused_ = grant.refused;
     resume(is_first ? resume().first(subscribe, grant.channels, MonotonicClock::now())
                     : resume().later(subscribe, grant.channels, *this),
            {grant.channels, grant.personal, grant.confirmed_until}, is_first);
+}
+
+size_t Session::bytes_of(const Grant& grant) {
+    return COPIES_OF_NAME * held_bytes(grant.channels) + CHANNEL_BYTES * grant.channels.size();
+}
+
+void Session::count_granted(const Grant& grant) {
+    granted_bytes_ = static_cast<uint32_t>(bytes_of(grant));
+    recharge();
 }
 
 Resume Session::resume() const {
@@ -268,9 +292,11 @@ void Session::resume(const ResumeDecision& decision, const GrantedChannels& chan
 }
 
 void Session::ask_table(Id last, const std::vector<std::string>& channels) {
+    // What waits for the database may outlive this session.
+    const auto charge = std::make_shared<MemoryCharge>(admission_.charge.account(), held_bytes(channels));
     service_.replay(
         feed_->database, last, channels,
-        when_answered([](Session& session, const ReplayAnswer& page) { session.answered(page); }));
+        when_answered([charge](Session& session, const ReplayAnswer& page) { session.answered(page); }));
 }
 
 void Session::answered(const ReplayAnswer& page) {
@@ -278,6 +304,7 @@ void Session::answered(const ReplayAnswer& page) {
 }
 
 void Session::proceed(CatchUp::Progress progress) {
+    recharge();
     switch (progress) {
     case CatchUp::Progress::waits:
         return;
@@ -324,6 +351,7 @@ void Session::regrant(const Grant& grant) {
         return;
     if (feed_->database != grant.database)
         return close(close_code::TRY_AGAIN_LATER, "another database");
+    count_granted(grant);
     feed_->fan_out.subscribe(*this, {grant.channels, grant.personal, grant.confirmed_until}, delivered());
     tell_presence(grant);
     confirmed(grant.confirmed_until);
@@ -402,12 +430,41 @@ void Session::come_back() {
 }
 
 void Session::forget_database() {
+    release();
+    close(close_code::TRY_AGAIN_LATER, "the database is not served any more");
+}
+
+void Session::release() {
     unsubscribe();
     feed_ = nullptr;
     catch_up_.reset();
+    granted_.reset();
+    subscribes_ = {};
+    granted_bytes_ = 0;
     stage_ = Stage::ending;
     ++question_;
-    close(close_code::TRY_AGAIN_LATER, "the database is not served any more");
+}
+
+// --- what it holds ---
+
+void Session::recharge() {
+    // Once it is ending, others need not end for it.
+    if (stage_ == Stage::ending)
+        return admission_.charge.set(0);
+    size_t bytes = transport_bytes() + fixed_bytes_ + granted_bytes_;
+    for (const Subscribe& subscribe : subscribes_)
+        bytes += sizeof subscribe + held_bytes(subscribe.channels);
+    if (catch_up_)
+        bytes += catch_up_->held_bytes();
+    admission_.charge.set(bytes);
+}
+
+void Session::shed() {
+    shed_connections.add();
+    release();
+    service_.authorizer().left(admission_); // its grant is not kept either
+    close_at_once(close_code::TRY_AGAIN_LATER, "memory is full");
+    recharge();
 }
 
 void Session::fell_behind(std::string_view why) {

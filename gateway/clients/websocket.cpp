@@ -41,6 +41,9 @@ std::string code_label(int code) {
     return known ? std::to_string(code) : "other";
 }
 
+
+// About what an idle connection takes, with what libwebsockets keeps (bench/connections).
+constexpr size_t CONNECTION_BYTES = 2'400;
 constexpr int END_CONNECTION = -1; // as an answer to libwebsockets
 
 // RFC 6455: a control frame has 125 bytes at most, the code takes two of them.
@@ -180,8 +183,10 @@ void WebSocket::on_received(std::string_view part) {
     if (message_.size() + part.size() > service_.options().max_message_bytes)
         return close(close_code::MESSAGE_TOO_BIG, "message too big");
     const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
+    if (!may_hold(part.size()))
+        return shed();
     if (!whole) {
-        message_ += part;
+        append(part);
         if (!message_since_)
             message_since_ = now;
         return;
@@ -192,10 +197,20 @@ void WebSocket::on_received(std::string_view part) {
     if (message_.empty()) {
         on_message(part);
     } else {
-        message_ += part;
+        append(part);
         on_message(message_);
     }
+    const bool was_charged = message_.capacity() > std::string().capacity();
     message_ = {};
+    if (was_charged)
+        recharge();
+}
+
+void WebSocket::append(std::string_view part) {
+    const size_t before = message_.capacity();
+    message_ += part;
+    if (message_.capacity() != before)
+        recharge();
 }
 
 void WebSocket::on_message(std::string_view message) {
@@ -203,6 +218,7 @@ void WebSocket::on_message(std::string_view message) {
     if (uplink_ && uplink_->is_tunnel()) {
         count_message();
         uplink_->send(is_binary ? Opcode::binary : Opcode::text, message);
+        recharge();
         read_unless_choked();
     } else if (!is_binary) { // else it is the page's liveness probe: its arrival is all that it says
         receive(message);
@@ -233,8 +249,8 @@ bool WebSocket::too_much(Monotonic now) {
     return static_cast<double>(bytes) > allowed + static_cast<double>(service_.options().max_message_bytes);
 }
 
-size_t WebSocket::held_bytes() const {
-    return message_.size() + unsent_ + (uplink_ ? uplink_->held_bytes() : 0);
+size_t WebSocket::transport_bytes() const {
+    return CONNECTION_BYTES + message_.capacity() + unsent_ + (uplink_ ? uplink_->held_bytes() : 0);
 }
 
 bool WebSocket::writable() {
@@ -263,12 +279,21 @@ void WebSocket::send_frame(const std::string& frame, uint8_t first_byte) {
             return;
         bytes = bytes.subspan(static_cast<size_t>(std::max<ssize_t>(sent, 0)));
     }
+    if (!may_hold(bytes.size())) {
+        close(close_code::TRY_AGAIN_LATER, "memory is full");
+        return drop(); // it may be within the frame
+    }
     // It keeps what the socket does not take, and sends it later. A failure shows as a closed connection when
     // libwebsockets next looks at it.
     auto* const rest = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
     lws_write(wsi_, rest, bytes.size(), LWS_WRITE_HTTP); // as it stands
     if (lws_partial_buffered(wsi_))
-        unsent_ += static_cast<uint32_t>(frame.size());
+        charge_unsent(unsent_ + bytes.size());
+}
+
+void WebSocket::charge_unsent(size_t bytes) {
+    if (std::exchange(unsent_, static_cast<uint32_t>(bytes)) != unsent_)
+        recharge();
 }
 
 void WebSocket::want_writable() {
@@ -279,7 +304,7 @@ void WebSocket::want_writable() {
 
 void WebSocket::on_writable_callback() {
     wants_writable_ = false;
-    unsent_ = 0;
+    charge_unsent(0);
     if (state_ != State::open)
         return write_close();
     if (std::exchange(ping_due_, false)) {
@@ -309,8 +334,11 @@ void WebSocket::close(int code, std::string_view reason) {
 void WebSocket::close_at_once(int code, std::string_view reason) {
     const bool reads = writable();
     close(code, reason);
-    if (!reads)
-        drop();
+    message_ = {};
+    if (reads)
+        return;
+    unsent_ = 0; // with the connection, which ends now
+    drop();
 }
 
 // We write the close frame ourselves: Debian's libwebsockets, asked to end a connection by the answer to this
@@ -407,12 +435,16 @@ void WebSocket::tick(Monotonic now) {
     }
     if (uplink_ && uplink_->is_idle() && has_subscribed())
         uplink_.reset();
-    if (uplink_)
+    if (uplink_) {
         uplink_->tick(now);
+        recharge();
+    }
     if (holds_reading_) {
         heard_ = now; // what it says is not read
         pinged_.reset();
     }
+    if (unsent_ && !lws_partial_buffered(wsi_))
+        charge_unsent(0);
     if (now > expires_)
         return close(close_code::KEEP_ALIVE_TIMEOUT, "keep alive timeout");
     if (message_since_ && now - *message_since_ > service_.options().message_timeout())

@@ -37,9 +37,6 @@ public:
     void odoo_has_ended(const CloseStatus& status);
     void odoo_hears_of_end();
 
-    void close_at_once(int code, std::string_view reason) override;
-    size_t held_bytes() const override;
-
     void tick(Monotonic now) override;
 
 private:
@@ -51,10 +48,14 @@ private:
     bool pass_on_event(std::string_view event) override;
     void keep_for_odoo(std::string_view message) override;
     Uplink* uplink();
+    size_t transport_bytes() const override;
+    void close_at_once(int code, std::string_view reason) override;
 
     void on_received(std::string_view part);
+    void append(std::string_view part);
     void on_message(std::string_view message);
     void on_peer_close(std::string_view payload);
+    void charge_unsent(size_t bytes);
     void on_writable_callback();
     void write_close();
     void drop();

@@ -1,6 +1,7 @@
 // Reads a table by cycles: see table_reader.h.
 #include "database/table_reader.h"
 
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -79,7 +80,7 @@ void TableReader::ask_read() {
             rows.push_back(row_reader_.read_new(result, row));
             rows.back().ahead = result.boolean(row, ROW_COLUMNS);
         }
-        publish(state_.cycle.saw(std::move(rows), RowReader::is_cut(result)));
+        publish([&] { return state_.cycle.saw(std::move(rows), RowReader::is_cut(result)); });
         ask_next();
     };
     in_snapshot_ = read.keeps_snapshot;
@@ -97,7 +98,7 @@ void TableReader::ask_holders() {
         std::vector<Holder> holders;
         for (int row = 0; row < result.rows(); ++row)
             holders.push_back(parse_holder(result.text(row, 0)));
-        publish(state_.cycle.hold(std::move(holders)));
+        publish([&] { return state_.cycle.hold(std::move(holders)); });
         ask_next();
     });
 }
@@ -116,12 +117,22 @@ void TableReader::ask_probe() {
         std::vector<Row> rows;
         for (int row = 0; row < result.rows(); ++row)
             rows.push_back(row_reader_.read_new(result, row));
-        publish(state_.cycle.probed(std::move(rows), RowReader::is_cut(result)));
+        publish([&] { return state_.cycle.probed(std::move(rows), RowReader::is_cut(result)); });
         ask_next();
     });
 }
 
-void TableReader::publish(std::vector<Row> rows) {
+void TableReader::publish(const std::function<std::vector<Row>()>& next) {
+    try {
+        dispatch(next());
+    } catch (const std::bad_alloc&) {
+        // The ledger may know rows that nobody was given: it begins anew, and clients are told.
+        state_.knowledge = DatabaseState::Knowledge::OUTDATED;
+        throw;
+    }
+}
+
+void TableReader::dispatch(std::vector<Row> rows) {
     if (rows.empty())
         return;
     const Monotonic now = MonotonicClock::now();

@@ -60,7 +60,9 @@ private:
     void ask_read();
     void ask_holders();
     void ask_probe();
-    void publish(std::vector<Row> rows);
+    // Publishes the rows that `next` returns: what the ledger decides by the statement.
+    void publish(const std::function<std::vector<Row>()>& next);
+    void dispatch(std::vector<Row> rows);
     void finish();
     void check();
     void rest();

@@ -3,13 +3,9 @@
 
 namespace odoo_bus {
 
-namespace {
-
 Address counted_as(const Address& address) {
     return address.is_ipv4() ? address : address.prefix(64);
 }
-
-} // namespace
 
 AddressLimits::Entry& AddressLimits::entry(const Address& address) {
     Entry& entry = entries_[counted_as(address)];

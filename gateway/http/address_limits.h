@@ -1,7 +1,6 @@
 // Limits of one address: connections, and handshakes per second.
 //
-// An IPv6 address counts as its /64, which is what one customer has. The HTTP server's thread owns the
-// limits; any thread may give up a seat.
+// The HTTP server's thread owns the limits; any thread may give up a seat.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +14,9 @@
 #include "http/address.h"
 
 namespace odoo_bus {
+
+// What one customer has: an IPv4 address, or the /64 of an IPv6 address.
+Address counted_as(const Address& address);
 
 class AddressLimits {
 public:

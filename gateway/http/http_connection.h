@@ -13,6 +13,8 @@
 #include "http/address.h"
 #include "http/address_limits.h"
 #include "http/http_response.h"
+#include "http/memory_account.h"
+#include "http/request_body.h"
 #include "http/request_head.h"
 
 namespace odoo_bus {
@@ -31,17 +33,21 @@ public:
 
     RequestHead& head() { return head_; }
     AddressLimits::Seat seat; // among the connections of its address
+    MemoryCharge charge;      // what is held for it
     // The other end of the connection; nothing on a unix socket.
     const std::optional<Address>& peer() const { return peer_; }
     bool is_over() const { return over_; }
     bool is_answered() const { return answered_; }
     Monotonic deadline() const { return deadline_; }
 
-    // on_event is called again when this many bytes have followed the head.
-    void await_body(size_t bytes);
-    bool has_body() const { return body_bytes_ && body_.size() >= *body_bytes_; }
-    bool awaits_body() const { return body_bytes_ && !has_body() && !timed_out_; }
-    const std::string& body() const { return body_; }
+    // Waits for the body that the head announces, and calls on_event again when it is there; or returns the
+    // refusal. To be called again then.
+    std::optional<Response> read_body(size_t max_bytes, bool takes_chunks);
+    bool awaits_body() const {
+        return body_ && body_->state() == RequestBody::State::need_more && !timed_out_;
+    }
+    // After read_body(), when it is there.
+    const std::string& body() const { return body_->bytes(); }
 
     // Its answer comes later.
     void hold() { held_ = true; }
@@ -55,11 +61,15 @@ public:
     // Sends a short answer. The owner closes the connection when the client has read it, and at `deadline` at
     // the latest.
     void answer(const Response& response, Monotonic deadline);
+    // Ends it with an answer that is not waited for.
+    void shed();
     // Gives the socket to the caller; the connection is over.
     int release();
 
 private:
     bool read();
+    void recharge();
+    void await_body(const RequestBody& body);
     void send_answer();
     void watch(int events);
 
@@ -76,9 +86,8 @@ private:
     bool timed_out_ = false;
     bool held_ = false;
     const uint64_t number_;
-    std::optional<size_t> body_bytes_;
-    std::string body_;
-    size_t discarded_ = 0; // bytes that came after the answer
+    std::unique_ptr<RequestBody> body_; // null until it is waited for
+    size_t discarded_ = 0;              // bytes that came after the answer
 };
 
 } // namespace odoo_bus

@@ -1,26 +1,47 @@
-// The body of a request, and the origins that may read its answer.
+// The body of a request, read within bounds: of an announced length, or in chunks (RFC 9112, section 7.1).
+// Every byte is foreign.
 #pragma once
 
 #include <cstddef>
-#include <optional>
+#include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
-
-#include "http/http_response.h"
 
 namespace odoo_bus {
 
-class HttpConnection;
+class RequestBody {
+public:
+    enum class State { need_more, complete, malformed, too_large };
 
-// Waits for the body that the head announces (HttpConnection::awaits_body()), or returns the refusal.
-std::optional<Response> read_body(HttpConnection& connection, size_t max_bytes);
+    static RequestBody of_length(size_t bytes) { return {Part::data_of_length, bytes, bytes}; }
+    // Chunk extensions and trailers are read and dropped.
+    static RequestBody in_chunks(size_t max_bytes) { return {Part::size_line, 0, max_bytes}; }
 
-// `origin` when it is one of `allowed`: its pages may read answers, and their browsers send cookies. Else
-// empty.
-std::string foreign_reader(std::string_view origin, const std::vector<std::string>& allowed);
+    // What follows the end is ignored. Nothing is read after another state than need_more.
+    State feed(std::string_view bytes);
+    State state() const { return state_; }
 
-// The answer to what a browser asks before it sends a page's request to a foreign host (CORS).
-Response preflight(const std::string& reader);
+    const std::string& bytes() const { return bytes_; }
+    // What it keeps in memory.
+    size_t held_bytes() const { return bytes_.capacity() + line_.capacity(); }
+
+private:
+    enum class Part : uint8_t { data_of_length, size_line, data, data_end, trailers };
+
+    RequestBody(Part part, size_t left, size_t max_bytes);
+
+    size_t take_data(std::string_view bytes);
+    size_t take_line(std::string_view bytes);
+    void end_line();
+    void begin_chunk();
+
+    Part part_;
+    State state_ = State::need_more;
+    size_t left_; // of the body, or of the chunk
+    size_t max_bytes_;
+    size_t framing_ = 0; // bytes that are not the body's
+    std::string line_;   // without its end
+    std::string bytes_;
+};
 
 } // namespace odoo_bus

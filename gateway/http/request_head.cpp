@@ -197,6 +197,9 @@ void RequestHead::judge() {
             return refuse(400, "A request has either Content-Length or Transfer-Encoding, not both.");
         content_length_ = length;
     }
+    // Whoever sent it to us by HTTP/1.0 may not have seen its end where we do (RFC 9112, section 6.1).
+    if (is_chunked() && is_http_1_0_)
+        return refuse(400, "A request by HTTP/1.0 has no Transfer-Encoding.");
     state_ = State::complete;
 }
 

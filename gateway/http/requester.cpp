@@ -51,6 +51,17 @@ std::optional<std::string_view> Requester::cookie(std::string_view name) const {
     return it == cookies.end() ? std::nullopt : std::optional<std::string_view>(it->second);
 }
 
+size_t Requester::held_bytes() const {
+    size_t bytes = sizeof *this;
+    for (const auto& [name, value] : cookies)
+        bytes += sizeof cookies[0] + name.size() + value.size();
+    for (const std::string* const text :
+         {&host, &sent_host, &forwarded_host, &forwarded_proto, &forwarded_for, &real_ip, &user_agent,
+          &accept_language, &authorization, &protocols, &worker_version, &new_cookie})
+        bytes += text->size();
+    return bytes;
+}
+
 bool Trust::is_proxy(const std::optional<Address>& peer) const {
     return !peer ||
            std::ranges::any_of(proxies, [&peer](const Network& each) { return each.contains(*peer); });

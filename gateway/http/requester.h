@@ -1,6 +1,7 @@
 // The client that opened a connection, as far as an authorizer may need to know it.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "http/address.h"
+#include "http/memory_account.h"
 #include "http/origin.h"
 
 namespace odoo_bus {
@@ -39,7 +41,11 @@ struct Requester {
     std::string worker_version; // of the page's script, as it says itself; empty when it says nothing
     std::string new_cookie;     // a Set-Cookie header's value for the answer; empty: none
 
+    // What is held to answer the client is charged to it; null when nothing is accounted.
+    std::shared_ptr<MemoryAccount> account = {};
+
     std::optional<std::string_view> cookie(std::string_view name) const;
+    size_t held_bytes() const;
 };
 
 // What of the options decides what is believed.

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <new>
 #include <utility>
 
 #include "postgres/pooler_check.h"
@@ -170,7 +171,12 @@ void PgConnection::advance() {
         const OnResult on_result = std::move(requests_.front().on_result);
         requests_.pop_front();
         PGconn* const before = connection_;
-        on_result(result);
+        try {
+            on_result(result);
+        } catch (const std::bad_alloc&) {
+            // It ends this work, and not the process. Who has asked asks again on another connection.
+            return lose("out of memory");
+        }
         if (connection_ != before || !connected_)
             return; // the callback closed the connection
         send_next();

@@ -89,7 +89,7 @@ ClientEvent subscribe_event(const json_t* data, const ClientEventLimits& limits)
 
 namespace {
 
-ClientEvent parse_update_presence(const json_t* data) {
+ClientEvent parse_update_presence(const json_t* data, const ClientEventLimits& limits) {
     const json_t* period = json_object_get(data, "inactivity_period");
     UpdatePresence presence;
     if (json_is_integer(period))
@@ -102,7 +102,8 @@ ClientEvent parse_update_presence(const json_t* data) {
         if (!json_is_object(ids))
             return InvalidEvent{"the im_status_ids_by_model of an update_presence is not an object"};
         const std::unique_ptr<char, decltype(&free)> dumped(json_dumps(ids, JSON_COMPACT), &free);
-        presence.im_status_ids_by_model = dumped.get();
+        if (const std::string_view text = dumped.get(); text.size() <= limits.max_presence_bytes)
+            presence.im_status_ids_by_model = text;
     }
     return presence;
 }
@@ -138,7 +139,7 @@ ClientEvent parse_client_event(std::string_view text, const ClientEventLimits& l
     if (text_of(name) == "subscribe")
         return subscribe_event(data, limits);
     if (text_of(name) == "update_presence")
-        return parse_update_presence(data);
+        return parse_update_presence(data, limits);
     if (text_of(name) == "bus/ping")
         return Ping{};
     return UnknownEvent{std::string(text_of(name))};

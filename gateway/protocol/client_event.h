@@ -54,6 +54,7 @@ struct ClientEventLimits {
     size_t max_channel_bytes = 1'024; // of one channel
     size_t max_depth = 16;            // of nested arrays and objects
     size_t max_values = 16'384; // in one event, since a parsed value takes far more memory than its text
+    size_t max_presence_bytes = 64 << 10; // of im_status_ids_by_model; a longer one counts as missing
 };
 
 // The data of a subscribe: a Subscribe or an InvalidEvent.

@@ -50,10 +50,12 @@ private:
     void tell_authorization(const std::string& database, const DatabaseEvent& event);
     void tell_presence(const std::string& database, const DatabaseEvent& event);
     void admit(Admission admission);
+    void shed();
     std::string make_services();
     std::string make_servers(GivenSockets& sockets);
 
     const Options options_;
+    MemoryAccounts accounts_; // outlives all threads
     MemoryCeiling memory_;
     GatewayParts parts_;
     GatewaySuccession succession_;

@@ -271,10 +271,31 @@ def test_bodies_that_are_refused(make_gateway, database):
         assert get(gateway, path, "POST", body=b" " * 3000)[0] == 413
         with RawClient(("127.0.0.1", gateway.port)) as raw:
             assert raw.request("POST", path, {"Host": "x"}).response()[0] == 411
-        with RawClient(("127.0.0.1", gateway.port)) as raw:
-            assert raw.request("POST", path, {"Host": "x", "Transfer-Encoding": "chunked"}).response()[0] == 411
+        for headers, body, status in [
+                ({"Transfer-Encoding": "chunked"}, b"0\r\n\r\n", 400),  # no JSON
+                ({"Transfer-Encoding": "chunked"}, b"2\r\n{}", 408),
+                ({"Transfer-Encoding": "chunked"}, b"2 \r\n{}\r\n0\r\n\r\n", 400),
+                ({"Transfer-Encoding": "chunked"}, b"7d1\r\n", 413),
+                ({"Transfer-Encoding": "chunked", "Content-Length": "12"}, b"2\r\n{}\r\n0\r\n\r\n", 400),
+                ({"Transfer-Encoding": "gzip, chunked"}, b"", 501), ({"Transfer-Encoding": "identity"}, b"", 501)]:
+            with RawClient(("127.0.0.1", gateway.port)) as raw:
+                assert raw.request("POST", path, {"Host": "x", **headers}, body).response()[0] == status, (path, headers, body)
         with RawClient(("127.0.0.1", gateway.port)) as raw:
             assert raw.request("POST", path, {"Host": "x", "Content-Length": 10}, b"half").response()[0] == 408
+
+
+@pytest.mark.parametrize("path", ["/bus/events", "/longpolling/poll", "/websocket/peek_notifications"])
+def test_a_body_in_chunks(gateway, database, path):
+    """As a client sends it that does not know its length."""
+    data = {"channels": ["a"], "last": 0, "confirm": 1}
+    body = json.dumps(data if path == "/bus/events" else {"id": 1, "params": data}).encode()
+    with RawClient(("127.0.0.1", gateway.port)) as raw:
+        raw.request("POST", path, {"Host": "x", "Transfer-Encoding": "chunked"})
+        for byte in body:
+            raw.send(b"1;name=value\r\n%c\r\n" % byte)
+        raw.send(b"0\r\nDigest: x\r\n\r\n")
+        while b"bus/subscribed" not in raw.buffer and b'"notifications"' not in raw.buffer:
+            raw._fill()
 
 
 # --- long polling ---

@@ -56,12 +56,22 @@ std::string with_checksum(const std::string& text) {
 
 } // namespace
 
-GrantCache::GrantCache(std::string file, Duration ttl, size_t max_entries)
-    : path_(std::move(file)), ttl_(ttl), max_entries_(max_entries) {}
+GrantCache::GrantCache(std::string file, Duration ttl, Bounds bounds)
+    : path_(std::move(file)), ttl_(ttl), bounds_(bounds) {}
 
 // --- entries ---
 
+// With the entry itself, and its place among those of its client.
+size_t GrantCache::bytes_of(const Grant& grant) {
+    return sizeof(Entry) + sizeof grant + 200 + held_bytes(grant.channels);
+}
+
+bool GrantCache::has_room(size_t bytes) const {
+    return entries_.size() < bounds_.entries && bytes_ + bytes <= bounds_.bytes;
+}
+
 GrantCache::Entries::iterator GrantCache::erase(Entries::iterator entry) {
+    bytes_ -= bytes_of(*entry->second.grant);
     {
         const std::lock_guard lock(mutex_);
         const auto client = clients_.find(entry->second.client);
@@ -74,21 +84,33 @@ GrantCache::Entries::iterator GrantCache::erase(Entries::iterator entry) {
 void GrantCache::insert(const Digest& key, Entry entry) {
     if (const auto known = entries_.find(key); known != entries_.end())
         erase(known);
+    bytes_ += bytes_of(*entry.grant);
     const std::lock_guard lock(mutex_);
     clients_[entry.client].push_back(key);
     entries_.emplace(key, std::move(entry));
 }
 
 void GrantCache::put(const Digest& key, const Digest& client, const Grant& grant, Monotonic asked,
-                     Monotonic now) {
+                     Monotonic now, std::shared_ptr<MemoryAccount> account) {
     const auto known = entries_.find(key);
     if (known != entries_.end() && known->second.asked > asked)
         return;
-    if (known == entries_.end() && entries_.size() >= max_entries_)
+    const size_t bytes = bytes_of(grant);
+    if (bytes > bounds_.bytes / 16)
+        return forget(key, now); // it would drive out too many
+    if (known != entries_.end())
+        erase(known);
+    while (!has_room(bytes) && !entries_.empty())
         erase(entries_.begin()); // any one: it costs one question to Odoo
-    Entry entry{client, std::make_shared<Grant>(grant), asked, now + ttl_};
+    Entry entry{client, std::make_shared<Grant>(grant), asked, now + ttl_,
+                MemoryCharge(std::move(account), bytes)};
     append(key, entry);
     insert(key, std::move(entry));
+}
+
+void GrantCache::shed() {
+    for (auto it = entries_.begin(); it != entries_.end();)
+        it = it->second.charge.exceeds() ? erase(it) : std::next(it);
 }
 
 std::shared_ptr<const Grant> GrantCache::find(const Digest& key, Monotonic now, Monotonic* asked) const {
@@ -226,7 +248,7 @@ void GrantCache::load(Monotonic now, WallTime date) {
         size_t capacity = 0;
         ssize_t length;
         size_t wrong = 0;
-        while (entries_.size() < max_entries_ && (length = getline(&line, &capacity, file.get())) > 0) {
+        while (has_room(0) && (length = getline(&line, &capacity, file.get())) > 0) {
             const auto size = static_cast<size_t>(length);
             const bool whole = line[size - 1] == '\n' && size <= MAX_LINE;
             if (!whole || !read_line({line, size - 1}, now))

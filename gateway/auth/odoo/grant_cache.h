@@ -15,13 +15,20 @@
 #include "auth/authorizer.h"
 #include "base/clock.h"
 #include "base/sha256.h"
+#include "http/memory_account.h"
 
 namespace odoo_bus {
 
 class GrantCache {
 public:
+    struct Bounds {
+        size_t entries = 200'000;
+        size_t bytes = 64 << 20;
+    };
+
     // `file`: empty keeps nothing across a restart.
-    GrantCache(std::string file, Duration ttl, size_t max_entries = 200'000);
+    GrantCache(std::string file, Duration ttl, Bounds bounds);
+    GrantCache(std::string file, Duration ttl) : GrantCache(std::move(file), ttl, Bounds()) {}
 
     // Reads the file, once. Entries that have expired, and lines with a wrong checksum, are left out.
     void load(Monotonic now, WallTime date);
@@ -29,7 +36,11 @@ public:
     void set_ttl(Duration ttl) { ttl_ = ttl; }
 
     // `asked`: when Odoo was asked. An answer to an older question than the known one is ignored.
-    void put(const Digest& key, const Digest& client, const Grant& grant, Monotonic asked, Monotonic now);
+    // `account`: of the client; what is kept is charged to it.
+    void put(const Digest& key, const Digest& client, const Grant& grant, Monotonic asked, Monotonic now,
+             std::shared_ptr<MemoryAccount> account = nullptr);
+    // Removes entries of accounts that hold more than they may keep.
+    void shed();
     // `asked`: receives when Odoo was asked.
     std::shared_ptr<const Grant> find(const Digest& key, Monotonic now, Monotonic* asked = nullptr) const;
     void forget(const Digest& key, Monotonic now);
@@ -54,9 +65,12 @@ private:
         std::shared_ptr<const Grant> grant;
         Monotonic asked;
         Monotonic expires;
+        MemoryCharge charge = {};
     };
     using Entries = std::unordered_map<Digest, Entry, DigestHash>;
 
+    static size_t bytes_of(const Grant& grant);
+    bool has_room(size_t bytes) const;
     Entries::iterator erase(Entries::iterator entry);
     void insert(const Digest& key, Entry entry);
     void append(const Digest& key, const Entry& entry);
@@ -72,8 +86,9 @@ private:
 
     const std::string path_;
     Duration ttl_;
-    const size_t max_entries_;
+    const Bounds bounds_;
     Entries entries_;
+    size_t bytes_ = 0;     // of all entries
     Duration from_boot_{}; // from the zero of Monotonic to that of WallTime: the file holds dates
     std::unique_ptr<FILE, CloseFile> file_;
     std::function<void(const Digest&)> on_forget_;                        // set: another process has the file

@@ -46,6 +46,11 @@ struct OdooAuthService::Pending {
     bool may_be_kept = true;                            // the answer, for clients that come back
     Monotonic give_up;                                  // a later subscribe is tried again until then
     Monotonic again;
+    MemoryCharge charge;
+
+    bool is_wanted() const {
+        return !std::ranges::all_of(links, [](const auto& link) { return link->gone(); });
+    }
 };
 
 OdooAuthService::OdooAuthService(const Options& options, std::vector<std::string> databases)
@@ -107,6 +112,13 @@ void OdooAuthService::reconfigure(const Options& options) {
     });
 }
 
+void OdooAuthService::shed() {
+    loop_.post([this] {
+        port_.shed();
+        cache_.shed();
+    });
+}
+
 void OdooAuthService::tick() {
     const Monotonic now = MonotonicClock::now();
     port_.tick(now);
@@ -116,6 +128,8 @@ void OdooAuthService::tick() {
     std::erase_if(first_pending_, [](const auto& each) { return each.second.expired(); });
     std::vector<PendingPtr> due;
     std::erase_if(again_, [&due, now](const PendingPtr& pending) {
+        if (!pending->is_wanted())
+            return true;
         if (now < pending->again)
             return false;
         due.push_back(pending);
@@ -138,6 +152,7 @@ void OdooAuthService::ask_now(Question question) {
     const Monotonic now = MonotonicClock::now();
     const auto pending = std::make_shared<Pending>();
     pending->subject = make_subject(std::move(question.requester), std::move(question.channels));
+    pending->charge = MemoryCharge(pending->subject.requester->account, pending->subject.held_bytes());
     pending->first = question.first;
     pending->give_up = now + options_.max_unverified;
     pending->links.push_back(std::move(question.link));
@@ -159,8 +174,10 @@ void OdooAuthService::ask_now(Question question) {
 }
 
 void OdooAuthService::enqueue(const PendingPtr& pending) {
-    port_.peek(pending->subject, pending->first, OdooQueue::Priority::interactive,
-               [this, pending](const OdooPort::Peek& peek) { answered(pending, peek); });
+    port_.peek(
+        pending->subject, pending->first, OdooQueue::Priority::interactive,
+        [this, pending](const OdooPort::Peek& peek) { answered(pending, peek); },
+        [pending] { return pending->is_wanted(); });
 }
 
 void OdooAuthService::answered(const PendingPtr& pending, const OdooPort::Peek& peek) {
@@ -169,7 +186,7 @@ void OdooAuthService::answered(const PendingPtr& pending, const OdooPort::Peek& 
     if (const auto* grant = std::get_if<Grant>(&peek.answer)) {
         presence_.granted(subject.session(), *grant, peek.sets_session, now);
         if (pending->may_be_kept)
-            cache_.put(subject.key, subject.client, *grant, peek.asked, now);
+            cache_.put(subject.key, subject.client, *grant, peek.asked, now, subject.requester->account);
         granted(pending, *grant, peek.asked, now + recheck_.period());
     } else if (const auto* trouble = std::get_if<Unavailable>(&peek.answer)) {
         unanswered(pending, trouble->reason);
@@ -349,7 +366,7 @@ void OdooAuthService::inherit(const TakeOverMessage& message) {
 // --- from other threads ---
 
 std::optional<Response> OdooAuthService::unavailable(const Requester& requester) const {
-    const auto refusal = port_.refusal();
+    const auto refusal = port_.refusal(requester);
     if (!refusal || cache_.knows(client_digest(requester, identify(requester))))
         return std::nullopt;
     return Response::refusal(503, refusal->why).with("Retry-After", std::to_string(refusal->retry_after));

@@ -61,6 +61,8 @@ public:
     // The client has ended its connection. When it comes back, its grant must be that of then.
     void part(std::shared_ptr<const Requester> requester);
     void reconfigure(const Options& options);
+    // Forgets what is held for accounts that hold more than they may keep.
+    void shed();
     // The newest id of a database; see NewestIds.
     void forget_newest(const std::string& database);
     void set_newest(const std::string& database, Id newest);

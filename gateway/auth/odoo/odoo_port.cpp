@@ -60,15 +60,22 @@ void OdooPort::tick(Monotonic now) {
     queue_.tick(now);
     rotations_.tick(now);
     publish_refusal();
+    auto crowded = queue_.crowded();
+    const std::lock_guard lock(mutex_);
+    crowded_.swap(crowded);
 }
 
 // --- what is asked ---
 
-void OdooPort::peek(const OdooSubject& subject, bool first, OdooQueue::Priority priority, OnPeek on_peek) {
+void OdooPort::peek(const OdooSubject& subject, bool first, OdooQueue::Priority priority, OnPeek on_peek,
+                    std::function<bool()> is_wanted) {
     // A public session is the gateway's own: its end is not the client's.
     const bool is_first = first || subject.identity.is_public;
     const auto question = std::make_shared<Question>(Question{subject, is_first, std::move(on_peek)});
-    const auto enqueue_question = [this, priority, question] {
+    // Others may wait for the session that the first visitor of a host gets.
+    if (subject.identity.is_public && !public_sessions_.session(subject.host))
+        is_wanted = {};
+    const auto enqueue_question = [this, priority, question, is_wanted = std::move(is_wanted)] {
         enqueue(priority, {.subject = question->subject,
                            .path = PEEK,
                            .body =
@@ -82,7 +89,8 @@ void OdooPort::peek(const OdooSubject& subject, bool first, OdooQueue::Priority 
                                [this, question](const HttpAnswer* answer, const std::string& problem) {
                                    question->on_peek(answer ? read(*question, *answer)
                                                             : unavailable(*question, problem));
-                               }});
+                               },
+                           .is_wanted = is_wanted});
     };
     if (!subject.identity.is_public)
         return enqueue_question();
@@ -116,8 +124,8 @@ void OdooPort::call(const OdooSubject& subject, const char* path, std::function<
 
 void OdooPort::get(const char* path, const Requester& requester,
                    std::function<void(std::optional<std::string>)> on_page) {
-    const std::string turn = path;
-    queue_.add({.client = turn,
+    const OdooQueue::Turn turn{.client = path};
+    queue_.add({.turn = turn,
                 .priority = OdooQueue::Priority::background,
                 .run =
                     [this, turn, request = get_request(path, requester), on_page] {
@@ -137,8 +145,10 @@ void OdooPort::get(const char* path, const Requester& requester,
 
 void OdooPort::enqueue(OdooQueue::Priority priority, Request request) {
     const auto shared = std::make_shared<const Request>(std::move(request));
-    queue_.add({.client = turn_of(shared->subject),
+    queue_.add({.turn = turn_of(shared->subject),
                 .priority = priority,
+                .account = shared->subject.requester->account,
+                .is_wanted = shared->is_wanted,
                 .run = [this, shared] { send(shared); },
                 .drop =
                     [shared](const std::string& why) {
@@ -253,9 +263,12 @@ void OdooPort::publish_refusal() {
         log::info("Odoo answers again");
 }
 
-std::optional<OdooQueue::Refusal> OdooPort::refusal() const {
+std::optional<OdooQueue::Refusal> OdooPort::refusal(const Requester& requester) const {
     const std::lock_guard lock(mutex_);
-    return refusal_;
+    if (refusal_)
+        return refusal_;
+    const auto crowded = crowded_.find(requester.account ? requester.account->name() : std::string());
+    return crowded == crowded_.end() ? std::nullopt : std::optional(crowded->second);
 }
 
 void OdooPort::log_trouble(const std::string& what) const {

@@ -54,7 +54,9 @@ public:
     using OnPeek = std::function<void(const Peek&)>;
     // Asks which channels the subject may see. `first`: the connection has no grant yet; Odoo then does not
     // say "expired".
-    void peek(const OdooSubject& subject, bool first, OdooQueue::Priority priority, OnPeek on_peek);
+    // `is_wanted`: false when the answer is needed no more; empty: it always is.
+    void peek(const OdooSubject& subject, bool first, OdooQueue::Priority priority, OnPeek on_peek,
+              std::function<bool()> is_wanted = {});
 
     // Calls a route as the subject. `body` is called once: at the request's turn, or when it gets none.
     void call(const OdooSubject& subject, const char* path, std::function<std::string()> body,
@@ -63,6 +65,9 @@ public:
     // Reads a page without cookies; nothing unless Odoo answers 200.
     void get(const char* path, const Requester& requester,
              std::function<void(std::optional<std::string>)> on_page);
+
+    // Drops requests that wait, of accounts that hold more than they may keep.
+    void shed() { queue_.shed(); }
 
     // Whether the last requests were answered.
     bool answers() const { return !queue_.is_open(); }
@@ -76,7 +81,7 @@ public:
     static std::optional<SessionRotation> rotation_by(const OdooSubject& subject,
                                                       const std::vector<std::string_view>& cookies);
     // Why a new client would wait in vain, or nothing.
-    std::optional<OdooQueue::Refusal> refusal() const;
+    std::optional<OdooQueue::Refusal> refusal(const Requester& requester) const;
 
 private:
     using OnResponse = std::function<void(const HttpAnswer*, const std::string& problem)>;
@@ -85,6 +90,7 @@ private:
         const char* path;
         std::function<std::string()> body; // called once, sent or not
         OnResponse on_response;
+        std::function<bool()> is_wanted = {};
     };
     struct Question; // a peek that waits or was sent
 
@@ -111,6 +117,7 @@ private:
 
     mutable std::mutex mutex_; // of what follows
     std::optional<OdooQueue::Refusal> refusal_;
+    KeyedMap<std::string, OdooQueue::Refusal> crowded_;
 };
 
 } // namespace odoo_bus

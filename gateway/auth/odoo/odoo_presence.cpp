@@ -15,7 +15,6 @@ constexpr const char* PRESENCE = "/websocket/update_bus_presence";
 constexpr const char* CLOSED = "/websocket/on_closed";
 
 constexpr int64_t MAX_INACTIVITY_MS = int64_t{1} << 31;
-constexpr size_t MAX_IDS_BYTES = 64 << 10;
 
 // A page that is reloaded closes its connection and opens another.
 constexpr Duration GRACE = 5s;
@@ -53,14 +52,16 @@ void OdooPresence::update(const OdooSubject& subject, const UpdatePresence& pres
         return;
     call_(subject, PRESENCE, [this, client = subject.client] {
         const auto latest = latest_.extract(client).mapped();
-        const bool fits = latest.im_status_ids_by_model.size() <= MAX_IDS_BYTES;
-        return presence_body(latest.inactivity_period, fits ? latest.im_status_ids_by_model : std::string());
+        return presence_body(latest.inactivity_period, latest.im_status_ids_by_model);
     });
 }
 
 void OdooPresence::left(const OdooSubject& subject, Monotonic now) {
-    if (is_known(subject))
-        gone_.insert_or_assign(subject.client, Gone{subject, now + GRACE});
+    if (!is_known(subject))
+        return;
+    Gone gone{subject, now + GRACE};
+    gone.subject.channels = {}; // not needed any more
+    gone_.insert_or_assign(subject.client, std::move(gone));
 }
 
 // Only a user's grant is evidence: in an error, or for a visitor, no Odoo changes the id.

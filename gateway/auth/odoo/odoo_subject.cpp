@@ -36,10 +36,15 @@ OdooSubject make_subject(std::shared_ptr<const Requester> requester, std::vector
     return subject;
 }
 
-std::string turn_of(const OdooSubject& subject) {
-    if (!subject.identity.is_public)
-        return std::string(subject.session());
-    return subject.requester->address ? subject.requester->address->text() : "local";
+size_t OdooSubject::held_bytes() const {
+    constexpr size_t COPIES = 3; // here, in the question, and in the request
+    return COPIES * odoo_bus::held_bytes(channels);
+}
+
+OdooQueue::Turn turn_of(const OdooSubject& subject) {
+    const auto& account = subject.requester->account;
+    return {.client = subject.identity.is_public ? std::string() : std::string(subject.session()),
+            .address = account ? account->name() : std::string()};
 }
 
 } // namespace odoo_bus

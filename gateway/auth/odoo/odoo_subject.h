@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "auth/odoo/odoo_queue.h"
 #include "auth/odoo/odoo_request.h"
 #include "base/sha256.h"
 #include "http/requester.h"
@@ -21,6 +22,8 @@ struct OdooSubject {
     std::string host;
 
     std::string_view session() const { return identity.cookie("session_id"); }
+    // Of the names, as often as a question that waits repeats them.
+    size_t held_bytes() const;
 };
 
 OdooSubject make_subject(std::shared_ptr<const Requester> requester, std::vector<std::string> channels);
@@ -28,7 +31,7 @@ OdooSubject make_subject(std::shared_ptr<const Requester> requester, std::vector
 // OdooSubject::client of such a subject.
 Digest client_digest(const Requester& requester, const Identity& identity);
 
-// In the queue clients take turns: sessions, and connections without one by their address.
-std::string turn_of(const OdooSubject& subject);
+// In the queue addresses take turns, and the sessions of each; those without one are one.
+OdooQueue::Turn turn_of(const OdooSubject& subject);
 
 } // namespace odoo_bus

@@ -19,6 +19,7 @@ namespace {
 
 constexpr size_t MAX_WAITING = 10'000;
 constexpr size_t MAX_KNOWN = 10'000;
+constexpr size_t MAX_KNOWN_BYTES = 16 << 20;
 constexpr uint64_t IDLE_MS = 60'000;
 constexpr const char* AWAY = "the database is being dropped, renamed or copied";
 
@@ -152,6 +153,19 @@ void SqlAuthService::take(Question question) {
     next(pool);
 }
 
+void SqlAuthService::shed() {
+    loop_.post([this] {
+        for (const auto& [name, pool] : pools_)
+            std::erase_if(pool->waiting, [](Question& question) {
+                if (!question.charge || !question.charge->exceeds())
+                    return false;
+                question.answer(Refusal{close_code::TRY_AGAIN_LATER, "memory is full"});
+                question.charge.reset();
+                return true;
+            });
+    });
+}
+
 // When many clients connect at once, the answers to the first of them serve most of the others.
 bool SqlAuthService::answer_known(Pool& pool, const Question& question) {
     if (!question.may_be_known)
@@ -233,11 +247,20 @@ void SqlAuthService::answered(Seat& seat, const PgResult& result) {
         return give(seat, Refusal{close_code::TRY_AGAIN_LATER, "the function that authorizes has failed"});
     }
     const Decision decision = decide(*seat.question, result);
-    if (seat.pool.known.size() >= MAX_KNOWN)
-        seat.pool.known.clear();
-    seat.pool.known.insert_or_assign(key_of(*seat.question),
-                                     Known{decision, MonotonicClock::now() + options_.sql_cache});
+    keep(seat.pool, key_of(*seat.question), decision);
     give(seat, decision);
+}
+
+void SqlAuthService::keep(Pool& pool, std::string key, const Decision& decision) {
+    size_t bytes = key.size() + sizeof(Known);
+    if (const auto* grant = std::get_if<Grant>(&decision))
+        bytes += held_bytes(grant->channels) + held_bytes(grant->refused);
+    if (pool.known.size() >= MAX_KNOWN || pool.known_bytes + bytes > MAX_KNOWN_BYTES) {
+        pool.known.clear();
+        pool.known_bytes = 0;
+    }
+    pool.known_bytes += bytes;
+    pool.known.insert_or_assign(std::move(key), Known{decision, MonotonicClock::now() + options_.sql_cache});
 }
 
 Decision SqlAuthService::decide(const Question& question, const PgResult& result) const {

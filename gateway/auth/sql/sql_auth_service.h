@@ -16,6 +16,7 @@
 #include "base/loop.h"
 #include "base/timer.h"
 #include "config/options.h"
+#include "http/memory_account.h"
 #include "postgres/pg_connection.h"
 
 namespace odoo_bus {
@@ -26,8 +27,9 @@ public:
         std::string database;
         std::string request; // JSON: the request, as the function gets it
         std::vector<std::string> channels;
-        bool may_be_known = false;            // a recent answer to the same question will do
-        std::function<void(Decision)> answer; // called on the service's thread
+        bool may_be_known = false;                       // a recent answer to the same question will do
+        std::function<void(Decision)> answer;            // called on the service's thread
+        std::shared_ptr<const MemoryCharge> charge = {}; // what the question holds
     };
 
     SqlAuthService(const Options& options, const std::vector<std::string>& names);
@@ -44,6 +46,8 @@ public:
     void let_go(const std::string& database);
     void forget(const std::string& database);
     void ask(Question question);
+    // Refuses questions that wait, of accounts that hold more than they may keep.
+    void shed();
 
 private:
     struct Pool;
@@ -72,6 +76,7 @@ private:
         std::deque<Question> waiting = {};
         bool away = false; // no connection to it may be opened
         KeyedMap<std::string, Known> known = {};
+        size_t known_bytes = 0;
     };
 
     void add_seats(Pool& pool);
@@ -82,6 +87,7 @@ private:
     void settle(Seat& seat);
     void find_function(Seat& seat);
     void put(Seat& seat);
+    void keep(Pool& pool, std::string key, const Decision& decision);
     void answered(Seat& seat, const PgResult& result);
     void fail(Seat& seat, const std::string& reason);
     void give(Seat& seat, Decision decision);

@@ -17,15 +17,19 @@ public:
 
     void authorize(const Admission& admission, const Subscribe& subscribe, bool first,
                    std::function<void(Decision)> decide) override {
+        std::string request = sql_request(*admission.requester, passes_);
+        const size_t bytes = request.size() + held_bytes(subscribe.channels);
         auth_service_.ask(
             {.database = admission.database.empty() ? database_ : admission.database,
-             .request = sql_request(*admission.requester, passes_),
+             .request = std::move(request),
              .channels = subscribe.channels,
              // Pages repeat their channels when a membership has changed: that needs a new answer.
              .may_be_known = first,
-             .answer = [post = post_, decide = std::move(decide)](Decision decision) {
-                 post([decide, decision = std::move(decision)] { decide(decision); });
-             }});
+             .answer =
+                 [post = post_, decide = std::move(decide)](Decision decision) {
+                     post([decide, decision = std::move(decision)] { decide(decision); });
+                 },
+             .charge = std::make_shared<MemoryCharge>(admission.requester->account, bytes)});
     }
 
 private:

@@ -18,6 +18,7 @@ public:
 
     std::string start() override;
     void stop() override { auth_service_.stop(); }
+    void shed() override { auth_service_.shed(); }
     std::unique_ptr<Authorizer> make(std::function<void(Loop::Task)> post) override;
     void expect(const std::string& database) override { auth_service_.expect(database); }
     void let_go(const std::string& database) override { auth_service_.let_go(database); }

@@ -188,6 +188,7 @@ TEST(RequestHead, BodyLength) {
     EXPECT_EQ(with("Content-Length: 1\r\nContent-Length: 1\r\n"), 400);
     EXPECT_EQ(with("Transfer-Encoding: chunked\r\n"), 0);
     EXPECT_EQ(with("Transfer-Encoding: chunked\r\nContent-Length: 1\r\n"), 400);
+    EXPECT_EQ(status_of("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"), 400);
     RequestHead head(LIMIT);
     head.feed("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n");
     EXPECT_EQ(head.content_length(), 12u);

@@ -159,10 +159,53 @@ TEST_F(GrantCacheTest, TheFileDoesNotGrowForEver) {
 }
 
 TEST_F(GrantCacheTest, IsBoundedInNumber) {
-    GrantCache cache({}, TTL, 10);
+    GrantCache cache({}, TTL, {.entries = 10, .bytes = 1 << 20});
     for (int i = 0; i < 30; ++i)
         cache.put(digest(std::to_string(i)), digest("c"), grant, now, now);
     EXPECT_EQ(cache.size(), 10u);
+}
+
+TEST_F(GrantCacheTest, IsBoundedInBytes) {
+    GrantCache cache({}, TTL, {.entries = 1'000, .bytes = 1 << 20});
+    Grant large = grant;
+    large.channels.assign(40, std::string(1'000, 'x'));
+    for (int i = 0; i < 100; ++i)
+        cache.put(digest(std::to_string(i)), digest("c"), large, now, now);
+    EXPECT_GT(cache.size(), 20u);
+    EXPECT_LT(cache.size(), 27u);
+    EXPECT_TRUE(cache.find(digest("99"), now));
+
+    // One that would drive out many is not kept, nor is what it replaces.
+    const size_t size = cache.size();
+    large.channels.assign(100, std::string(1'000, 'x'));
+    cache.put(digest("99"), digest("c"), large, now + 1us, now + 1us);
+    EXPECT_FALSE(cache.find(digest("99"), now));
+    EXPECT_EQ(cache.size(), size - 1);
+}
+
+TEST_F(GrantCacheTest, WhatIsKeptIsChargedAndShed) {
+    MemoryAccounts accounts;
+    const auto large = accounts.of(Address::parse("192.0.2.1")),
+               small = accounts.of(Address::parse("192.0.2.2"));
+    GrantCache cache({}, TTL);
+    cache.put(digest("small"), digest("c"), grant, now, now, small);
+    Grant long_one = grant;
+    long_one.channels.assign(100, std::string(1'000, 'x'));
+    for (int i = 0; i < 20; ++i)
+        cache.put(digest(std::to_string(i)), digest("c"), long_one, now, now, large);
+    EXPECT_GT(large->held(), 2'000'000u);
+    cache.put(digest("0"), digest("c"), long_one, now, now, large);
+    EXPECT_LT(large->held(), 2'200'000u) << "what is replaced is charged no more";
+    cache.shed();
+    EXPECT_EQ(cache.size(), 21u);
+    accounts.lower(1'000'000);
+    cache.shed();
+    EXPECT_FALSE(large->exceeds());
+    EXPECT_GT(cache.size(), 8u);
+    EXPECT_LT(cache.size(), 14u);
+    EXPECT_TRUE(cache.find(digest("small"), now));
+    cache.forget_client(digest("c"), now);
+    EXPECT_EQ(accounts.held(), 0u);
 }
 
 TEST_F(GrantCacheTest, AnotherProcessHasTheFile) {
