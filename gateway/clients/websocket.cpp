@@ -41,7 +41,6 @@ std::string code_label(int code) {
     return known ? std::to_string(code) : "other";
 }
 
-
 // About what an idle connection takes, with what libwebsockets keeps (bench/connections).
 constexpr size_t CONNECTION_BYTES = 2'400;
 constexpr int END_CONNECTION = -1; // as an answer to libwebsockets
