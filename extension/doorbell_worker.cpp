@@ -51,6 +51,7 @@ void wait_before_connecting() {
 // for the shortest while the queue fills.
 void gather(TimestampTz last_round) {
     const TimestampTz now = GetCurrentTimestamp();
+    last_round = std::min(last_round, now); // the doorbell must not stop when the clock is set back
     const TimestampTz until =
         std::max(now + doorbell_delay * INT64CONST(1000), last_round + shortest_interval_us);
     const int64 interval = std::clamp(taken_by_last_round / much_to_announce * shortest_interval_us,
@@ -58,8 +59,7 @@ void gather(TimestampTz last_round) {
     const auto waits = [&](TimestampTz at) {
         return at < until || (at < last_round + interval && !queue_fills());
     };
-    // Before 14 setting the latch sends a signal, which interrupts the sleep. The doorbell must not stop when
-    // the clock is set back.
+    // Before 14 setting the latch sends a signal, which interrupts the sleep.
     for (TimestampTz at = now; at >= now && waits(at) && !InterruptPending; at = GetCurrentTimestamp())
         pg_usleep(static_cast<long>(std::clamp(until - at, INT64CONST(500), shortest_interval_us)));
 }

@@ -126,12 +126,6 @@ const char* granted_role() {
     return quote_identifier(GetUserNameFromId(GetUserId(), false));
 }
 
-[[noreturn]] void raise_denied_table(const char* hint) {
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("permission denied for table %s", table_name), errhint("%s", hint)));
-    pg_unreachable();
-}
-
 BusColumns lock_to_read(Oid schema) {
     const Oid relid = get_relname_relid(table_name, schema);
     Relation relation = OidIsValid(relid) ? try_relation_open(relid, AccessShareLock) : nullptr;
@@ -156,12 +150,16 @@ void check_privileges(Relation table, const BusColumns& columns) {
         for (const AttrNumber column :
              {columns.channel, columns.message, columns.create_date, columns.write_date})
             if (pg_attribute_aclcheck(columns.relid, column, role, ACL_INSERT) != ACLCHECK_OK)
-                raise_denied_table(
-                    psprintf("Sending, also by a trigger on another table, requires: GRANT INSERT ON %s TO "
-                             "%s; and USAGE on the sequence of its ids.",
-                             quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
-                                                        RelationGetRelationName(table)),
-                             granted_role()));
+                ereport(
+                    ERROR,
+                    (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                     errmsg("permission denied for table %s", RelationGetRelationName(table)),
+                     errhint(
+                         "Sending, also by a trigger on another table, requires: GRANT INSERT ON %s TO %s; "
+                         "and USAGE on the sequence of its ids.",
+                         quote_qualified_identifier(get_namespace_name(RelationGetNamespace(table)),
+                                                    RelationGetRelationName(table)),
+                         granted_role())));
     }
     if (OidIsValid(columns.sequence) && !columns.id_is_identity &&
         pg_class_aclcheck(columns.sequence, role, ACL_USAGE | ACL_UPDATE) != ACLCHECK_OK) {
@@ -187,7 +185,9 @@ Oid extension_schema(FunctionCallInfo fcinfo) {
 const char* readable_bus_table(Oid schema, std::initializer_list<BusColumn> columns) {
     const char* table = quote_qualified_identifier(get_namespace_name(schema), table_name);
     if (!may_read(lock_to_read(schema), columns))
-        raise_denied_table(psprintf("Reading requires: GRANT SELECT ON %s TO %s.", table, granted_role()));
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("permission denied for table %s", table_name),
+                        errhint("Reading requires: GRANT SELECT ON %s TO %s.", table, granted_role())));
     return table;
 }
 
@@ -196,8 +196,10 @@ const char* deletable_bus_table(Oid schema) {
     const BusColumns columns = lock_to_read(schema);
     if (!may_read(columns, {&BusColumns::id, &BusColumns::create_date}) ||
         pg_class_aclcheck(columns.relid, GetUserId(), ACL_DELETE) != ACLCHECK_OK)
-        raise_denied_table(
-            psprintf("Deleting old rows requires: GRANT SELECT, DELETE ON %s TO %s.", table, granted_role()));
+        ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                        errmsg("permission denied for table %s", table_name),
+                        errhint("Deleting old rows requires: GRANT SELECT, DELETE ON %s TO %s.", table,
+                                granted_role())));
     return table;
 }
 

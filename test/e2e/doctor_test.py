@@ -8,7 +8,7 @@ import pytest
 
 from harness.certificate import make_certificate
 from harness.deadline import DEADLINE
-from harness.doorbell import preloaded_cluster
+from harness.doorbell import eventually, preloaded_cluster
 from harness.gateway import BINARY, Gateway, run_gateway
 from harness.nginx import Nginx
 from harness.pgbouncer import PgBouncer
@@ -509,7 +509,7 @@ def test_how_odoo_notifies_is_told(tmp_path):
         says("ok", "is used: 1 ")
         cluster.execute("ALTER SYSTEM SET odoo_bus.hub_database = 'template1'")
         cluster.reload()
-        until(lambda: cluster.execute("SHOW odoo_bus.hub_database") == [("template1",)])
+        eventually(lambda: cluster.execute("SHOW odoo_bus.hub_database") == [("template1",)])
         says("warning", "odoo_bus.hub_database = 'postgres'")
 
 
