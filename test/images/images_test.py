@@ -151,7 +151,7 @@ def test_the_extension_alone_is_a_volume_for_postgresql_18(containers):
 
 
 def test_images_are_small_and_labelled(containers):
-    for name, title, most in [(GATEWAY, "odoo-bus-gateway", 300), (POSTGRESQL, "odoo-bus-postgresql", None), (EXTENSION, "odoo_bus", 2)]:
+    for name, title, most in [(GATEWAY, "odoo-bus-gateway", 200), (POSTGRESQL, "odoo-bus-postgresql", None), (EXTENSION, "odoo_bus", 2)]:
         image = containers.image(name)
         assert image["Labels"]["org.opencontainers.image.title"] == title
         assert image["Labels"]["org.opencontainers.image.version"] == VERSION
