@@ -84,7 +84,8 @@ TEST_F(FileClock, KnowsAfterARebootHowTheClockWasSetBefore) {
 
 TEST_F(FileClock, ADateInTheFutureIsNow) {
     begin();
-    EXPECT_LE(file_clock::time_of(now() + Duration(1h)), MonotonicClock::now());
+    const Monotonic time = file_clock::time_of(now() + Duration(1h));
+    EXPECT_LE(time, MonotonicClock::now());
 }
 
 TEST_F(FileClock, AFileThatIsNoneIsReplaced) {
