@@ -353,8 +353,9 @@ int main(int count, char** values) {
             fprintf(stderr, "odoo-bus-gateway: %s\n", problem.c_str());
             return BAD_CONFIGURATION;
         }
-        for (const std::string& warning : options.warnings)
-            fprintf(stderr, "odoo-bus-gateway: %s\n", warning.c_str());
+        for (const auto& warnings : {options.warnings, warn_of_files(options)})
+            for (const std::string& warning : warnings)
+                fprintf(stderr, "odoo-bus-gateway: %s\n", warning.c_str());
         puts("the configuration is valid");
         return 0;
     }

@@ -16,7 +16,9 @@ from harness.deadline import scaled
 from harness.doorbell import preloaded_cluster
 from harness.gateway import Gateway
 
-TEST_DEADLINE = scaled(300) + float(os.environ.get("CHAOS_SECONDS", "0"))
+# Those of chaos may be asked for more.
+TEST_DEADLINE = scaled(300 + 10 * int(os.environ.get("CHAOS_FAULTS", "0")) + int(os.environ.get("CHAOS_NOTIFICATIONS", "0")) / 100) \
+    + float(os.environ.get("CHAOS_SECONDS", "0"))
 
 
 @pytest.hookimpl(hookwrapper=True)

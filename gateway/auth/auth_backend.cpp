@@ -1,6 +1,12 @@
 // Makes the kind of authorization that the options name.
 #include "auth/auth_backend.h"
 
+#include <cerrno>
+#include <cstring>
+
+#include <spdlog/fmt/fmt.h>
+#include <unistd.h>
+
 #include "auth/odoo/odoo_auth_service.h"
 #include "auth/odoo/odoo_authorizer.h"
 #include "auth/open_authorizer.h"
@@ -62,6 +68,18 @@ private:
 
 std::string check_auth(const Options& options) {
     return options.auth == Auth::token ? read_token_keys(options.token_keys).problem : "";
+}
+
+std::vector<std::string> warn_of_auth(const Options& options) {
+    std::vector<std::string> warnings;
+    if (options.auth == Auth::token)
+        for (const std::string& ignored : read_token_keys(options.token_keys).ignored)
+            warnings.push_back(fmt::format("--token-keys {}: ignored {}", options.token_keys, ignored));
+    const std::string sessions = options.odoo_data_dir + "/sessions";
+    if (options.auth == Auth::odoo && !options.odoo_data_dir.empty() &&
+        access(sessions.c_str(), R_OK | X_OK) != 0)
+        warnings.push_back(fmt::format("--odoo-data-dir: {}: {}", sessions, strerror(errno)));
+    return warnings;
 }
 
 std::unique_ptr<AuthBackend> make_auth_backend(const Options& options,

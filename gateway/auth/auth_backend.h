@@ -69,6 +69,8 @@ public:
 
 // For --check-config: empty, or why what the options name for authorization cannot be used.
 std::string check_auth(const Options& options);
+// For --check-config: what of it is not used.
+std::vector<std::string> warn_of_auth(const Options& options);
 
 // `names`: of the databases that are read, in the order of options.databases.
 std::unique_ptr<AuthBackend> make_auth_backend(const Options& options, const std::vector<std::string>& names);

@@ -44,14 +44,10 @@ constexpr WallTime wall_time(int64_t microseconds_since_1970) {
     return WallTime(Duration(microseconds_since_1970));
 }
 
-// A date that was written down earlier, on this process's monotonic clock, if the machine's clock was not set
+// A date that another process wrote down, on this one's monotonic clock, if the machine's clock was not set
 // since; never later than now.
 inline Monotonic monotonic_at(WallTime then) {
     return MonotonicClock::now() - std::max(Duration::zero(), WallClock::now() - then);
-}
-// And the date of a moment of this process.
-inline WallTime wall_time_at(Monotonic then) {
-    return WallClock::now() - (MonotonicClock::now() - then);
 }
 
 inline int64_t now_us() {

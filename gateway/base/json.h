@@ -26,5 +26,7 @@ JsonExtent json_extent(std::string_view text);
 // surrogate pair, which Python writes and JavaScript reads (as another character). Nothing, and why in
 // `error`, when it is not JSON.
 Json parse_lenient(std::string_view text, json_error_t* error = nullptr);
+// Of these only the integers.
+Json parse_strict(std::string_view text);
 
 } // namespace odoo_bus

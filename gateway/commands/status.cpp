@@ -96,6 +96,11 @@ std::string status_text(std::string_view metrics_text, std::string_view ready, d
         line("hub", metrics.sum("odoo_bus_hub_up")
                         ? "listened to"
                         : "NOT LISTENED TO: what Odoo sends arrives up to a second late");
+    if (!metrics.all("odoo_bus_odoo_up").empty())
+        line("Odoo", metrics.sum("odoo_bus_odoo_up") ? "answers" : "DOES NOT ANSWER");
+    if (metrics.sum("odoo_bus_silent_connections"))
+        line("SILENT", fmt::format("connections to PostgreSQL without an answer for 3 s: {}",
+                                   labelled("odoo_bus_silent_connections")));
     line("clients", fmt::format("{} ({} have connected)", labelled("odoo_bus_connections"),
                                 count(metrics.sum("odoo_bus_connected_total"))));
     line("subscriptions", fmt::format("{} to {} channels", count(metrics.sum("odoo_bus_subscriptions")),

@@ -21,7 +21,8 @@ DatabaseCatalog::DatabaseCatalog(uv_loop_t* loop, std::string conninfo, Database
     : conninfo_(std::move(conninfo)), pattern_(std::move(pattern)), handlers_(std::move(handlers)),
       connection_(loop, {.on_connected = [this] { look(); },
                          .on_lost = [this](const std::string& reason) { lose(reason); },
-                         .on_notify = [](std::string_view, std::string_view) {}}),
+                         .on_notify = [](std::string_view, std::string_view) {},
+                         .purpose = "catalog"}),
       next_(loop), reconnect_(loop, [this] { connection_.open(conninfo_); }) {
     connection_.open(conninfo_);
 }

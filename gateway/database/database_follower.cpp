@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/file_clock.h"
 #include "base/overloaded.h"
 
 namespace odoo_bus {
@@ -74,7 +75,7 @@ bool DatabaseFollower::on_left_off(const take_over::LeftOff& left_off) {
     if (ledger.next != state_.history.head() + 1)
         return false;
     state_.cycle.start(ledger.max_seen, ledger.gaps, ledger.ahead);
-    state_.read = monotonic_at(ledger.read);
+    state_.read = file_clock::time_of(ledger.read);
     state_.history.settle_to(ledger.settled);
     state_.identity = ledger.identity;
     there_ = There::LEFT_OFF;

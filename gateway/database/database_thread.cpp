@@ -4,11 +4,19 @@
 #include <future>
 #include <utility>
 
+#include "base/file_clock.h"
+
 namespace odoo_bus {
+
+namespace {
+
+constexpr uint64_t SAVE_CLOCK_MS = 60'000;
+
+} // namespace
 
 DatabaseThread::DatabaseThread(const Options& options, std::vector<std::string> names,
                                const std::string& gateway_id, DatabaseObserver& clients)
-    : databases_(options, std::move(names), gateway_id, loop_, observers_),
+    : state_dir_(options.state_dir), databases_(options, std::move(names), gateway_id, loop_, observers_),
       succession_(loop_, databases_, observers_, clients) {
     observers_.add(clients);
 }
@@ -22,6 +30,8 @@ void DatabaseThread::start() {
     loop_.start("reader", [this, &opened] {
         databases_.open();
         succession_.start();
+        if (!state_dir_.empty())
+            loop_.every(SAVE_CLOCK_MS, [this] { file_clock::save(state_dir_, file_clock::boot_id()); });
         opened.set_value();
     });
     opened.get_future().wait();

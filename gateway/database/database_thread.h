@@ -45,6 +45,7 @@ public:
     Succession& succession() { return succession_; }
 
 private:
+    const std::string state_dir_;
     Loop loop_;
     DatabaseObservers observers_;
     DatabaseSet databases_;

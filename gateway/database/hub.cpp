@@ -27,7 +27,7 @@ constexpr std::string_view IN_RECOVERY = "25006";
 constexpr uint64_t TAKE_AGAIN_MS = 2'000;
 constexpr size_t MAX_PASSING = 1'000;
 // Nothing else may be asked there for hours, and what listens to a dead connection hears nothing.
-constexpr uint64_t PING_MS = 3'000;
+constexpr uint64_t PING_MS = 1'000;
 // A process that is taken over passes nothing on that takes longer.
 constexpr std::chrono::seconds RECENT(1);
 
@@ -35,10 +35,10 @@ constexpr std::chrono::seconds RECENT(1);
 
 Hub::Hub(uv_loop_t* loop, std::string conninfo, Switch relay, std::function<void(const std::string&)> ring)
     : conninfo_(std::move(conninfo)), ring_(std::move(ring)), relay_(relay),
-      connection_(loop,
-                  {.on_connected = [this] { connected(); },
-                   .on_lost = [this](const std::string& reason) { lose(reason); },
-                   .on_notify = [this](std::string_view, std::string_view payload) { heard(payload); }}),
+      connection_(loop, {.on_connected = [this] { connected(); },
+                         .on_lost = [this](const std::string& reason) { lose(reason); },
+                         .on_notify = [this](std::string_view, std::string_view payload) { heard(payload); },
+                         .purpose = "hub"}),
       reconnect_(loop, [this] { connection_.open(conninfo_); }), take_(loop), ping_(loop) {
     connection_.open(conninfo_);
 }
@@ -57,7 +57,7 @@ void Hub::connected() {
 }
 
 void Hub::ping() {
-    ping_.start(PING_MS, [] { up.with().set(0); });
+    ping_.start(PgConnection::SILENT_MS, [] { up.with().set(0); });
     connection_.query("SELECT", {}, [this](const PgResult& result) {
         if (!result.ok())
             return lose(result.error());

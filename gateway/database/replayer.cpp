@@ -23,7 +23,8 @@ Replayer::Replayer(uv_loop_t* loop, std::string conninfo, const RowReader& row_r
                                  next();
                              },
                          .on_lost = [this](const std::string& reason) { fail(reason); },
-                         .on_notify = [](std::string_view, std::string_view) {}}),
+                         .on_notify = [](std::string_view, std::string_view) {},
+                         .purpose = "replay"}),
       idle_(loop) {}
 
 void Replayer::configure(std::vector<Statement> statements) {

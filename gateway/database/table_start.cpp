@@ -7,6 +7,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include "base/file_clock.h"
 #include "base/keyed_hash.h"
 #include "base/log.h"
 #include "database/bus_statements.h"
@@ -71,13 +72,13 @@ void TableStart::restore() {
     // A client that comes back after longer than the history lasts is answered from the table.
     const Monotonic oldest = MonotonicClock::now() - history_.age;
     state_.read =
-        monotonic_at(entries.empty() ? ledger.read : std::max(ledger.read, entries.back().dispatched));
+        file_clock::time_of(entries.empty() ? ledger.read : std::max(ledger.read, entries.back().dispatched));
     if (state_.read < oldest)
         return adopt(false);
 
     size_t from = 0;
     Id settled = ledger.settled;
-    for (; from < entries.size() && monotonic_at(entries[from].dispatched) < oldest; ++from)
+    for (; from < entries.size() && file_clock::time_of(entries[from].dispatched) < oldest; ++from)
         if (!entries[from].ahead)
             settled = std::max(settled, entries[from].id);
     state_.history.start(loaded_->first + from - 1, settled);
@@ -120,7 +121,7 @@ BatchPtr TableStart::restored_batch(const PgResult& result, size_t from, size_t 
             element = std::move(read.element);
         }
         // What was written down while the machine's clock was set back comes in order all the same.
-        after = std::max(after, monotonic_at(entry.dispatched));
+        after = std::max(after, file_clock::time_of(entry.dispatched));
         batch->push_back({.id = entry.id,
                           .position = loaded_->first + i,
                           .fingerprint = entry.fingerprint,

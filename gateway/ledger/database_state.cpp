@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "base/file_clock.h"
 #include "base/log.h"
 
 namespace odoo_bus {
@@ -77,8 +78,8 @@ void DatabaseState::write(const Batch& batch) {
         return;
     std::vector<Dispatched> entries;
     for (const Notification& notification : batch)
-        entries.push_back({notification.id, notification.fingerprint, wall_time_at(notification.dispatched),
-                           notification.ahead});
+        entries.push_back({notification.id, notification.fingerprint,
+                           file_clock::date_of(notification.dispatched), notification.ahead});
     file_->append(batch.front().position, entries);
 }
 
@@ -87,7 +88,7 @@ Checkpoint DatabaseState::checkpoint() const {
             .next = history.head() + 1,
             .max_seen = cycle.ledger().max_seen(),
             .settled = history.settled(),
-            .read = wall_time_at(read),
+            .read = file_clock::date_of(read),
             .gaps = cycle.ledger().gaps(),
             .ahead = cycle.chosen()};
 }

@@ -9,6 +9,7 @@
 
 #include <libpq-fe.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 namespace odoo_bus {
 
@@ -54,6 +55,18 @@ std::string judge_passfile(const std::string& conninfo) {
     return (status.st_mode & (S_IRWXG | S_IRWXO)) == 0
                ? ""
                : "passfile " + path + " is ignored, since other users can read it: chmod 600";
+}
+
+std::vector<std::string> unreadable_files(const std::string& conninfo) {
+    const ConninfoOptions given(PQconninfoParse(conninfo.c_str(), nullptr), PQconninfoFree);
+    std::vector<std::string> unreadable;
+    for (const char* keyword : {"sslrootcert", "sslcert", "sslkey", "sslcrl", "sslcrldir"}) {
+        const std::string path = value_of(given.get(), keyword);
+        const bool is_file = !path.empty() && path != "system" && !path.starts_with("pkcs11:");
+        if (is_file && access(path.c_str(), R_OK) != 0)
+            unreadable.push_back(std::string(keyword) + " " + path + ": " + strerror(errno));
+    }
+    return unreadable;
 }
 
 std::string database_of(const std::string& conninfo, std::string& error) {

@@ -6,6 +6,8 @@
 #include <new>
 #include <utility>
 
+#include "base/log.h"
+#include "metrics/metrics.h"
 #include "postgres/pooler_check.h"
 
 namespace odoo_bus {
@@ -13,6 +15,20 @@ namespace odoo_bus {
 namespace {
 
 constexpr std::string_view ADMIN_SHUTDOWN = "57P01";
+
+const metrics::Family
+    silent("odoo_bus_silent_connections",
+           "Connections to PostgreSQL that have had no answer for 3 s, by what they are for; "
+           "that of a database itself is told of by odoo_bus_last_read_age_seconds.",
+           metrics::Type::gauge, {"purpose"});
+
+// This session, and the end of the former one if the server still has it. A process may terminate those of
+// its own role; the number of one that has ended may be another's by now, which began later.
+constexpr const char* REPLACE_SESSION = R"(
+SELECT own.pid, own.backend_start::text,
+       (SELECT pg_terminate_backend(former.pid) FROM pg_stat_get_activity($1::int4) AS former
+        WHERE former.usesysid = own.usesysid AND former.backend_start = $2::timestamptz)
+FROM pg_stat_get_activity(pg_backend_pid()) AS own)";
 
 // libpq's messages may have several lines, and end with a newline.
 std::string one_line(const char* message) {
@@ -58,7 +74,10 @@ int64_t PgResult::number(int row, int column) const {
 }
 
 PgConnection::PgConnection(uv_loop_t* loop, Handlers handlers)
-    : loop_(loop), handlers_(std::move(handlers)), deadline_(loop) {}
+    : loop_(loop), handlers_(std::move(handlers)), deadline_(loop), silence_(loop) {
+    if (!handlers_.purpose.empty())
+        silent.with({handlers_.purpose}); // 0 is shown, too
+}
 
 PgConnection::~PgConnection() {
     close();
@@ -104,6 +123,7 @@ void PgConnection::opened(PGconn* connection, const std::string& problem) {
 
 void PgConnection::close() {
     deadline_.stop();
+    end_silence();
     connector_.reset();
     pooler_check_.reset();
     unwatch();
@@ -146,11 +166,24 @@ void PgConnection::check_pooler() {
         if (!problem.empty())
             return lose(problem);
         deadline_.stop();
+        if (!handlers_.bears_pooler)
+            replace_session();
         handlers_.on_connected();
     };
     if (handlers_.bears_pooler)
         return checked({});
     pooler_check_ = std::make_unique<PoolerCheck>(loop_, *this, conninfo_, handlers_.use, checked);
+}
+
+void PgConnection::replace_session() {
+    query(REPLACE_SESSION,
+          {session_process_.empty() ? "0" : session_process_,
+           session_start_.empty() ? "-infinity" : session_start_},
+          [this](const PgResult& result) {
+              const bool is_own = result.ok() && result.rows() == 1 && result.number(0, 0) == process();
+              session_process_ = is_own ? result.text(0, 0) : "";
+              session_start_ = is_own ? result.text(0, 1) : "";
+          });
 }
 
 void PgConnection::advance() {
@@ -166,6 +199,7 @@ void PgConnection::advance() {
         asking_ = false;
         if (!pooler_check_)
             deadline_.stop();
+        end_silence();
         const PgResult result(std::exchange(last_result_, nullptr));
         terminated_ |= result.sqlstate() == ADMIN_SHUTDOWN;
         const OnResult on_result = std::move(requests_.front().on_result);
@@ -250,6 +284,7 @@ void PgConnection::send_next() {
     asking_ = true;
     if (!pooler_check_) // which has the time that connecting has
         deadline_.start(request.patience_ms, [this] { expire(); });
+    silence_.start(SILENT_MS, [this] { fall_silent(); });
     const int flushed = sent ? PQflush(connection_) : -1;
     if (flushed < 0)
         return lose_soon();
@@ -263,6 +298,22 @@ void PgConnection::expire() {
             lose("no answer in time");
     });
     advance();
+}
+
+void PgConnection::fall_silent() {
+    is_silent_ = true;
+    if (handlers_.purpose.empty())
+        return;
+    silent.with({handlers_.purpose}).add(1);
+    static log::Limited lines("connections that have fallen silent", 5);
+    lines.write(log::Level::warning, "database \"{}\": no answer for {} s on the {} connection",
+                PQdb(connection_), SILENT_MS / 1'000, handlers_.purpose);
+}
+
+void PgConnection::end_silence() {
+    silence_.stop();
+    if (std::exchange(is_silent_, false) && !handlers_.purpose.empty())
+        silent.with({handlers_.purpose}).add(-1);
 }
 
 // Failures are reported from the loop, never from within a call to this class.

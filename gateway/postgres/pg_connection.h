@@ -1,6 +1,9 @@
 // One asynchronous connection to PostgreSQL on a libuv loop: connects, pins the session's settings
 // (session_settings.h), asks one query after the other, hears NOTIFYs.
 //
+// A session that is left without its end being heard may go on in the server for hours, with its locks and
+// its transaction: the next one of the same connection terminates it.
+//
 // All callbacks run on the loop's thread and never from within a call of ours, except that close() drops the
 // queries that are still waiting without calling back. After on_lost() the connection is closed and may be
 // opened again.
@@ -52,6 +55,8 @@ public:
     static constexpr uint64_t PATIENCE_MS = 10'000;
     // For statements that read much, at a start or for a client that was long away.
     static constexpr uint64_t LONG_PATIENCE_MS = 60'000;
+    // A statement that has had no answer for so long is told of, in milliseconds.
+    static constexpr uint64_t SILENT_MS = 3'000;
 
     struct Handlers {
         std::function<void()> on_connected;
@@ -61,6 +66,8 @@ public:
         // backend away is a reason to lose the connection.
         bool bears_pooler = false;
         SessionUse use = SessionUse::READS;
+        // What the connection is for, in one word, by which its silence is told of. Empty: the owner tells.
+        std::string purpose = {};
     };
 
     PgConnection(uv_loop_t* loop, Handlers handlers);
@@ -75,6 +82,8 @@ public:
     // The last connection was ended by an administrator: pg_terminate_backend(), or a server that stops.
     bool was_terminated() const { return terminated_; }
     bool is_open() const { return connected_ && !pooler_check_; }
+    // A statement has had no answer for SILENT_MS.
+    bool is_silent() const { return is_silent_; }
     // The backend's process id, as it was reported at the beginning; a pooler reports one of its own.
     int64_t process() const { return PQbackendPID(connection_); }
 
@@ -103,9 +112,12 @@ private:
     void unwatch();
     void opened(PGconn* connection, const std::string& problem);
     void check_pooler();
+    void replace_session();
     void advance();
     void send_next();
     void expire();
+    void fall_silent();
+    void end_silence();
     void lose_soon();
     void lose(std::string reason);
 
@@ -118,11 +130,15 @@ private:
     uv_poll_t* poll_ = nullptr;                 // freed by its close callback
     int polled_socket_ = -1;
     Timer deadline_; // of connecting, and then of the statement that is being asked
+    Timer silence_;  // of that statement
+    bool is_silent_ = false;
     bool connected_ = false;
     bool asking_ = false;
     bool terminated_ = false;
     std::deque<Request> requests_; // the first one is being asked when asking_
     PGresult* last_result_ = nullptr;
+    // The session that was begun last: its process and when that began. Empty behind a pooler.
+    std::string session_process_, session_start_;
 };
 
 } // namespace odoo_bus

@@ -40,6 +40,8 @@ const Family without_place("odoo_bus_presence_without_place_total",
 constexpr int LIFETIME_BEATS = 3;
 // For a server that does not answer at all; one that does ends statements earlier (SETTLE).
 constexpr uint64_t PATIENCE_MS = 30'000;
+// Nothing else may be asked for as long as a heartbeat's interval.
+constexpr std::chrono::seconds PING{1};
 // The database is to be dropped or copied, or the server stops; Database logs more about it.
 constexpr std::chrono::milliseconds TERMINATED_WAIT{5'000};
 
@@ -63,7 +65,8 @@ PresenceTable::PresenceTable(uv_loop_t* loop, Settings settings)
       connection_(loop, {.on_connected = [this] { connected(); },
                          .on_lost = [this](const std::string& reason) { lose(reason); },
                          .on_notify = [](std::string_view, std::string_view) {},
-                         .use = SessionUse::WRITES}),
+                         .use = SessionUse::WRITES,
+                         .purpose = "presence"}),
       reconnect_(loop, [this] { connection_.open(settings_.conninfo); }), patience_(loop),
       up_(up.with({settings_.database})), rows_(rows.with({settings_.database})),
       waiting_(waiting.with({settings_.database})), joins_(joins.with({settings_.database})),
@@ -98,6 +101,8 @@ void PresenceTable::gone(uint64_t connection) {
 void PresenceTable::tick() {
     rows_.set(static_cast<double>(roster_.rows()));
     waiting_.set(static_cast<double>(roster_.waiting()));
+    if (connection_.is_silent())
+        up_.set(0);
     if (busy_)
         return;
     if (!ready_)
@@ -108,6 +113,8 @@ void PresenceTable::tick() {
         writing_ = roster_.changes(settings_.batch, now);
     if (is_due_ || !writing_.empty())
         beat();
+    else if (now >= next_ping_)
+        ping();
 }
 
 double PresenceTable::lifetime_seconds() const {
@@ -216,6 +223,21 @@ void PresenceTable::execute_notifying(const char* name, const std::vector<std::s
     connection_.script(execute_presence(schema_, name, parameters, settings_.notify), std::move(then));
 }
 
+// What listens to a dead connection hears nothing.
+void PresenceTable::ping() {
+    busy_ = true;
+    connection_.query("SELECT", {}, checked("ping", [this](const PgResult&) {
+                          up_.set(1);
+                          rest();
+                      }));
+}
+
+void PresenceTable::rest() {
+    busy_ = false;
+    patience_.stop();
+    next_ping_ = MonotonicClock::now() + PING;
+}
+
 // --- one transaction ---
 
 void PresenceTable::beat() {
@@ -259,8 +281,7 @@ void PresenceTable::enlist() {
                                         known_ ? MonotonicClock::now() + settings_.heartbeat : Monotonic();
                                     known_ = true;
                                     writing_ = {};
-                                    busy_ = false;
-                                    patience_.stop();
+                                    rest();
                                 }));
                         }));
             }));
@@ -322,8 +343,7 @@ void PresenceTable::commit() {
                                log::info("database \"{}\": who is present is being written again",
                                          settings_.database);
                            up_.set(1);
-                           busy_ = false;
-                           patience_.stop();
+                           rest();
                        }));
 }
 
@@ -335,10 +355,7 @@ void PresenceTable::refused(const PgResult& result) {
     without_place_.add(static_cast<double>(
         roster_.give_up(writing_, [](const PresenceRoster::Pair& who) { return !is_ascii(who.second); })));
     writing_ = {};
-    connection_.script("ROLLBACK", checked("writing", [this](const PgResult&) {
-                           busy_ = false;
-                           patience_.stop();
-                       }));
+    connection_.script("ROLLBACK", checked("writing", [this](const PgResult&) { rest(); }));
 }
 
 } // namespace odoo_bus

@@ -60,6 +60,8 @@ private:
     Then checked(const char* what, Then then);
     void execute(const char* name, const std::vector<std::string>& parameters, Then then);
     void execute_notifying(const char* name, const std::vector<std::string>& parameters, Then then);
+    void ping();
+    void rest();
     void beat();
     void heard_beat(const PgResult& result);
     void enlist();
@@ -77,13 +79,14 @@ private:
     std::string schema_; // of the extension, quoted
     bool ready_ = false; // the statements are prepared
     bool away_ = false;  // between let_go() and expect()
-    bool busy_ = false;  // a transaction is under way
+    bool busy_ = false;  // a transaction or a ping is under way
     bool known_ = false; // what the table has of this gateway is what the roster believes
     std::string begun_;  // of the table, when it was looked at last
     PresenceRoster::Changes writing_;
     bool committing_ = false; // the answer is awaited
     bool is_due_ = false;     // the transaction that is under way is a heartbeat
     Monotonic next_beat_;
+    Monotonic next_ping_;
     Monotonic beating_since_;
     metrics::Value &up_, &rows_, &waiting_, &joins_, &leaves_, &expired_, &without_place_;
 };

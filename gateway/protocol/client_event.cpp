@@ -16,15 +16,6 @@ std::string_view text_of(const json_t* string) {
     return {json_string_value(string), json_string_length(string)};
 }
 
-Json parse(std::string_view text) {
-    json_error_t error;
-    Json event(json_loadb(text.data(), text.size(), 0, &error));
-    // An integer of more than 64 bits is not one for us, but no reason to refuse the rest.
-    if (!event && json_error_code(&error) == json_error_numeric_overflow)
-        event.reset(json_loadb(text.data(), text.size(), JSON_DECODE_INT_AS_REAL, &error));
-    return event;
-}
-
 } // namespace
 
 namespace {
@@ -118,7 +109,8 @@ Json parse_bounded(std::string_view text, const ClientEventLimits& limits, std::
         problem = "an event holds too many values";
     if (!problem.empty())
         return nullptr;
-    Json event = parse(text);
+    // An integer of more than 64 bits is not one for us, but no reason to refuse the rest.
+    Json event = parse_strict(text);
     if (!event)
         problem = "an event is not a JSON object";
     return event;

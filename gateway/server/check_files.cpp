@@ -63,4 +63,17 @@ std::string check_files(const Options& options) {
     return {};
 }
 
+std::vector<std::string> warn_of_files(const Options& options) {
+    std::vector<std::string> warnings = warn_of_auth(options);
+    const auto add = [&warnings](const char* option, const std::string& conninfo) {
+        for (const std::string& each : unreadable_files(conninfo))
+            warnings.push_back(fmt::format("{}: {}", option, each));
+    };
+    for (const std::string& conninfo : options.databases)
+        add("--database", conninfo);
+    if (options.hub_database != "none")
+        add("--hub-database", options.hub_database);
+    return warnings;
+}
+
 } // namespace odoo_bus

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/file_clock.h"
 #include "base/log.h"
 #include "base/overloaded.h"
 #include "base/trusted_file.h"
@@ -76,6 +77,8 @@ std::string Gateway::start(GivenSockets sockets, const Predecessor* predecessor)
         return problem;
     if (std::string problem = make_state_dir(options_.state_dir); !problem.empty())
         return problem;
+    if (!options_.state_dir.empty())
+        file_clock::load(options_.state_dir, file_clock::boot_id());
     parts_.id = gateway_id(options_.state_dir, predecessor ? predecessor->offer.gateway_id : "");
     if (predecessor)
         inherit_positions_number(predecessor->offer.positions);

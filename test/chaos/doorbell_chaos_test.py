@@ -15,8 +15,8 @@ from harness.client import BusClient
 from harness.doorbell import eventually, preloaded_cluster, stat, wait_for_worker
 from harness.gateway import Gateway
 
-from chaos_test import judge, settle
 from doorbell_faults import DoorbellFaults, can_connect
+from verdict import judge, settle, watch
 from writers import CHANNELS, Writer
 
 FAULTS = int(os.environ.get("DOORBELL_FAULTS", "40"))
@@ -77,7 +77,7 @@ async def test_doorbell_chaos(cluster, make_database, tmp_path):
     stopping = threading.Event()
     try:
         gateway.start()
-        clients = [BusClient(gateway.url, choice.sample(CHANNELS, 4), delay_scale=0.02).start() for _ in range(10)]
+        clients = [watch(BusClient(gateway.url, choice.sample(CHANNELS, 4), delay_scale=0.02)).start() for _ in range(10)]
         for client in clients:
             client.moves = False
             await client.subscribed()
@@ -93,7 +93,7 @@ async def test_doorbell_chaos(cluster, make_database, tmp_path):
             await asyncio.to_thread(writer.join)
         await asyncio.to_thread(eventually, lambda: can_connect(cluster))
         await asyncio.to_thread(wait_for_worker, cluster)
-        expected = await settle(database, clients, choice)
+        expected, _ = await settle(database, clients, choice)
         with_large_ones = {channel: payloads for channel, payloads in expected.items() if channel in CHANNELS}
         for channel in CHANNELS:
             with_large_ones.setdefault(channel, [])

@@ -3,43 +3,24 @@
 The gateway runs with libfaketime, which moves its wall clock and leaves its monotonic clock alone.
 """
 import asyncio
-import os
 import time
-from pathlib import Path
 
 import pytest
 
 from harness.client import BusClient
 from harness.http_clients import EventsClient
+from harness.machine_clock import MachineClock
 from harness.tokens import Secret, claims
 from harness.wait import until
 
-LIBRARY = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
 HOUR = 3600
 SECRET = Secret()
 # Forward, back, and back and forth.
 MOVES = [2 * HOUR, -1 * HOUR] + [2 * HOUR, -1 * HOUR] * 5
 
 
-class MachineClock:
-    """The wall clock of the processes that have `environment`."""
-
-    def __init__(self, directory):
-        self.path = directory / "clock"
-        self.environment = {"LD_PRELOAD": str(LIBRARY), "FAKETIME_TIMESTAMP_FILE": str(self.path),
-                            "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
-        self.set(0)
-
-    def set(self, seconds):
-        """This many seconds from the true time; it is read again at each look at the clock."""
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text(f"{seconds:+d}\n")
-        os.replace(fresh, self.path)
-
-
 @pytest.fixture
 def clock(tmp_path):
-    assert LIBRARY, "libfaketime is not installed: deploy/install-dependencies"
     return MachineClock(tmp_path)
 
 

@@ -1,8 +1,10 @@
 """Files and directories of the gateway: what others could have written is refused, no link is followed, and a secret that
 others can read is none. Modes are judged, so that all of it holds for root, too."""
+import json
 import os
 import pathlib
 import pwd
+import re
 import stat
 import subprocess
 import tempfile
@@ -12,6 +14,7 @@ import pytest
 from harness.client import BusClient, RawClient
 from harness.gateway import BINARY, run_gateway
 from harness.ports import reserve_port
+from harness.system import ROOT
 from harness.tokens import KeyPair, Secret
 from harness.wait import until
 
@@ -159,3 +162,27 @@ def test_a_secret_that_becomes_readable_is_not_taken_over(make_gateway, database
             client.request(path="/bus/events?channels=a", headers={"Host": "x", "Authorization": "Bearer x"}).response()
         return any("other users can read the secret in it" in line and "the former keys are kept" in line for line in gateway.lines)
     until(was_looked_at, gateway.tail)
+
+
+def test_check_config_reads_every_file_that_an_option_names(tmp_path):
+    """What would keep the gateway from starting is an error; of the rest it warns."""
+    missing, file, keys = tmp_path / "missing", tmp_path / "file", tmp_path / "keys"
+    file.write_text("x")
+    token = ["--auth", "token", "--token-keys"]
+    refused_files = {"config": ["--config", missing], "token-keys": [*token, missing], "state-dir": ["--state-dir", file],
+                     "metrics-token-file": ["--metrics-listen", "127.0.0.1:1", "--metrics-token-file", missing]}
+    keys.write_text('{"keys": [{"kty": "OKP", "kid": "ed"}, ' + json.dumps(Secret().jwk()) + "]}")
+    keys.chmod(0o600)
+    warned_of = {"odoo-data-dir": ["--auth", "odoo", "--odoo-url", "http://127.0.0.1:1", "--odoo-data-dir", missing],
+                 "token-keys": [*token, keys]}
+    named = set(re.findall(r"`--([a-z-]+) (?:FILE|DIR)`", (ROOT / "docs/gateway-options.md").read_text()))
+    assert named == refused_files.keys() | warned_of.keys()
+    for code, options in ((2, refused_files), (0, warned_of)):
+        for option, arguments in options.items():
+            done = run_gateway("--check-config", "--database", "dbname=x", *arguments)
+            assert done.returncode == code and f"--{option}" in done.stderr and done.stderr.count("\n") == 1, (option, done)
+    for keyword in ("sslrootcert", "sslcert", "sslkey", "sslcrl"):
+        for option, others in (("--database", []), ("--hub-database", ["--database", "dbname=x"])):
+            done = run_gateway("--check-config", *others, option, f"dbname=x {keyword}={missing}")
+            assert done.returncode == 0 and done.stderr == f"odoo-bus-gateway: {option}: {keyword} {missing}: No such file or directory\n"
+    assert run_gateway("--check-config", "--database", f"dbname=x sslcert={file} sslrootcert=system").stderr == ""

@@ -14,11 +14,16 @@ namespace {
 
 const metrics::Family requests("odoo_bus_odoo_requests_total", "Requests to Odoo, by result.",
                                metrics::Type::counter, {"result"});
+const metrics::Family up("odoo_bus_odoo_up",
+                         "0 while requests to Odoo have had no answer for 3 s, or new clients are refused "
+                         "because Odoo does not answer, else 1.",
+                         metrics::Type::gauge);
 const metrics::Counter rotated("odoo_bus_sessions_renewed_total",
                                "Sessions whose id Odoo changed in a response to the gateway.");
 
 constexpr const char* PEEK = "/websocket/peek_notifications";
 constexpr const char* HEALTH = "/websocket/health";
+constexpr std::chrono::seconds SILENT{3};
 
 OdooQueue::Bounds queue_bounds(const Options& options) {
     return {.concurrency = options.odoo_concurrency, .wait = options.odoo_wait()};
@@ -59,6 +64,8 @@ void OdooPort::reconfigure() {
 void OdooPort::tick(Monotonic now) {
     queue_.tick(now);
     rotations_.tick(now);
+    const bool is_silent = unanswered_ > 0 && now - heard_ > SILENT;
+    up.with().set(is_silent || queue_.is_open() ? 0 : 1);
     publish_refusal();
     auto crowded = queue_.crowded();
     const std::lock_guard lock(mutex_);
@@ -129,19 +136,32 @@ void OdooPort::get(const char* path, const Requester& requester,
                 .priority = OdooQueue::Priority::background,
                 .run =
                     [this, turn, request = get_request(path, requester), on_page] {
-                        client_->ask(request, timeout_ms(options_), {},
-                                     [this, turn, on_page, sent = MonotonicClock::now()](
-                                         const HttpAnswer* answer, const std::string&) {
-                                         const bool is_page = answer && answer->status() == 200;
-                                         on_page(is_page ? std::optional(answer->body()) : std::nullopt);
-                                         queue_.done(turn, answer != nullptr, sent, MonotonicClock::now());
-                                     });
+                        exchange(request, [this, turn, on_page, sent = MonotonicClock::now()](
+                                              const HttpAnswer* answer, const std::string&) {
+                            const bool is_page = answer && answer->status() == 200;
+                            on_page(is_page ? std::optional(answer->body()) : std::nullopt);
+                            queue_.done(turn, answer != nullptr, sent, MonotonicClock::now());
+                        });
                     },
                 .drop = [on_page](const std::string&) { on_page(std::nullopt); }},
                MonotonicClock::now());
 }
 
 // --- a request and its response ---
+
+// The only one that uses the client.
+void OdooPort::exchange(std::string request, OnResponse on_response) {
+    if (unanswered_++ == 0)
+        heard_ = MonotonicClock::now();
+    client_->ask(
+        std::move(request), timeout_ms(options_), {},
+        [this, on_response = std::move(on_response)](const HttpAnswer* answer, const std::string& problem) {
+            --unanswered_;
+            if (answer)
+                heard_ = MonotonicClock::now();
+            on_response(answer, problem);
+        });
+}
 
 void OdooPort::enqueue(OdooQueue::Priority priority, Request request) {
     const auto shared = std::make_shared<const Request>(std::move(request));
@@ -164,8 +184,8 @@ void OdooPort::send(const std::shared_ptr<const Request>& request) {
     if (const auto session =
             subject.identity.is_public ? public_sessions_.session(subject.host) : std::nullopt)
         cookies += (cookies.empty() ? "session_id=" : "; session_id=") + *session;
-    client_->ask(
-        post_request(request->path, *subject.requester, cookies, request->body()), timeout_ms(options_), {},
+    exchange(
+        post_request(request->path, *subject.requester, cookies, request->body()),
         [this, request, sent = MonotonicClock::now()](const HttpAnswer* answer, const std::string& problem) {
             received(*request, sent, answer, problem);
         });
@@ -238,14 +258,13 @@ bool OdooPort::look_for_rotation(const OdooSubject& subject, const HttpAnswer& a
 // --- the state of Odoo ---
 
 void OdooPort::probe() {
-    client_->ask(get_request(HEALTH, prober_), timeout_ms(options_), {},
-                 [this](const HttpAnswer* answer, const std::string&) {
-                     if (answer && answer->status() < 500)
-                         queue_.recovered();
-                     else
-                         queue_.failed(MonotonicClock::now());
-                     publish_refusal();
-                 });
+    exchange(get_request(HEALTH, prober_), [this](const HttpAnswer* answer, const std::string&) {
+        if (answer && answer->status() < 500)
+            queue_.recovered();
+        else
+            queue_.failed(MonotonicClock::now());
+        publish_refusal();
+    });
 }
 
 void OdooPort::publish_refusal() {

@@ -95,6 +95,7 @@ private:
     struct Question; // a peek that waits or was sent
 
     void enqueue(OdooQueue::Priority priority, Request request);
+    void exchange(std::string request, OnResponse on_response);
     void send(const std::shared_ptr<const Request>& request);
     void received(const Request& request, Monotonic sent, const HttpAnswer* answer,
                   const std::string& problem);
@@ -113,7 +114,9 @@ private:
     SessionRotations rotations_;
     NewestIds newest_ids_;
     Requester prober_;
-    bool was_open_ = false; // the queue's breaker, when the refusal was published last
+    unsigned unanswered_ = 0; // requests that were sent
+    Monotonic heard_;         // the last answer, or the first of these requests
+    bool was_open_ = false;   // the queue's breaker, when the refusal was published last
 
     mutable std::mutex mutex_; // of what follows
     std::optional<OdooQueue::Refusal> refusal_;

@@ -3,11 +3,11 @@
 
 #include <algorithm>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 #include "auth/odoo/odoo_refusals.h"
 #include "base/clock.h"
+#include "base/keyed_hash.h"
 #include "metrics/metrics.h"
 #include "protocol/close_codes.h"
 
@@ -33,7 +33,7 @@ double seconds(Duration duration) {
 
 // Whether every personal channel of a grant is in an answer to another question of the same session.
 bool covers(const Grant& answer, const Grant& grant) {
-    const std::unordered_set<std::string_view> granted(answer.channels.begin(), answer.channels.end());
+    const KeyedSet<std::string_view> granted(answer.channels.begin(), answer.channels.end());
     for (size_t i = 0; i < grant.channels.size(); ++i)
         if ((grant.personal.empty() || grant.personal[i]) && !granted.contains(grant.channels[i]))
             return false;

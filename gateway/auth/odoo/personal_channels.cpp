@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_set>
 
+#include "base/keyed_hash.h"
 #include "common/ascii_json.h"
 
 namespace odoo_bus {
@@ -39,7 +39,7 @@ std::optional<std::string> presence_channel(const std::string& database, std::st
 } // namespace
 
 std::vector<bool> personal_channels(const OdooSubject& subject, const Grant& grant) {
-    std::unordered_set<std::string> others;
+    KeyedSet<std::string> others;
     const auto add = [&](std::string_view name) {
         if (std::string channel; write_channel(channel, grant.database, name))
             others.insert(std::move(channel));

@@ -49,7 +49,8 @@ SqlAuthService::Seat::Seat(Pool& of, uv_loop_t* loop)
                  {.on_connected = [this] { pool.auth_service.settle(*this); },
                   .on_lost = [this](const std::string& reason) { pool.auth_service.fail(*this, reason); },
                   .on_notify = [](std::string_view, std::string_view) {},
-                  .use = SessionUse::CALLS}),
+                  .use = SessionUse::CALLS,
+                  .purpose = "sql"}),
       patience(loop), idle(loop) {}
 
 SqlAuthService::SqlAuthService(const Options& options, const std::vector<std::string>& names)

@@ -13,6 +13,8 @@ namespace {
 
 constexpr size_t MAX_TOKEN_BYTES = 8 * 1024;
 constexpr size_t MAX_DEPTH = 8;
+// The header is parsed before the signature is verified, and once more for each key.
+constexpr size_t MAX_HEADER_BYTES = 1'024, MAX_HEADER_VALUES = 64;
 constexpr size_t MAX_CHANNELS = 1'000;
 constexpr size_t MAX_TEXT_BYTES = 1'024;
 constexpr double MAX_TIME = 253'402'300'799; // the last second of the year 9999
@@ -121,6 +123,8 @@ std::variant<JwtClaims, JwtProblem> verify_jwt(std::string_view token, const std
     if (!head || !body || !decode_base64url(signature_part))
         return problem("a part of the token is not base64url");
 
+    if (head->size() > MAX_HEADER_BYTES || json_extent(*head).values > MAX_HEADER_VALUES)
+        return problem("the header of the token is too large");
     const Json header = parse_object(*head);
     if (!header)
         return problem("the header of the token is not a JSON object without duplicate names");

@@ -25,7 +25,8 @@ namespace odoo_bus {
 namespace {
 
 constexpr size_t MAX_KEYS = 100;
-constexpr size_t LEAST_SECRET_BYTES = 32; // RFC 7518, section 3.2
+constexpr size_t MAX_DEPTH = 8, MAX_VALUES = 5'000; // of a set
+constexpr size_t LEAST_SECRET_BYTES = 32;           // RFC 7518, section 3.2
 constexpr size_t HMAC_BLOCK_BYTES = 64;
 constexpr int LEAST_RSA_BITS = 2048; // RFC 7518, section 3.3
 constexpr size_t MAX_ID_SHOWN = 64;
@@ -126,6 +127,8 @@ JwtKeys take_all(const json_t* array) {
 }
 
 JwtKeys from_set(std::string_view text) {
+    if (const JsonExtent extent = json_extent(text); extent.depth > MAX_DEPTH || extent.values > MAX_VALUES)
+        return {.problem = "it is nested too deeply or holds too many values"};
     json_error_t where;
     const Json set(json_loadb(text.data(), text.size(), JSON_REJECT_DUPLICATES, &where));
     const json_t* array = json_object_get(set.get(), "keys");

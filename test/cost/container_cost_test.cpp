@@ -1,6 +1,10 @@
 // What a peer chooses: the names of channels, ids, cookies. None of them costs more than others of its size.
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
 #include <string>
 #include <string_view>
 #include <unordered_set>
@@ -11,15 +15,15 @@
 #include "base/clock.h"
 #include "clients/fan_out.h"
 #include "clients/moved_clients.h"
-#include "cost.h"
 #include "http/cookie_jar.h"
 #include "http/request_head.h"
 #include "http/requester.h"
+#include "test/unit/cost.h"
 
 namespace odoo_bus {
 namespace {
 
-constexpr size_t KEYS = 10'000;
+constexpr size_t KEYS = 60'000;
 
 class Client final : public Subscriber {
 public:
@@ -173,6 +177,21 @@ TEST(HostileKeys, CookiesThatAServerSets) {
         };
     };
     EXPECT_LE(cost_ratio(setting(KEYS), setting(10)), 8);
+}
+
+// Numbers that are ours, and addresses, may be keys without it.
+TEST(HostileKeys, NoTableOfForeignKeysIsWithoutKey) {
+    const std::regex unkeyed(
+        R"(std::unordered_\w+<(?:std::string|std::string_view|Id|int64_t|uint64_t)\b.*)");
+    for (const auto& file : std::filesystem::recursive_directory_iterator(ODOO_BUS_SOURCES "/gateway")) {
+        if (!file.is_regular_file())
+            continue;
+        std::ifstream stream(file.path());
+        const std::string text{std::istreambuf_iterator<char>(stream), {}};
+        for (std::sregex_iterator found(text.begin(), text.end(), unkeyed), end; found != end; ++found)
+            EXPECT_TRUE(found->str().starts_with("std::unordered_map<uint64_t, std::unique_ptr<Session>>"))
+                << file.path() << ": " << found->str();
+    }
 }
 
 } // namespace odoo_bus
