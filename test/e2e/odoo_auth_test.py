@@ -12,6 +12,10 @@ from harness.system import ROOT
 from standin import faults
 
 
+# Of those that were measured, this one alone changes the id of an old session when the gateway asks.
+RENEWING_ODOO = pytest.mark.parametrize("odoo", ["19.0"], indirect=True)
+
+
 @pytest.fixture
 def gateway(start):
     return start()

@@ -17,7 +17,7 @@ from harness.nginx import Nginx
 from harness.system import ROOT
 from standin import Standin, faults
 
-from odoo_auth_test import asked, client, send
+from odoo_auth_test import RENEWING_ODOO, asked, client, send
 
 HOUR = 3600
 
@@ -168,6 +168,7 @@ async def test_a_logout_is_seen_by_its_session_file(database, make_gateway, tmp_
 # --- renewed ---
 
 @pytest.mark.tsan
+@RENEWING_ODOO
 async def test_a_session_that_odoo_renews_is_handed_to_the_browser(odoo, mydb, start, database):
     gateway = start()
     session = odoo.login(mydb.add_user("anna"), age=4 * HOUR)
@@ -184,6 +185,7 @@ async def test_a_session_that_odoo_renews_is_handed_to_the_browser(odoo, mydb, s
         await anna.wait_payload("still logged in")
 
 
+@RENEWING_ODOO
 async def test_a_check_that_renews_a_session_logs_nobody_out(odoo, mydb, start, database):
     gateway = start(recheck_interval=0.3, recheck_rate=100)
     user = mydb.add_user("anna")
@@ -202,6 +204,7 @@ async def test_a_check_that_renews_a_session_logs_nobody_out(odoo, mydb, start, 
 @pytest.mark.parametrize("headers", [{"Origin": "http://127.0.0.1"}, {"Sec-Fetch-Site": "same-origin"}],
                          ids=["origin", "same origin"])
 @pytest.mark.parametrize("transport", ["events", "poll"])
+@RENEWING_ODOO
 async def test_a_renewed_session_is_handed_to_pages_without_a_websocket(odoo, mydb, start, database, transport, headers):
     gateway = start(heartbeat=0.5)
     user = mydb.add_user("anna")
@@ -223,6 +226,7 @@ async def test_a_renewed_session_is_handed_to_pages_without_a_websocket(odoo, my
         assert "session_id" not in page.cookies
 
 
+@RENEWING_ODOO
 async def test_a_page_of_another_host_is_given_no_session(odoo, mydb, start):
     gateway = start(allowed_origin="https://www.example.com")
     session = odoo.login(mydb.add_user("anna"), age=4 * HOUR)
@@ -366,7 +370,7 @@ def test_what_is_odoos_is_passed_on(odoo, mydb, start, database):
     assert request.target == "/bus/websocket_worker_bundle?v=19.0-2" and request.header("cookie") == "a=b"
     assert request.header("connection") == "close"
     session = odoo.login(mydb.add_user("anna"), marked=True)
-    data = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {"inactivity_period": 1}, "id": 7}).encode()
+    data = json.dumps({"jsonrpc": "2.0", "method": "call", "params": {"inactivity_period": 1, "im_status_ids_by_model": {}}, "id": 7}).encode()
     post = urllib.request.Request(f"http://127.0.0.1:{gateway.port}/websocket/update_bus_presence", data,
                                   {"Content-Type": "application/json", "Cookie": session.cookie})
     with urllib.request.urlopen(post, timeout=DEADLINE) as answer:
@@ -470,12 +474,13 @@ def page_of(gateway, session, version, **options):
 async def test_a_page_older_than_odoo_is_told_and_a_current_one_never(odoo, mydb, start):
     gateway = start()
     session = odoo.login(mydb.add_user("anna"))
-    async with page_of(gateway, session, "19.0-2") as current:
+    version = odoo.worker_version
+    async with page_of(gateway, session, version) as current:
         await asked(odoo, 1, "login")
-        odoo.worker_version = "19.0-3"  # Odoo is upgraded; what the gateway knows is out of date
-        async with page_of(gateway, session, "19.0-3") as new:
+        odoo.worker_version += "1"  # Odoo is upgraded; what the gateway knows is out of date
+        async with page_of(gateway, session, odoo.worker_version) as new:
             await asked(odoo, 2, "login")
-            async with page_of(gateway, session, "19.0-2") as old:
+            async with page_of(gateway, session, version) as old:
                 assert await old.wait_closed() == (1000, "OUTDATED_VERSION")
             assert new.closes == [] and current.closes == []
     assert all(not request.cookies for request in odoo.log.requests("login"))

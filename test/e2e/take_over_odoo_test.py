@@ -6,7 +6,7 @@ import pytest
 
 from harness.client import BusClient
 
-from odoo_auth_test import asked, client, send
+from odoo_auth_test import RENEWING_ODOO, asked, client, send
 from odoo_session_test import HOUR, UsersWatched, reached
 from presence_test import make_presence_gateway, member, online, presence_database, wait_online_async  # noqa: F401
 from take_over_test import drained, take_over
@@ -23,6 +23,7 @@ def held(event):
     return fault
 
 
+@RENEWING_ODOO
 async def test_a_session_that_was_renewed_just_before_is_known(odoo, mydb, start, database):
     gateway = start(drain_seconds=0)
     session = odoo.login(mydb.add_user("anna"), age=4 * HOUR)
@@ -39,6 +40,7 @@ async def test_a_session_that_was_renewed_just_before_is_known(odoo, mydb, start
         await anna.wait_payload("still logged in")
 
 
+@RENEWING_ODOO
 async def test_a_session_that_is_renewed_by_the_old_process_afterwards(odoo, mydb, start, database):
     """What the old process had asked when it was taken over is answered later."""
     gateway = start(drain_seconds=3600, odoo_timeout=60)

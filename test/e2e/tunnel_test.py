@@ -13,7 +13,7 @@ from harness.gateway import run_gateway
 from harness.ports import reserve_port
 from standin import BusServer
 
-from odoo_auth_test import asked, client, send
+from odoo_auth_test import RENEWING_ODOO, asked, client, send
 from take_over_test import drained, take_over
 
 BOXES = {"17.0": {"mac_address": "aa:bb:cc:dd:ee:ff"}, "18.0": {"identifier": "box"}, "19.1": {"iot_token": "secret"}}
@@ -272,6 +272,7 @@ async def test_odoo_restarts(bus, gateway):
     assert metric(gateway, "odoo_bus_odoo_websocket_failures_total") >= 1
 
 
+@RENEWING_ODOO
 async def test_a_session_that_odoo_renews_at_the_handshake(odoo, mydb, bus, gateway):
     session = odoo.login(mydb.add_user("anna"))
     renewed = session.sid[:42] + "n" * 42
