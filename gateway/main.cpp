@@ -16,6 +16,7 @@
 
 #include "base/descriptor_limit.h"
 #include "base/log.h"
+#include "base/process_memory.h"
 #include "commands/doctor/doctor.h"
 #include "commands/status.h"
 #include "commands/tail.h"
@@ -284,6 +285,7 @@ int run(const Options& options, const std::vector<std::string>& program) {
         return CANNOT_START;
     }
     fit_descriptor_limit(options.max_connections);
+    keep_memory_returnable();
     const int exit_code = MainThread(options, program, manager, predecessor).run(signals, std::move(sockets));
     PgConnector::await_threads();
     return exit_code;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "http/memory_account.h"
 #include "protocol/frame.h"
 
 namespace odoo_bus {
@@ -80,6 +81,14 @@ void CatchUp::on_writable() {
         return;
     state_ = State::next_page;
     owner_.ask_table(after_, decision_.channels);
+}
+
+size_t CatchUp::held_bytes() const {
+    size_t bytes = sizeof *this + odoo_bus::held_bytes(decision_.channels);
+    if (unconfirmed_)
+        for (const auto& element : unconfirmed_->elements)
+            bytes += sizeof element + element.channel.size() + element.element.size();
+    return bytes;
 }
 
 void CatchUp::write(const ReplayAnswer& page) {

@@ -43,6 +43,9 @@ public:
     // The transport takes frames again.
     void on_writable();
 
+    // What it keeps in memory.
+    size_t held_bytes() const;
+
 private:
     Progress take(const ReplayAnswer& page, const Resume& resume);
     size_t personal_elements(const ReplayAnswer& page) const;

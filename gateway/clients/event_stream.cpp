@@ -41,8 +41,7 @@ void EventStream::begin() {
     response.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
                         {"Cache-Control", "no-store, no-transform"},
                         {"X-Accel-Buffering", "no"}};
-    writer_.send(with_common_headers(std::move(response)).head_of_stream() +
-                 fmt::format("retry: {}\n\n", RETRY_MS));
+    send(with_common_headers(std::move(response)).head_of_stream() + fmt::format("retry: {}\n\n", RETRY_MS));
     forget_request();
 }
 
@@ -50,7 +49,7 @@ void EventStream::write(const std::string& frame) {
     if (is_over())
         return;
     begin();
-    writer_.send(std::string_view(frame).substr(FRAME_HEADROOM));
+    send(std::string_view(frame).substr(FRAME_HEADROOM));
     written_ = MonotonicClock::now();
 }
 
@@ -83,7 +82,7 @@ void EventStream::on_tick(Monotonic now) {
     // An event without data is none, but moves the client's position, so that a quiet client, too, comes back
     // from where everybody is.
     const Id position = here();
-    writer_.send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
+    send(position > 0 && position != told_ ? fmt::format("id: {}\n\n", position) : ": \n\n");
     told_ = position;
     written_ = now;
 }

@@ -14,6 +14,9 @@ namespace {
 // How long a client may take to read the end.
 constexpr Duration CLOSE_WITHIN = std::chrono::seconds(5);
 
+// About what an idle event stream or a held poll takes (bench/idle_transports).
+constexpr size_t CONNECTION_BYTES = 1'200;
+
 } // namespace
 
 HttpSession::HttpSession(Service& service, Admission admission)
@@ -31,6 +34,7 @@ void HttpSession::want_writable() {
 }
 
 void HttpSession::on_drained() {
+    recharge();
     on_writable();
 }
 
@@ -41,6 +45,29 @@ void HttpSession::on_gone() {
 
 void HttpSession::forget_request() {
     request_.reset();
+    recharge();
+}
+
+size_t HttpSession::transport_bytes() const {
+    return CONNECTION_BYTES + writer_.waiting() +
+           (request_ ? sizeof *request_ + request_->query.size() + request_->body.size() : 0);
+}
+
+void HttpSession::send(std::string_view bytes) {
+    const size_t waited = writer_.waiting();
+    writer_.send(bytes);
+    if (writer_.waiting() == waited)
+        return;
+    if (!may_hold(writer_.waiting() - waited))
+        writer_.drop(); // the client resumes
+    recharge();
+}
+
+void HttpSession::close_at_once(int code, std::string_view reason) {
+    if (writer_.waiting() > 0)
+        writer_.drop();
+    close(code, reason);
+    forget_request();
 }
 
 Response HttpSession::with_common_headers(Response response) const {
@@ -73,12 +100,13 @@ void HttpSession::close(int code, std::string_view reason) {
 }
 
 void HttpSession::finish(std::string_view bytes) {
-    writer_.send(bytes);
+    send(bytes);
     closing_ = MonotonicClock::now();
     writer_.finish();
 }
 
 void HttpSession::tick(Monotonic now) {
+    recharge();
     if (!closing_)
         return on_tick(now);
     unsubscribe();

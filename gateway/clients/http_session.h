@@ -18,7 +18,6 @@ public:
     bool writable() override { return writer_.is_clear() && !closing_; }
     void want_writable() override;
     void close(int code, std::string_view reason) override;
-    size_t held_bytes() const override { return writer_.waiting(); }
     void tick(Monotonic now) override;
 
 protected:
@@ -33,6 +32,8 @@ protected:
 
     // With the headers that every answer has.
     Response with_common_headers(Response response) const;
+    // Bytes of the answer; the connection ends when they cannot be held until the client reads them.
+    void send(std::string_view bytes);
     // The end, after these bytes.
     void finish(std::string_view bytes);
     bool is_over() const { return closing_.has_value(); }
@@ -40,15 +41,16 @@ protected:
     // What was asked is not needed any more.
     void forget_request();
 
-    SocketWriter writer_;
-
 private:
+    size_t transport_bytes() const override;
+    void close_at_once(int code, std::string_view reason) override;
     // A session keeps its admission, and releases the request when that has been read.
     HttpSession(Service& service, int socket, std::shared_ptr<const HttpRequest> request,
                 Admission&& admission);
     void on_drained() override;
     void on_gone() override;
 
+    SocketWriter writer_;
     std::shared_ptr<const HttpRequest> request_;
     std::optional<Monotonic> closing_; // since when it is ending
 };

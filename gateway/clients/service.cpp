@@ -26,9 +26,6 @@ const metrics::Gauge
     behind_bytes("odoo_bus_backlog_bytes",
                  "Bytes of the frames in backlogs; a shared frame is counted for each connection.");
 
-const metrics::Counter shed_connections("odoo_bus_shed_connections_total",
-                                        "Connections closed because of --max-memory.");
-
 constexpr std::chrono::milliseconds DRAIN_STEP{50};
 
 } // namespace
@@ -203,21 +200,17 @@ void Service::on_event(const std::string& database, std::shared_ptr<const Databa
     loop_.post([this, database, event = std::move(event)] { apply(database, *event); });
 }
 
-void Service::shed(uint64_t bytes) {
-    loop_.post([this, bytes] {
-        std::vector<std::pair<size_t, Session*>> held;
+void Service::shed() {
+    loop_.post([this] {
+        std::vector<Session*> largest;
         for (const auto& [number, session] : sessions_)
-            if (const size_t each = session->held_bytes())
-                held.emplace_back(each, session.get());
-        std::ranges::sort(held, std::greater());
-        uint64_t freed = 0;
-        for (const auto& [each, session] : held) {
-            if (freed >= bytes)
-                break;
-            freed += each;
-            shed_connections.add();
-            session->close_at_once(close_code::TRY_AGAIN_LATER, "memory is full");
-        }
+            if (session->charge().exceeds())
+                largest.push_back(session.get());
+        std::ranges::sort(largest, std::greater(),
+                          [](const Session* session) { return session->charge().bytes(); });
+        for (Session* const session : largest)
+            if (session->charge().exceeds()) // still
+                session->shed();
     });
 }
 
@@ -311,6 +304,7 @@ Duration Service::lifetime() {
 void Service::own(std::unique_ptr<Session> session) {
     Session& owned = *session;
     sessions_.emplace(owned.number(), std::move(session));
+    owned.recharge();
     owned.start();
 }
 

@@ -72,8 +72,8 @@ public:
     void post(Loop::Task task) { loop_.post(std::move(task)); }
     void on_event(const std::string& database, std::shared_ptr<const DatabaseEvent> event);
     void reconfigure(const Options& options);
-    // Closes those who hold the most memory, until it is about so many bytes.
-    void shed(uint64_t bytes);
+    // Ends sessions of accounts that hold more than they may keep, the largest first.
+    void shed();
     size_t connections() const { return connections_.load(std::memory_order_relaxed); }
 
     // --- from this service's own thread ---

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "clients/moved_clients.h"
 #include "clients/service.h"
+#include "clients/shed_connections.h"
 #include "metrics/metrics.h"
 #include "presence/presence.h"
 #include "protocol/close_codes.h"
@@ -46,6 +47,11 @@ const metrics::Family slow_closes("odoo_bus_slow_closes_total",
 // Subscribes that wait while one is being authorized; the rate limit lets no honest client get there.
 constexpr size_t MAX_WAITING = 16;
 
+// About what a channel of a connection takes besides its name: the subscription, and the channel in the index
+// and in the grant. A channel that others are subscribed to, too, is charged to each of them.
+constexpr size_t CHANNEL_BYTES = 250;
+constexpr size_t COPIES_OF_NAME = 2;
+
 // A database that is not served, of which nothing was said yet: its clients come back every few seconds.
 bool is_news(const std::string& database) {
     constexpr size_t MOST = 1'000; // clients may name them, too
@@ -64,7 +70,8 @@ bool is_news(const std::string& database) {
 } // namespace
 
 Session::Session(Service& service, Admission admission)
-    : service_(service), admission_(std::move(admission)), number_(service.next_session_number()) {
+    : service_(service), admission_(std::move(admission)), number_(service.next_session_number()),
+      fixed_bytes_(admission_.requester ? static_cast<uint32_t>(admission_.requester->held_bytes()) : 0) {
     connections[static_cast<size_t>(admission_.transport)].add();
     connected[static_cast<size_t>(admission_.transport)].add();
     service_.authorizer().joined(admission_, *this);
@@ -142,7 +149,10 @@ void Session::parted() {
 void Session::subscribe(Subscribe subscribe) {
     if (subscribes_.size() >= MAX_WAITING)
         return close(close_code::TRY_AGAIN_LATER, "too many subscribes");
+    if (!may_hold(held_bytes(subscribe.channels)))
+        return shed();
     subscribes_.push_back(std::move(subscribe));
+    recharge();
     next_subscribe();
 }
 
@@ -157,6 +167,7 @@ void Session::next_subscribe() {
                                         waiting.erase(waiting.begin());
                                         if (waiting.empty())
                                             waiting.shrink_to_fit(); // for good, most of the time
+                                        session.recharge();
                                         session.decided(current, std::move(decision));
                                     }));
 }
@@ -164,15 +175,21 @@ void Session::next_subscribe() {
 void Session::decided(const Subscribe& subscribe, Decision decision) {
     if (const auto* refusal = std::get_if<Refusal>(&decision))
         return refused(subscribe, *refusal);
-    const Grant grant = std::get<Grant>(std::move(decision));
+    Grant grant = std::get<Grant>(std::move(decision));
+    if (!may_hold(bytes_of(grant)))
+        return shed();
     DatabaseFeed* const feed = service_.feed(grant.database);
     if (!feed || (feed_ && feed_ != feed))
         return refuse_database(grant.database);
     if (feed->ready)
         return granted(subscribe, grant);
     stage_ = Stage::waiting;
-    feed->waiting.push_back(
-        when_answered([subscribe, grant](Session& session) { session.granted(subscribe, grant); }));
+    count_granted(grant);
+    granted_ = std::make_unique<Granted>(Granted{subscribe, std::move(grant)});
+    feed->waiting.push_back(when_answered([](Session& session) {
+        const auto kept = std::move(session.granted_);
+        session.granted(kept->subscribe, kept->grant);
+    }));
 }
 
 void Session::refused(const Subscribe& subscribe, const Refusal& refusal) {
@@ -211,10 +228,20 @@ void Session::granted(const Subscribe& subscribe, const Grant& grant) {
     end_code_ = grant.end_code;
     on_granted(grant);
     tell_presence(grant);
+    count_granted(grant);
     refused_ = grant.refused;
     resume(is_first ? resume().first(subscribe, grant.channels, MonotonicClock::now())
                     : resume().later(subscribe, grant.channels, *this),
            {grant.channels, grant.personal, grant.confirmed_until}, is_first);
+}
+
+size_t Session::bytes_of(const Grant& grant) {
+    return COPIES_OF_NAME * held_bytes(grant.channels) + CHANNEL_BYTES * grant.channels.size();
+}
+
+void Session::count_granted(const Grant& grant) {
+    granted_bytes_ = static_cast<uint32_t>(bytes_of(grant));
+    recharge();
 }
 
 Resume Session::resume() const {
@@ -241,9 +268,11 @@ void Session::resume(const ResumeDecision& decision, const GrantedChannels& chan
 }
 
 void Session::ask_table(Id last, const std::vector<std::string>& channels) {
+    // What waits for the database may outlive this session.
+    const auto charge = std::make_shared<MemoryCharge>(admission_.charge.account(), held_bytes(channels));
     service_.replay(
         feed_->database, last, channels,
-        when_answered([](Session& session, const ReplayAnswer& page) { session.answered(page); }));
+        when_answered([charge](Session& session, const ReplayAnswer& page) { session.answered(page); }));
 }
 
 void Session::answered(const ReplayAnswer& page) {
@@ -251,6 +280,7 @@ void Session::answered(const ReplayAnswer& page) {
 }
 
 void Session::proceed(CatchUp::Progress progress) {
+    recharge();
     switch (progress) {
     case CatchUp::Progress::waits:
         return;
@@ -297,6 +327,7 @@ void Session::regrant(const Grant& grant) {
         return;
     if (feed_->database != grant.database)
         return close(close_code::TRY_AGAIN_LATER, "another database");
+    count_granted(grant);
     feed_->fan_out.subscribe(*this, {grant.channels, grant.personal, grant.confirmed_until}, delivered());
     tell_presence(grant);
     confirmed(grant.confirmed_until);
@@ -375,12 +406,41 @@ void Session::come_back() {
 }
 
 void Session::forget_database() {
+    release();
+    close(close_code::TRY_AGAIN_LATER, "the database is not served any more");
+}
+
+void Session::release() {
     unsubscribe();
     feed_ = nullptr;
     catch_up_.reset();
+    granted_.reset();
+    subscribes_ = {};
+    granted_bytes_ = 0;
     stage_ = Stage::ending;
     ++question_;
-    close(close_code::TRY_AGAIN_LATER, "the database is not served any more");
+}
+
+// --- what it holds ---
+
+void Session::recharge() {
+    // Once it is ending, others need not end for it.
+    if (stage_ == Stage::ending)
+        return admission_.charge.set(0);
+    size_t bytes = transport_bytes() + fixed_bytes_ + granted_bytes_;
+    for (const Subscribe& subscribe : subscribes_)
+        bytes += sizeof subscribe + held_bytes(subscribe.channels);
+    if (catch_up_)
+        bytes += catch_up_->held_bytes();
+    admission_.charge.set(bytes);
+}
+
+void Session::shed() {
+    shed_connections.add();
+    release();
+    service_.authorizer().left(admission_); // its grant is not kept either
+    close_at_once(close_code::TRY_AGAIN_LATER, "memory is full");
+    recharge();
 }
 
 void Session::fell_behind(std::string_view why) {

@@ -48,10 +48,12 @@ public:
     virtual void come_back();
     bool was_sent_back() const { return stage_ == Stage::ending; }
 
-    // Does not wait for a client that does not read.
-    virtual void close_at_once(int code, std::string_view reason) { close(code, reason); }
-    // About what would be free without it, but for the connection itself.
-    virtual size_t held_bytes() const { return 0; }
+    // What is held for it, as charged.
+    const MemoryCharge& charge() const { return admission_.charge; }
+    // To be called when what it holds has changed.
+    void recharge();
+    // Ends the connection, so that the client comes back later, and frees what it holds now.
+    void shed();
 
     // About once a second: time-outs and slow clients.
     virtual void tick(Monotonic now) = 0;
@@ -78,6 +80,9 @@ public:
     void tell_outdated() override;
 
 protected:
+    // What a session holds that is not hostile, and often much less.
+    static constexpr size_t ORDINARY_BYTES = 32 << 10;
+
     // Codes of our own for close(), where the transport knows better ways to say it.
     static constexpr int MALFORMED = 4400;
     static constexpr int REFUSED = 4403;
@@ -92,6 +97,15 @@ protected:
     std::string_view new_session_cookie() const;
     // From now on nothing is written, and the member is not present.
     void unsubscribe();
+
+    // What the transport holds, the connection included; see recharge().
+    virtual size_t transport_bytes() const = 0;
+    // False when more must not be kept for it now. A session that holds little may always hold that.
+    bool may_hold(size_t more) const {
+        return admission_.charge.bytes() + more <= ORDINARY_BYTES || admission_.charge.may_add(more);
+    }
+    // Does not wait for a client that does not read; frees what the transport holds.
+    virtual void close_at_once(int code, std::string_view reason) = 0;
 
     // A frame of one element without an id.
     virtual void write_internal(const std::string& frame) { write(frame); }
@@ -123,6 +137,10 @@ private:
     void refused(const Subscribe& subscribe, const Refusal& refusal);
     void refuse_database(const std::string& database);
     void granted(const Subscribe& subscribe, const Grant& grant);
+    static size_t bytes_of(const Grant& grant);
+    void count_granted(const Grant& grant);
+    // Nothing is kept for it any more, and no subscribe counts.
+    void release();
     void resume(const ResumeDecision& decision, const GrantedChannels& channels, bool is_first);
     void answered(const ReplayAnswer& page);
     void proceed(CatchUp::Progress progress);
@@ -137,10 +155,17 @@ private:
     void ask_table(Id last, const std::vector<std::string>& channels) override;
     void tell_last_id_reset(Id newest) override;
 
-    const Admission admission_;
+    Admission admission_;
     const uint64_t number_;
     DatabaseFeed* feed_ = nullptr;      // once a first subscribe was granted
+    uint32_t fixed_bytes_;              // of the admission
+    uint32_t granted_bytes_ = 0;        // of its channels, where they are kept
     std::vector<Subscribe> subscribes_; // that wait for the authorizer
+    struct Granted {
+        Subscribe subscribe;
+        Grant grant;
+    };
+    std::unique_ptr<Granted> granted_; // waits for the database
     Stage stage_ = Stage::idle;
     bool knows_internal_ = false;
     uint32_t question_ = 0;              // what was asked last: only its answer counts

@@ -93,6 +93,13 @@ void SocketWriter::want_drained() {
         watch();
 }
 
+void SocketWriter::drop() {
+    waiting_ = {};
+    state_ = State::finished;
+    shutdown(socket_, SHUT_RDWR);
+    watch();
+}
+
 void SocketWriter::finish() {
     if (state_ == State::open)
         state_ = State::finishing;

@@ -34,6 +34,8 @@ public:
     // What the socket does not take now waits. A failure shows later, as on_gone().
     void send(std::string_view bytes);
     void want_drained();
+    // The connection ends now, and what waits is not sent. The owner hears it from the loop.
+    void drop();
     // Nothing more is sent: the client is told so when everything has left.
     void finish();
 

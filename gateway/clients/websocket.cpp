@@ -41,6 +41,9 @@ std::string code_label(int code) {
 }
 
 constexpr int NO_CLOSE_FRAME = 1006;
+
+// About what an idle connection takes, with what libwebsockets keeps (bench/connections).
+constexpr size_t CONNECTION_BYTES = 2'400;
 constexpr int END_CONNECTION = -1; // as an answer to libwebsockets
 
 // RFC 6455: a control frame has 125 bytes at most, the code takes two of them.
@@ -176,8 +179,10 @@ void WebSocket::on_received(std::string_view part) {
     if (message_.size() + part.size() > service_.options().max_message_bytes)
         return close(close_code::MESSAGE_TOO_BIG, "message too big");
     const bool whole = lws_is_final_fragment(wsi_) && lws_remaining_packet_payload(wsi_) == 0;
+    if (!may_hold(part.size()))
+        return shed();
     if (!whole) {
-        message_ += part;
+        append(part);
         if (!message_since_)
             message_since_ = now;
         return;
@@ -190,11 +195,21 @@ void WebSocket::on_received(std::string_view part) {
         if (message_.empty()) {
             receive(part);
         } else {
-            message_ += part;
+            append(part);
             receive(message_);
         }
     }
+    const bool was_charged = message_.capacity() > std::string().capacity();
     message_ = {};
+    if (was_charged)
+        recharge();
+}
+
+void WebSocket::append(std::string_view part) {
+    const size_t before = message_.capacity();
+    message_ += part;
+    if (message_.capacity() != before)
+        recharge();
 }
 
 // Odoo's rule: no more than `burst` messages within `burst` times `delay`.
@@ -221,8 +236,8 @@ bool WebSocket::too_much(Monotonic now) {
     return static_cast<double>(bytes) > allowed + static_cast<double>(service_.options().max_message_bytes);
 }
 
-size_t WebSocket::held_bytes() const {
-    return message_.size() + unsent_;
+size_t WebSocket::transport_bytes() const {
+    return CONNECTION_BYTES + message_.capacity() + unsent_;
 }
 
 bool WebSocket::writable() {
@@ -247,12 +262,21 @@ void WebSocket::write(const std::string& frame) {
             return;
         bytes = bytes.subspan(static_cast<size_t>(std::max<ssize_t>(sent, 0)));
     }
+    if (!may_hold(bytes.size())) {
+        close(close_code::TRY_AGAIN_LATER, "memory is full");
+        return drop(); // it may be within the frame
+    }
     // It keeps what the socket does not take, and sends it later. A failure shows as a closed connection when
     // libwebsockets next looks at it.
     auto* const rest = reinterpret_cast<unsigned char*>(const_cast<char*>(bytes.data()));
     lws_write(wsi_, rest, bytes.size(), LWS_WRITE_HTTP); // as it stands
     if (lws_partial_buffered(wsi_))
-        unsent_ += static_cast<uint32_t>(frame.size());
+        charge_unsent(unsent_ + bytes.size());
+}
+
+void WebSocket::charge_unsent(size_t bytes) {
+    if (std::exchange(unsent_, static_cast<uint32_t>(bytes)) != unsent_)
+        recharge();
 }
 
 void WebSocket::want_writable() {
@@ -263,7 +287,7 @@ void WebSocket::want_writable() {
 
 void WebSocket::on_writable_callback() {
     wants_writable_ = false;
-    unsent_ = 0;
+    charge_unsent(0);
     if (state_ != State::open)
         return write_close();
     if (std::exchange(ping_due_, false)) {
@@ -288,8 +312,11 @@ void WebSocket::close(int code, std::string_view reason) {
 void WebSocket::close_at_once(int code, std::string_view reason) {
     const bool reads = writable();
     close(code, reason);
-    if (!reads)
-        drop();
+    message_ = {};
+    if (reads)
+        return;
+    unsent_ = 0; // with the connection, which ends now
+    drop();
 }
 
 // We write the close frame ourselves: Debian's libwebsockets, asked to end a connection by the answer to this
@@ -319,6 +346,8 @@ void WebSocket::tick(Monotonic now) {
             drop();
         return;
     }
+    if (unsent_ && !lws_partial_buffered(wsi_))
+        charge_unsent(0);
     if (now > expires_)
         return close(close_code::KEEP_ALIVE_TIMEOUT, "keep alive timeout");
     if (message_since_ && now - *message_since_ > service_.options().message_timeout())

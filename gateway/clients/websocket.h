@@ -28,9 +28,6 @@ public:
     void want_writable() override;
     void close(int code, std::string_view reason) override;
 
-    void close_at_once(int code, std::string_view reason) override;
-    size_t held_bytes() const override;
-
     void tick(Monotonic now) override;
 
 private:
@@ -38,7 +35,12 @@ private:
 
     static int name_gateway(lws* wsi, lws_process_html_args* answer);
 
+    size_t transport_bytes() const override;
+    void close_at_once(int code, std::string_view reason) override;
+
     void on_received(std::string_view part);
+    void append(std::string_view part);
+    void charge_unsent(size_t bytes);
     void on_writable_callback();
     void write_close();
     void drop();

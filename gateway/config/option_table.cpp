@@ -257,9 +257,11 @@ std::vector<OptionDefinition> build_table() {
          "burst of 5 s. Beyond it they are refused with 503 and Retry-After. 0: no limit.",
          RELOADS, count_field(&O::max_handshakes, uint64_t{0}, uint64_t{1'000'000}), ADVANCED},
         {"max-memory", "BYTES", limits,
-         "Maximum memory of the process, the history (--history-bytes for each database) included: above it "
-         "new connections are refused with 503, and those that hold the most are closed with 1013. 0: no "
-         "limit.",
+         "Maximum memory of the process (PSS), the history (--history-bytes for each database) included. "
+         "Near "
+         "it, connections of the addresses that hold the most are closed with 1013, and the histories are "
+         "shortened when they take more than two thirds; new connections are refused with 503 only when no "
+         "address holds more than 64 KiB. 0: no limit.",
          RELOADS, bytes_field(&O::max_memory, 0, 1024 * GIB)},
         {"max-row-bytes", "BYTES", limits,
          "Maximum size of a notification in the table, its channel included; a larger one is left out, with "

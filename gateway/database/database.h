@@ -60,6 +60,9 @@ public:
     // The database is no longer served: removes its state file.
     void remove_state() { state_.remove(); }
     bool has_begun() const { return has_run_; }
+    uint64_t history_bytes() const { return state_.history.bytes(); }
+    // Keeps no more than this, from the next read on.
+    void limit_history(uint64_t bytes) { state_.history.limit(bytes); }
 
     // --- another process takes over (succession.h) ---
 

@@ -9,6 +9,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include "base/clock.h"
+#include "base/common_level.h"
 #include "base/fingerprint.h"
 #include "base/log.h"
 #include "config/database_pattern.h"
@@ -104,7 +105,29 @@ void DatabaseSet::serve(const std::string& name, const std::string& conninfo) {
         };
     if (follower_)
         settings.prepared = follower_;
-    databases_[name] = std::make_unique<Database>(loop_.uv(), std::move(settings), observer_);
+    auto& database = databases_[name];
+    database = std::make_unique<Database>(loop_.uv(), std::move(settings), observer_);
+    database->limit_history(history_limit_);
+}
+
+void DatabaseSet::trim_histories(uint64_t bytes) {
+    std::vector<uint64_t> amounts;
+    for (const auto& [name, database] : databases_)
+        amounts.push_back(database->history_bytes());
+    limit_histories(common_level(std::move(amounts), bytes));
+    log::warning("memory is at --max-memory: the history of each database is limited to {} KiB",
+                 history_limit_ >> 10);
+}
+
+void DatabaseSet::release_histories() {
+    limit_histories(UINT64_MAX);
+    log::info("histories are limited by --history-bytes alone again");
+}
+
+void DatabaseSet::limit_histories(uint64_t bytes) {
+    history_limit_ = bytes;
+    for (const auto& [name, database] : databases_)
+        database->limit_history(bytes);
 }
 
 void DatabaseSet::refused(const std::string& name, const std::string& why) {

@@ -41,6 +41,11 @@ public:
     void replay(const std::string& database, Id last, std::vector<std::string> channels,
                 std::function<void(ReplayAnswer)> answer);
 
+    // The histories are to be smaller by so many bytes together, at the cost of the largest ones; they may be
+    // as large as the options allow.
+    void trim_histories(uint64_t bytes);
+    void release_histories();
+
     // --- from any thread ---
 
     // Empty when at least one database is being read, else why not.
@@ -82,6 +87,7 @@ private:
     void forget(const std::string& name);
     void refused(const std::string& name, const std::string& why);
     void look_for_databases();
+    void limit_histories(uint64_t bytes);
     bool finds() const { return !options_.database_match.empty(); }
     std::string hub_name() const;
     void ring(const std::string& database);
@@ -95,6 +101,7 @@ private:
     std::function<void(const std::string&)> refuse_start_;
     std::function<void()> follower_; // while another process is followed
     std::map<std::string, std::unique_ptr<Database>> databases_;
+    uint64_t history_limit_ = UINT64_MAX; // of each of them
     std::unique_ptr<Hub> hub_;
     DatabaseDiscovery found_; // with --database-match
     std::unique_ptr<DatabaseCatalog> catalog_;

@@ -32,6 +32,14 @@ public:
     void replay(const std::string& database, Id last, std::vector<std::string> channels,
                 std::function<void(ReplayAnswer)> answer);
 
+    // See DatabaseSet; from any thread.
+    void trim_histories(uint64_t bytes) {
+        loop_.post([this, bytes] { databases_.trim_histories(bytes); });
+    }
+    void release_histories() {
+        loop_.post([this] { databases_.release_histories(); });
+    }
+
     DatabaseSet& databases() { return databases_; }
     const DatabaseSet& databases() const { return databases_; }
     Succession& succession() { return succession_; }

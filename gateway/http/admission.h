@@ -7,6 +7,7 @@
 #include "http/address_limits.h"
 #include "http/gateway_cookie.h"
 #include "http/http_request.h"
+#include "http/memory_account.h"
 #include "http/requester.h"
 
 namespace odoo_bus {
@@ -23,6 +24,7 @@ struct Admission {
     std::shared_ptr<const HttpRequest> request; // null for a WebSocket
     AddressLimits::Seat seat;                   // among the connections of its address
     std::shared_ptr<const Requester> requester; // null when the authorizer does not need it
+    MemoryCharge charge;                        // what is held for the connection
 };
 
 } // namespace odoo_bus

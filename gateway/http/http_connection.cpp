@@ -16,6 +16,12 @@ namespace {
 // are read and discarded first.
 constexpr size_t MAX_DISCARDED = 1 << 20;
 
+// About what a connection takes without its head: its object, its handle, its place among the others.
+constexpr size_t CONNECTION_BYTES = sizeof(HttpConnection) + sizeof(uv_poll_t) + 200;
+
+constexpr std::string_view MEMORY_IS_FULL =
+    "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+
 std::atomic<uint64_t> next_number = 1; // the HTTP server and the metrics server have connections
 
 } // namespace
@@ -27,6 +33,7 @@ HttpConnection::HttpConnection(uv_loop_t* loop, int socket, std::optional<Addres
       deadline_(deadline), number_(next_number++) {}
 
 bool HttpConnection::begin() {
+    recharge();
     if (read())
         return true;
     watch(UV_READABLE);
@@ -71,6 +78,9 @@ int HttpConnection::release() {
 bool HttpConnection::read() {
     char buffer[16 * 1024];
     const bool is_ignored = answered_ || held_;
+    // It is looked at again, and those that hold the most are being ended meanwhile.
+    if (!is_ignored && !charge.may_add(sizeof buffer))
+        return false;
     const ssize_t length = recv(socket_, buffer, sizeof buffer, 0);
     if (length < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
@@ -81,8 +91,21 @@ bool HttpConnection::read() {
     if (is_ignored)
         return false;
     const std::string_view bytes(buffer, static_cast<size_t>(length));
-    return body_ ? body_->feed(bytes) != RequestBody::State::need_more
-                 : head_.feed(bytes) != RequestHead::State::need_more;
+    const bool is_due = body_ ? body_->feed(bytes) != RequestBody::State::need_more
+                              : head_.feed(bytes) != RequestHead::State::need_more;
+    recharge();
+    return is_due;
+}
+
+void HttpConnection::recharge() {
+    charge.set(CONNECTION_BYTES + head_.held_bytes() + (body_ ? body_->held_bytes() : 0) +
+               unsent_.capacity());
+}
+
+void HttpConnection::shed() {
+    if (!answered_)
+        send(socket_, MEMORY_IS_FULL.data(), MEMORY_IS_FULL.size(), MSG_NOSIGNAL);
+    over_ = true;
 }
 
 std::optional<Response> HttpConnection::read_body(size_t max_bytes, bool takes_chunks) {
@@ -134,6 +157,7 @@ void HttpConnection::answer(const Response& response, Monotonic deadline) {
     deadline_ = deadline;
     body_.reset();
     send_answer();
+    recharge();
 }
 
 // A short answer fits into a fresh connection's send buffer; a long one is sent in pieces.

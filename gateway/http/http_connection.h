@@ -13,6 +13,7 @@
 #include "http/address.h"
 #include "http/address_limits.h"
 #include "http/http_response.h"
+#include "http/memory_account.h"
 #include "http/request_body.h"
 #include "http/request_head.h"
 
@@ -32,6 +33,7 @@ public:
 
     RequestHead& head() { return head_; }
     AddressLimits::Seat seat; // among the connections of its address
+    MemoryCharge charge;      // what is held for it
     // The other end of the connection; nothing on a unix socket.
     const std::optional<Address>& peer() const { return peer_; }
     bool is_over() const { return over_; }
@@ -59,11 +61,14 @@ public:
     // Sends a short answer. The owner closes the connection when the client has read it, and at `deadline` at
     // the latest.
     void answer(const Response& response, Monotonic deadline);
+    // Ends it with an answer that is not waited for.
+    void shed();
     // Gives the socket to the caller; the connection is over.
     int release();
 
 private:
     bool read();
+    void recharge();
     void await_body(const RequestBody& body);
     void send_answer();
     void watch(int events);

@@ -60,6 +60,9 @@ public:
     // True when such a list has this token, compared without case.
     bool has_token(std::string_view name, std::string_view token) const;
 
+    // What it keeps in memory.
+    size_t held_bytes() const { return buffer_.capacity() + headers_.capacity() * sizeof(Header); }
+
     std::optional<uint64_t> content_length() const { return content_length_; }
     bool is_chunked() const { return count("transfer-encoding") != 0; }
 

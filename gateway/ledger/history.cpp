@@ -44,8 +44,8 @@ void History::append(BatchPtr batch) {
 }
 
 Position History::trim(Monotonic now) {
-    while (!batches_.empty() &&
-           (bytes_ > bounds_.bytes || batches_.front()->back().dispatched < now - bounds_.age)) {
+    const uint64_t most = std::min(bounds_.bytes, limit_);
+    while (!batches_.empty() && (bytes_ > most || batches_.front()->back().dispatched < now - bounds_.age)) {
         for (const Notification& notification : *batches_.front()) {
             bytes_ -= notification.bytes();
             lost_.erase(notification.position);

@@ -33,6 +33,8 @@ public:
     // Takes back what an earlier process dispatched; positions go on from there.
     void append(BatchPtr batch);
 
+    // No more than this is kept, whatever the bounds allow.
+    void limit(uint64_t bytes) { limit_ = bytes; }
     // Forgets what is older or more than the bounds allow. Returns the oldest position that is kept.
     Position trim(Monotonic now);
     // Forgets everything; positions go on after `head`. Ids up to `settled` may have been dispatched before.
@@ -66,6 +68,7 @@ public:
 
 private:
     Bounds bounds_;
+    uint64_t limit_ = UINT64_MAX;
     std::deque<BatchPtr> batches_;
     Position head_ = 0;
     uint64_t bytes_ = 0;

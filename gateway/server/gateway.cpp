@@ -49,11 +49,11 @@ std::string judge_given(const Options& options, const GivenSockets& sockets) {
 } // namespace
 
 Gateway::Gateway(const Options& options, std::function<void()> on_phase)
-    : options_(options), memory_(options.max_memory,
-                                 [this](uint64_t bytes) {
-                                     for (const auto& service : parts_.services)
-                                         service->shed(bytes / parts_.services.size());
-                                 }),
+    : options_(options), accounts_([this] { parts_.http_server->lower_memory(); }),
+      memory_(options.max_memory, accounts_,
+              {.shed = [this] { shed(); },
+               .trim_history = [this](uint64_t bytes) { parts_.database_thread->trim_histories(bytes); },
+               .release_history = [this] { parts_.database_thread->release_histories(); }}),
       succession_(parts_, options, std::move(on_phase)) {}
 
 Gateway::~Gateway() {
@@ -132,8 +132,8 @@ std::string Gateway::make_servers(GivenSockets& sockets) {
                       .gateway_id = parts_.id,
                       .admit = [this](Admission admission) { admit(std::move(admission)); },
                       .connections = [this] { return parts_.connections(); },
-                      .watch_memory = [this] { memory_.check(MonotonicClock::now()); },
-                      .memory_is_full = [this] { return memory_.is_reached(); },
+                      .accounts = accounts_,
+                      .memory = memory_,
                       .unavailable = [this] { return parts_.database_thread->databases().unavailable(); },
                       .authorizers = *parts_.auth_backend});
     if (std::string problem = parts_.http_server->listen(sockets); !problem.empty())
@@ -238,6 +238,14 @@ void Gateway::admit(Admission admission) {
     }))->adopt(std::move(admission));
 }
 
+// On every thread that holds something for clients.
+void Gateway::shed() {
+    parts_.http_server->shed();
+    parts_.auth_backend->shed();
+    for (const auto& service : parts_.services)
+        service->shed();
+}
+
 // /health says that clients can be served; /ready, that a new client is served here as well as by any other
 // gateway.
 std::vector<std::string> Gateway::not_ready() const {
@@ -246,7 +254,7 @@ std::vector<std::string> Gateway::not_ready() const {
         reasons.emplace_back("the gateway stops");
     if (parts_.connections() >= parts_.http_server->max_connections())
         reasons.emplace_back("--max-connections is reached");
-    if (memory_.is_reached())
+    if (memory_.is_full())
         reasons.emplace_back("--max-memory is reached");
     return reasons;
 }

@@ -44,11 +44,13 @@ private:
     void tell_authorization(const std::string& database, const DatabaseEvent& event);
     void tell_presence(const std::string& database, const DatabaseEvent& event);
     void admit(Admission admission);
+    void shed();
     std::string make_services();
     std::string make_servers(GivenSockets& sockets);
     std::vector<std::string> not_ready() const;
 
     const Options options_;
+    MemoryAccounts accounts_; // outlives all threads
     MemoryCeiling memory_;
     GatewayParts parts_;
     GatewaySuccession succession_;

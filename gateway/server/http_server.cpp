@@ -1,6 +1,7 @@
 // The thread that accepts connections: one way from accept() to an answer or an admission.
 #include "server/http_server.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -11,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "clients/shed_connections.h"
 #include "http/cross_origin.h"
 #include "http/handshake.h"
 #include "http/origin.h"
@@ -28,6 +30,9 @@ constexpr std::chrono::seconds LINGER{2};
 
 // How long a client may take to read what Odoo answered.
 constexpr Milliseconds RELAYED_WITHIN{60'000};
+
+// How long connections may take to end before more are ended.
+constexpr uint64_t LOWER_EVERY_MS = 5;
 
 // Connections that are accepted in one turn of the loop, so that the others get theirs.
 constexpr int MAX_ACCEPTS = 64;
@@ -114,7 +119,8 @@ void HttpServer::start() {
             prepare(socket.descriptor());
         listeners_.watch(loop_.uv(), [this](int socket) { accept(socket); });
         loop_.every(1000, [this] { tick(); });
-        loop_.every(100, [this] { surroundings_.watch_memory(); });
+        lower_again_ = std::make_unique<Timer>(loop_.uv());
+        loop_.every(100, [this] { surroundings_.memory.check(MonotonicClock::now()); });
     });
 }
 
@@ -126,6 +132,7 @@ void HttpServer::stop() {
     loop_.post([this] {
         listeners_.close();
         odoo_proxy_.reset();
+        lower_again_.reset();
         connections_.clear();
         loop_.stop();
     });
@@ -161,6 +168,7 @@ void HttpServer::accept(int listener) {
             loop_.uv(), socket, peer_address, options_.max_head_bytes, deadline_after(options_.head_timeout),
             [this](HttpConnection& v) { on_event(v); });
         connection->seat = std::move(seat);
+        connection->charge = MemoryCharge(surroundings_.accounts.of(peer_address));
         HttpConnection& entered = *connections_.emplace(connection.get(), std::move(connection)).first->first;
         connection_count_ = connections_.size();
         if (entered.begin())
@@ -202,6 +210,7 @@ Response HttpServer::route(HttpConnection& connection) {
         return Response::refusal(408, "The body of the request did not arrive in time; send it at once.");
     if (head.is_http_1_0() && head.path() != HEALTH)
         return Response::refusal(505, "Only HTTP/1.1 is served; in nginx set proxy_http_version 1.1.");
+    charge_client(connection);
     for (const Route& each : ROUTES)
         if (head.path() == each.path)
             return (this->*each.serve)(connection);
@@ -220,19 +229,30 @@ Response HttpServer::serve_odoo_proxy(HttpConnection& connection) {
     if (connection.awaits_body())
         return {};
     connection.hold();
-    odoo_proxy_->pass_on(
-        OdooProxy::request(head, connection.body(), make_requester(head, connection.peer(), trust_)),
-        [this, connection = &connection, number = connection.number()](Response response) {
-            // It may have gone, and another may have its address.
-            const auto it = connections_.find(connection);
-            if (it == connections_.end() || connection->number() != number)
-                return;
-            answers.with({std::to_string(response.status)}).add();
-            connection->answer(response, deadline_after(RELAYED_WITHIN));
-            if (connection->is_over())
-                connections_.erase(it);
-        });
+    const auto find = [this, key = &connection, number = connection.number()] {
+        // It may have gone, and another may have its address.
+        const auto it = connections_.find(key);
+        return it == connections_.end() || it->first->number() != number ? nullptr : it->second.get();
+    };
+    odoo_proxy_->pass_on({.request = OdooProxy::request(head, connection.body(),
+                                                        make_requester(head, connection.peer(), trust_)),
+                          .account = connection.charge.account(),
+                          .is_wanted = [find] { return find() != nullptr; },
+                          .on_response =
+                              [this, find](Response response) {
+                                  loop_.post([this, find, response = std::move(response)] {
+                                      if (HttpConnection* const asker = find())
+                                          answer_later(*asker, response);
+                                  });
+                              }});
     return {};
+}
+
+void HttpServer::answer_later(HttpConnection& connection, const Response& response) {
+    answers.with({std::to_string(response.status)}).add();
+    connection.answer(response, deadline_after(RELAYED_WITHIN));
+    if (connection.is_over())
+        connections_.erase(&connection);
 }
 
 std::optional<Response> HttpServer::refuse_admission(const Admission& admission) const {
@@ -242,9 +262,15 @@ std::optional<Response> HttpServer::refuse_admission(const Admission& admission)
                     options_.max_connections);
         return Response::refusal(503, "too many connections").with("Retry-After", "5");
     }
-    if (surroundings_.memory_is_full())
+    if (surroundings_.memory.is_full())
         return Response::refusal(503, "memory is full").with("Retry-After", "5");
     return surroundings_.authorizers.unavailable(admission.requester.get());
+}
+
+void HttpServer::charge_client(HttpConnection& connection) {
+    if (trust_.is_proxy(connection.peer()))
+        connection.charge.move_to(
+            surroundings_.accounts.of(client_address(connection.head(), connection.peer(), trust_)));
 }
 
 std::optional<Response> HttpServer::refuse_address(HttpConnection& connection) {
@@ -295,6 +321,7 @@ std::optional<Admission> HttpServer::begin_admission(HttpConnection& connection,
             note_foreign(head, connection.peer(), trust_);
         requester->worker_version = query_value(*query, "version").value_or("");
         surroundings_.authorizers.renew(*requester);
+        requester->account = connection.charge.account();
         admission.requester = std::move(requester);
     }
     return admission;
@@ -302,6 +329,7 @@ std::optional<Admission> HttpServer::begin_admission(HttpConnection& connection,
 
 void HttpServer::admit(HttpConnection& connection, Admission admission) {
     admission.seat = std::move(connection.seat);
+    admission.charge = std::move(connection.charge);
     admission.socket = connection.release();
     surroundings_.admit(std::move(admission));
 }
@@ -391,11 +419,42 @@ Response HttpServer::serve_health(HttpConnection&) {
     return response;
 }
 
+void HttpServer::lower_memory() {
+    loop_.post([this] {
+        surroundings_.memory.budget_is_exceeded(MonotonicClock::now());
+        lower_again_->start(LOWER_EVERY_MS, [this] { surroundings_.accounts.resume(); });
+    });
+}
+
+void HttpServer::shed() {
+    loop_.post([this] {
+        if (odoo_proxy_)
+            odoo_proxy_->shed();
+        std::vector<HttpConnection*> largest;
+        for (const auto& [connection, owned] : connections_)
+            if (connection->charge.exceeds())
+                largest.push_back(connection);
+        std::ranges::sort(largest, std::ranges::greater(),
+                          [](const HttpConnection* each) { return each->charge.bytes(); });
+        for (HttpConnection* const each : largest) {
+            if (!each->charge.exceeds())
+                continue; // by now
+            shed_connections.add();
+            each->shed();
+            connections_.erase(each);
+        }
+        connection_count_ = connections_.size();
+    });
+}
+
 void HttpServer::tick() {
     log::Limited::report_suppressed();
     const Monotonic now = MonotonicClock::now();
+    if (odoo_proxy_)
+        odoo_proxy_->tick(now);
     connection_count_ = connections_.size();
     addresses_.tidy(now);
+    surroundings_.accounts.tidy();
     for (auto it = connections_.begin(); it != connections_.end();) {
         HttpConnection& connection = *it->second;
         ++it; // before the connection may be erased

@@ -12,12 +12,15 @@
 
 #include "auth/auth_backend.h"
 #include "base/loop.h"
+#include "base/timer.h"
 #include "base/token_bucket.h"
 #include "config/options.h"
 #include "http/address_limits.h"
 #include "http/admission.h"
 #include "http/http_connection.h"
 #include "http/listening_sockets.h"
+#include "http/memory_account.h"
+#include "server/memory_ceiling.h"
 #include "server/odoo_proxy.h"
 
 namespace odoo_bus {
@@ -28,8 +31,8 @@ public:
         std::string gateway_id;
         std::function<void(Admission)> admit; // takes over the socket
         std::function<size_t()> connections;  // that are admitted now
-        std::function<void()> watch_memory;   // called ten times a second
-        std::function<bool()> memory_is_full;
+        MemoryAccounts& accounts;             // of what is held for clients
+        MemoryCeiling& memory;
         std::function<std::string()> unavailable; // empty, or why no database can be served
         AuthBackend& authorizers;
     };
@@ -54,6 +57,10 @@ public:
     void reconfigure(const Options& options);
     // Runs a task on its thread.
     void post(Loop::Task task) { loop_.post(std::move(task)); }
+    // From any thread: the budget of the accounts is exceeded.
+    void lower_memory();
+    // From any thread: ends connections of accounts that exceed.
+    void shed();
     uint64_t max_connections() const { return max_connections_.load(std::memory_order_relaxed); }
 
 private:
@@ -69,8 +76,11 @@ private:
     Response serve_script(HttpConnection& connection);
     // Passes it on to Odoo.
     Response serve_odoo_proxy(HttpConnection& connection);
+    void answer_later(HttpConnection& connection, const Response& response);
     // A request that a service thread answers.
     Response serve_http(HttpConnection& connection, HttpRequest::Kind kind);
+    // What is held for it is its client's from now on.
+    void charge_client(HttpConnection& connection);
     // The refusal when its address has reached a limit, or nothing; takes its seat. A poll counts as a
     // handshake does: each is authorized.
     std::optional<Response> refuse_address(HttpConnection& connection);
@@ -93,6 +103,7 @@ private:
     Loop loop_;
     Trust trust_;
     std::unique_ptr<OdooProxy> odoo_proxy_; // with --auth odoo
+    std::unique_ptr<Timer> lower_again_;    // when it may be
     ListeningSockets listeners_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
     std::atomic<size_t> connection_count_ = 0;

@@ -1,66 +1,137 @@
-// Keeps the process below --max-memory.
+// Keeps the memory of the process below --max-memory.
 #include "server/memory_ceiling.h"
 
-#include <cstdio>
-
-#include <malloc.h>
-#include <unistd.h>
+#include <algorithm>
+#include <utility>
 
 #include "base/log.h"
+#include "base/process_memory.h"
 #include "metrics/metrics.h"
 
 namespace odoo_bus {
 
 namespace {
 
+using namespace std::chrono_literals;
+
+const metrics::Family
+    memory("odoo_bus_memory_bytes",
+           "Proportional memory (PSS) of the process, of which --max-memory is the ceiling.",
+           metrics::Type::gauge);
+const metrics::Family held_memory("odoo_bus_client_memory_bytes",
+                                  "Memory that is held for clients, as it is accounted by address.",
+                                  metrics::Type::gauge);
 const metrics::Family reached_metric("odoo_bus_memory_ceiling_reached",
-                                     "1 while new connections are refused because of --max-memory, else 0.",
+                                     "1 while memory is at --max-memory, so that clients that hold the most "
+                                     "are closed, else 0.",
                                      metrics::Type::gauge);
 
-// How often freed memory is returned to the system: that takes a moment.
-constexpr std::chrono::seconds TRIM_EVERY{2};
-// How long closed connections may take to free their memory before more are closed.
-constexpr std::chrono::milliseconds SHED_EVERY{500};
+// A measurement, and returning freed memory, take at most this part of the time.
+constexpr int AT_MOST_ONE_IN = 50;
+constexpr Duration MEASURE_EVERY = 1s;
+// So much of the limit is always left to clients: if they hold less, it is not they who take the memory.
+constexpr uint64_t LEFT_TO_CLIENTS = 16;
+// How long what was closed may take to be free before more is closed.
+constexpr Duration GIVE_WAY_EVERY = 500ms;
 
 } // namespace
 
-uint64_t resident_memory() {
-    unsigned long long total = 0, resident = 0;
-    if (FILE* const file = fopen("/proc/self/statm", "re")) {
-        if (fscanf(file, "%llu %llu", &total, &resident) != 2)
-            resident = 0;
-        fclose(file);
-    }
-    return resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE));
+// Between two measurements the resident memory tells, less what was found to be shared.
+uint64_t MemoryCeiling::measure(Monotonic now) {
+    const uint64_t resident = resident_memory();
+    if (now - measured_at_ < std::max(MEASURE_EVERY, measure_takes_ * AT_MOST_ONE_IN))
+        return resident - std::min(resident, shared_);
+    const uint64_t used = proportional_memory();
+    measured_at_ = MonotonicClock::now();
+    measure_takes_ = measured_at_ - now;
+    shared_ = resident - std::min(resident, used);
+    memory.with().set(static_cast<double>(used));
+    return used;
 }
 
 void MemoryCeiling::check(Monotonic now) {
-    const uint64_t ceiling = bytes_;
-    if (ceiling == 0) {
-        reached_ = false;
+    held_memory.with().set(static_cast<double>(accounts_.held()));
+    if (ceiling_ == 0) {
+        accounts_.set_budget(UINT64_MAX);
+        is_full_ = false;
+        return set_reached(false, 0);
+    }
+    uint64_t used = measure(now);
+    // What was ended may be free, and not returned yet.
+    const bool gives_way =
+        (used > limit() || has_shed_) && now - gave_way_at_ > std::max(GIVE_WAY_EVERY, way_takes_);
+    if (gives_way) {
+        gave_way_at_ = now;
+        has_shed_ = false;
+        return_memory();
+        measured_at_ = {};
+        used = measure(MonotonicClock::now());
+        way_takes_ = (MonotonicClock::now() - now) * AT_MOST_ONE_IN;
+    }
+    const uint64_t held = accounts_.held();
+    if (used <= limit()) {
+        // Not all of what is free: an allocation takes more than was asked for.
+        accounts_.set_budget(std::max(held + (limit() - used) / 4 * 3, limit() / LEFT_TO_CLIENTS));
+        is_full_ = false;
+        set_reached(used > limit() - ceiling_ / 20 && is_reached_, used);
+        if (history_is_trimmed_ && used < ceiling_ / 5 * 4) {
+            history_is_trimmed_ = false;
+            actions_.release_history();
+        }
+    } else {
+        accounts_.set_budget(std::max(held, limit() / LEFT_TO_CLIENTS));
+        set_reached(true, used);
+        if (gives_way)
+            give_way(used);
+    }
+    accounts_.resume();
+}
+
+void MemoryCeiling::give_way(uint64_t used) {
+    const uint64_t bytes = used - limit() + ceiling_ / 20;
+    if (accounts_.held() > used / 3)
+        return shed(bytes);
+    history_is_trimmed_ = true;
+    actions_.trim_history(bytes);
+    is_full_ = used > ceiling_;
+}
+
+void MemoryCeiling::budget_is_exceeded(Monotonic now) {
+    if (ceiling_ == 0)
         return;
-    }
-    uint64_t resident = resident_memory();
-    if (resident > ceiling - ceiling / 20 && now - trimmed_at_ > TRIM_EVERY) {
-        trimmed_at_ = now;
-        malloc_trim(0);
-        resident = resident_memory();
-    }
-    const bool before = reached_;
-    // It ends a little below, so that it does not begin again with the next connection.
-    reached_ = resident > ceiling || (before && resident > ceiling - ceiling / 20);
-    reached_metric.with().set(reached_);
-    if (reached_ && !before)
-        log::warning(
-            "memory is at its ceiling ({} MiB of --max-memory {} MiB): nobody new is admitted, and those who "
-            "hold the most are closed",
-            resident >> 20, ceiling >> 20);
-    else if (before && !reached_)
-        log::info("memory is below its ceiling again ({} MiB)", resident >> 20);
-    if (resident > ceiling && now - shed_at_ > SHED_EVERY) {
-        shed_at_ = now;
-        shed_(resident - ceiling + ceiling / 20);
-    }
+    const uint64_t held = accounts_.held(), budget = accounts_.budget();
+    set_reached(true, measure(now));
+    shed(held - std::min(held, budget) + budget / 10);
+}
+
+void MemoryCeiling::shed(uint64_t bytes) {
+    const uint64_t held = accounts_.held();
+    const auto largest = accounts_.lower(std::min(bytes, held - std::min(held, limit() / LEFT_TO_CLIENTS)));
+    is_full_ = largest.empty();
+    if (largest.empty())
+        return;
+    static log::Limited lines("clients that hold the most memory", 1);
+    lines.write(log::Level::warning,
+                "closing connections of {} address{}, as memory is at --max-memory: those of {} hold {} KiB, "
+                "all clients together {} KiB",
+                largest.size(), largest.size() == 1 ? "" : "es",
+                largest.front().account->address() ? largest.front().account->name()
+                                                   : "clients whom a proxy does not name",
+                largest.front().held >> 10, held >> 10);
+    has_shed_ = true;
+    actions_.shed();
+}
+
+void MemoryCeiling::set_reached(bool reached, uint64_t used) {
+    reached_metric.with().set(reached);
+    if (std::exchange(is_reached_, reached) == reached)
+        return;
+    if (reached)
+        log::warning("memory is at its ceiling ({} MiB of --max-memory {} MiB): the clients that hold the "
+                     "most are closed",
+                     used >> 20, ceiling_ >> 20);
+    else
+        log::info("memory is below its ceiling again ({} MiB)", used >> 20);
 }
 
 } // namespace odoo_bus

@@ -2,6 +2,8 @@
 #include "server/odoo_proxy.h"
 
 #include <algorithm>
+#include <limits>
+#include <utility>
 
 #include <spdlog/fmt/fmt.h>
 
@@ -17,7 +19,11 @@ const metrics::Counter relayed("odoo_bus_relayed_requests_total",
                                "Requests below /websocket/ and /bus/ that were proxied to Odoo.");
 
 constexpr uint64_t TIMEOUT_MS = 60'000;
-constexpr size_t MAX_RUNNING = 64;
+// Failures open no breaker: each request is a client's own.
+constexpr OdooQueue::Bounds QUEUE{.concurrency = 64,
+                                  .wait = std::chrono::seconds(10),
+                                  .waiting = 1'000,
+                                  .failures = std::numeric_limits<unsigned>::max()};
 constexpr HttpAnswer::Bounds BOUNDS{.head_bytes = 32 << 10, .body_bytes = 8 << 20};
 
 bool contains_ignoring_case(std::string_view text, std::string_view part) {
@@ -33,6 +39,8 @@ void add(std::string& head, std::string_view name, std::string_view value) {
 }
 
 } // namespace
+
+OdooProxy::OdooProxy(uv_loop_t* loop, OdooUrl url) : client_(loop, std::move(url)), queue_(QUEUE, [] {}) {}
 
 bool OdooProxy::takes(std::string_view path) {
     return path.starts_with("/websocket/") || path.starts_with("/bus/");
@@ -52,8 +60,6 @@ std::optional<Response> OdooProxy::refuse(const RequestHead& head) const {
         head.method() != "OPTIONS")
         return Response::refusal(405, "This method is not passed on.")
             .with("Allow", "GET, HEAD, POST, OPTIONS");
-    if (running_ >= MAX_RUNNING)
-        return Response::refusal(503, "too many requests are passed on to Odoo").with("Retry-After", "2");
     return std::nullopt;
 }
 
@@ -82,19 +88,41 @@ Response OdooProxy::response(const HttpAnswer& answer) {
     return response;
 }
 
-void OdooProxy::pass_on(std::string request, std::function<void(Response)> on_response) {
-    ++running_;
-    relayed.add();
-    client_.ask(
-        std::move(request), TIMEOUT_MS, BOUNDS,
-        [this, on_response = std::move(on_response)](const HttpAnswer* answer, const std::string& problem) {
-            --running_;
-            if (answer)
-                return on_response(response(*answer));
-            static log::Limited lines("requests that could not be passed on", 1);
-            lines.write(log::Level::warning, "a request could not be passed on to Odoo: {}", problem);
-            on_response(Response::refusal(502, "Odoo does not answer"));
-        });
+void OdooProxy::pass_on(Passage passage) {
+    struct Held {
+        Passage passage;
+        MemoryCharge charge;
+    };
+    const size_t bytes = passage.request.size();
+    const auto held = std::make_shared<Held>(Held{std::move(passage), {}});
+    held->charge = MemoryCharge(held->passage.account, bytes);
+    const OdooQueue::Turn turn{.client = {},
+                               .address = held->passage.account ? held->passage.account->name() : ""};
+    const auto run = [this, held, turn] {
+        relayed.add();
+        client_.ask(std::move(held->passage.request), TIMEOUT_MS, BOUNDS,
+                    [this, held, turn, sent = MonotonicClock::now()](const HttpAnswer* answer,
+                                                                     const std::string& problem) {
+                        if (answer) {
+                            held->passage.on_response(response(*answer));
+                        } else {
+                            static log::Limited lines("requests that could not be passed on", 1);
+                            lines.write(log::Level::warning, "a request could not be passed on to Odoo: {}",
+                                        problem);
+                            held->passage.on_response(Response::refusal(502, "Odoo does not answer"));
+                        }
+                        queue_.done(turn, answer != nullptr, sent, MonotonicClock::now());
+                    });
+    };
+    queue_.add({.turn = turn,
+                .account = held->passage.account,
+                .is_wanted = held->passage.is_wanted,
+                .run = run,
+                .drop =
+                    [held](const std::string& why) {
+                        held->passage.on_response(Response::refusal(503, why).with("Retry-After", "2"));
+                    }},
+               MonotonicClock::now());
 }
 
 } // namespace odoo_bus
