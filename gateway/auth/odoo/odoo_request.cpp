@@ -18,8 +18,8 @@ bool is_letter_or_digit(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-// No control character, which could end the line. The request's head was checked when it was received; this is
-// the last check.
+// No control character, which could end the line. The request's head was checked when it was received; this
+// is the last check.
 bool is_clean(std::string_view text) {
     return std::ranges::none_of(text, [](char c) {
         const auto byte = static_cast<unsigned char>(c);

@@ -90,7 +90,8 @@ TEST_F(ResumeTest, AClientThatIsAheadGoesBackByWhatTwoGatewaysDifferIn) {
     EXPECT_EQ(position(0), 0u);
 }
 
-// The other gateway could not read for long, and has given what it had missed in the order of ids: 4, 5, 6, ...
+// The other gateway could not read for long, and has given what it had missed in the order of ids: 4, 5, 6,
+// ...
 TEST_F(ResumeTest, AClientOfAGatewayThatWasLateGoesBackToGreaterIds) {
     SimulatedFeed gateway("gateway");
     gateway.feed.has_peers = true;
