@@ -160,6 +160,7 @@ def test_functions_look_nothing_up_in_the_search_path(cluster, owned):
     """A superuser uses every function of the extension where Mallory's operators, functions, types and casts come first."""
     with owned.connect(user="mallory") as mallory:
         mallory.execute("SELECT bus_create_table()")
+        insert_old(mallory, 1)
         mallory.execute(hostile.IN_SEARCH_PATH.format(schema="public"))
     before = len(cluster.log_text())
     with owned.connect() as admin:
