@@ -37,7 +37,7 @@ uint64 delete_rows(Oid schema, const Deletion& deletion) {
     const char* table = deletable_bus_table(schema);
     return run_query(
         psprintf(
-            "DELETE FROM %s AS b WHERE b.id IN (SELECT o.id FROM %s AS o WHERE o.id "
+            "DELETE FROM %s AS b WHERE b.id OPERATOR(pg_catalog.=) ANY (SELECT o.id FROM %s AS o WHERE o.id "
             "OPERATOR(pg_catalog.<=) (SELECT pg_catalog.max(a.id) FROM (SELECT a.id FROM %s AS a WHERE "
             "a.create_date OPERATOR(pg_catalog.<) $1 ORDER BY a.id LIMIT $2) AS a) AND (o.create_date "
             "OPERATOR(pg_catalog.<) $1 OR o.create_date OPERATOR(pg_catalog.>) $3) ORDER BY o.id LIMIT $2)",

@@ -162,6 +162,7 @@ def test_functions_look_nothing_up_in_the_search_path(cluster, owned):
         mallory.execute("SELECT bus_create_table()")
         mallory.execute("CREATE TABLE res_users AS SELECT 2 AS id, 3 AS partner_id")
         mallory.execute("CREATE TABLE ir_module_module AS SELECT varchar 'base' AS name, varchar '19.0.1.3' AS latest_version")
+        insert_old(mallory, 1)
         mallory.execute(hostile.IN_SEARCH_PATH.format(schema="public"))
     before = len(cluster.log_text())
     with owned.connect() as admin:
