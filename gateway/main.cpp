@@ -186,7 +186,7 @@ std::optional<int> MainThread::on_time() {
         log::info("no client is left");
         return stop();
     }
-    if (gateway_.is_alive())
+    if (manager_.watchdog() && gateway_.is_alive())
         manager_.tell("WATCHDOG=1");
     return std::nullopt;
 }

@@ -16,7 +16,7 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SOURCES = ["gateway/ledger/id_set.cpp", "gateway/ledger/ledger.cpp", "gateway/ledger/read_cycle.cpp", "gateway/ledger/order_ring.cpp", "gateway/ledger/checkpoint.cpp",
            "gateway/ledger/state_file.cpp", "gateway/clients/fan_out.cpp", "gateway/clients/positions.cpp", "gateway/metrics/metrics.cpp", "gateway/protocol/frame_cache.cpp", "gateway/protocol/frame.cpp",
-           "gateway/base/json.cpp", "gateway/base/keyed_hash.cpp", "gateway/base/trusted_file.cpp", "gateway/http/gateway_cookie.cpp", "gateway/clients/moved_clients.cpp", "gateway/clients/resume.cpp",
+           "gateway/base/json.cpp", "gateway/base/keyed_hash.cpp", "gateway/base/trusted_file.cpp", "gateway/http/gateway_cookie.cpp", "gateway/http/memory_account.cpp", "gateway/clients/moved_clients.cpp", "gateway/clients/resume.cpp",
            "gateway/clients/catch_up.cpp", "gateway/take_over/message.cpp",
            "gateway/take_over/link.cpp", "test/unit/http/gateway_cookie_test.cpp", "test/unit/take_over/message_test.cpp",
            "test/unit/take_over/link_test.cpp", "test/unit/base/bytes_test.cpp", "test/unit/protocol/database_event_test.cpp",

@@ -34,7 +34,8 @@ def first_peeks(odoo):
 
 def test_a_grant_serves_only_who_would_be_answered_the_same(odoo, mydb, start, database):
     """Each part of what decides Odoo's answer is part of the key."""
-    gateway = start(grant_ttl=600)  # noqa: F811
+    # Checks in the background ask for visitors as if they were new.
+    gateway = start(grant_ttl=600, recheck_rate=0.01)  # noqa: F811
     anna, guest = odoo.login(mydb.add_user("anna")), mydb.add_guest()
     own = {"Host": "one.example", "Origin": "https://one.example", "Cookie": anna.cookie}
     variants = {
