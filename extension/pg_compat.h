@@ -1,4 +1,4 @@
-// pg_compat.h: the differences between PostgreSQL 13 and 18, all in one place. Included by pg.h only.
+// pg_compat.h: the differences between PostgreSQL 13 and 19, all in one place. Included by pg.h only.
 #pragma once
 
 // Since 18 pg_get_loaded_modules() returns the version; PG_MODULE_MAGIC alone does not set it, for which C++
@@ -7,6 +7,13 @@
 #define ODOO_BUS_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "odoo_bus", .version = ODOO_BUS_VERSION)
 #else
 #define ODOO_BUS_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+// The header exists since 14, and is not brought in by others since 19.
+#if PG_VERSION_NUM >= 140000
+extern "C" {
+#include "utils/wait_event.h"
+}
 #endif
 
 namespace odoo_bus {
@@ -74,8 +81,26 @@ inline void insert_tuple(EState* estate, ResultRelInfo* result, TupleTableSlot* 
 #endif
 }
 
+// Waits for no other transaction.
+inline TM_Result delete_tuple(Relation table, ItemPointer row) {
+    const CommandId command = GetCurrentCommandId(true);
+    const Snapshot snapshot = GetActiveSnapshot();
+    constexpr bool wait = false;
+    TM_FailureData failure;
+#if PG_VERSION_NUM >= 190000
+    constexpr uint32 options = 0;
+    return table_tuple_delete(table, row, command, options, snapshot, InvalidSnapshot, wait, &failure);
+#else
+    constexpr bool changing_partition = false;
+    return table_tuple_delete(table, row, command, snapshot, InvalidSnapshot, wait, &failure,
+                              changing_partition);
+#endif
+}
+
 inline IndexScanDesc begin_index_scan(Relation table, Relation index, Snapshot snapshot, int keys) {
-#if PG_VERSION_NUM >= 180000
+#if PG_VERSION_NUM >= 190000
+    return index_beginscan(table, index, snapshot, nullptr, keys, 0, SO_NONE);
+#elif PG_VERSION_NUM >= 180000
     return index_beginscan(table, index, snapshot, nullptr, keys, 0);
 #else
     return index_beginscan(table, index, snapshot, keys, 0);
@@ -110,6 +135,26 @@ inline std::span<config_generic* const> all_settings() {
     return {settings, static_cast<std::size_t>(count)};
 #else
     return {get_guc_variables(), static_cast<std::size_t>(GetNumConfigOptions())};
+#endif
+}
+
+// What a setting of this type has besides what all settings have: since 19 a member of it, before the struct
+// of which it is the first member.
+template <class Typed>
+const Typed& typed_setting(const config_generic& setting) {
+#if PG_VERSION_NUM >= 190000
+    const void* typed = &setting._bool; // all types are one union
+#else
+    const void* typed = &setting;
+#endif
+    return *static_cast<const Typed*>(typed);
+}
+
+inline const char* enum_setting_name(const config_generic& setting, int value) {
+#if PG_VERSION_NUM >= 190000
+    return config_enum_lookup_by_value(&setting, value);
+#else
+    return config_enum_lookup_by_value(const_cast<config_enum*>(&typed_setting<config_enum>(setting)), value);
 #endif
 }
 

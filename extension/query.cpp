@@ -11,7 +11,7 @@ void connect_spi() {
 uint64 run_query(const char* sql, std::initializer_list<Parameter> parameters, bool read_only) {
     constexpr int max_parameters = 4;
     Oid types[max_parameters];
-    Datum values[max_parameters];
+    Datum values[max_parameters] = {};
     int count = 0;
     Assert(parameters.size() <= max_parameters);
     for (const Parameter& parameter : parameters) {

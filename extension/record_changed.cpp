@@ -218,6 +218,6 @@ Datum odoo_bus_record_changed(PG_FUNCTION_ARGS) {
             after = deform(data->tg_newtuple, descriptor);
     }
     tell_change(fcinfo, watch, descriptor, before, after);
-    return PointerGetDatum(nullptr);
+    return Datum(0); // no tuple: what an AFTER trigger returns is ignored
 }
 }

@@ -100,10 +100,7 @@ const char* obstacle_of_owner(Relation table) {
 
 // Returns false if another transaction has locked or changed the row.
 bool delete_row(Relation table, TupleTableSlot* slot) {
-    TM_FailureData failure;
-    constexpr bool wait = false, changing_partition = false;
-    return table_tuple_delete(table, &slot->tts_tid, GetCurrentCommandId(true), GetActiveSnapshot(),
-                              InvalidSnapshot, wait, &failure, changing_partition) == TM_Ok;
+    return delete_tuple(table, &slot->tts_tid) == TM_Ok;
 }
 
 // Rows that are dated in the future, until the next row tells how old they are.

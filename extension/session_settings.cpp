@@ -35,27 +35,25 @@ const char* value_of(const config_generic& setting, Which which) {
     const auto pick = [which](auto* variable, auto built_in) {
         return which == Which::current ? *variable : built_in;
     };
-    const void* record = &setting;
     switch (setting.vartype) {
     case PGC_BOOL: {
-        const auto& typed = *static_cast<const config_bool*>(record);
+        const auto& typed = typed_setting<config_bool>(setting);
         return pick(typed.variable, typed.boot_val) ? "on" : "off";
     }
     case PGC_INT: {
-        const auto& typed = *static_cast<const config_int*>(record);
+        const auto& typed = typed_setting<config_int>(setting);
         return psprintf("%d", pick(typed.variable, typed.boot_val));
     }
     case PGC_REAL: {
-        const auto& typed = *static_cast<const config_real*>(record);
+        const auto& typed = typed_setting<config_real>(setting);
         return psprintf("%.17g", pick(typed.variable, typed.boot_val));
     }
     case PGC_ENUM: {
-        const auto& typed = *static_cast<const config_enum*>(record);
-        return config_enum_lookup_by_value(const_cast<config_enum*>(&typed),
-                                           pick(typed.variable, typed.boot_val));
+        const auto& typed = typed_setting<config_enum>(setting);
+        return enum_setting_name(setting, pick(typed.variable, typed.boot_val));
     }
     case PGC_STRING: {
-        const auto& typed = *static_cast<const config_string*>(record);
+        const auto& typed = typed_setting<config_string>(setting);
         const char* text = which == Which::current ? *typed.variable : typed.boot_val;
         return text ? text : "";
     }

@@ -19,15 +19,15 @@ COMMENT ON FUNCTION bus_version() IS 'the version of these functions';
 -- Text as JSON --------------------------------------------------------------------------------------------------------
 
 -- JSON, of which every character that is not ASCII, and DEL, becomes \uXXXX. In an SQL_ASCII database it must be UTF-8.
-CREATE OR REPLACE FUNCTION bus_sql_ascii(json pg_catalog.text) RETURNS pg_catalog.text
+CREATE OR REPLACE FUNCTION bus_sql_ascii(value pg_catalog.text) RETURNS pg_catalog.text
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
 DECLARE
     utf8 pg_catalog.bytea;
 BEGIN
-    IF NOT json COLLATE pg_catalog."C" OPERATOR(pg_catalog.~) '[^ -~]' THEN
-        RETURN json;
+    IF NOT value COLLATE pg_catalog."C" OPERATOR(pg_catalog.~) '[^ -~]' THEN
+        RETURN value;
     END IF;
-    utf8 := pg_catalog.convert_to(json, 'UTF8');
+    utf8 := pg_catalog.convert_to(value, 'UTF8');
     RETURN (
         SELECT pg_catalog.string_agg(CASE
                 WHEN code OPERATOR(pg_catalog.<) 127 THEN pg_catalog.chr(code)

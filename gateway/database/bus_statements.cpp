@@ -56,6 +56,14 @@ SELECT virtualtransaction FROM (
 WHERE holds AND NOT (prepared AND coalesce(pg_visible_in_snapshot(xid::text::xid8, pg_current_snapshot()), true))
 )";
 
+// Without the look at prepared transactions.
+constexpr const char* HOLDERS_WITHOUT_SNAPSHOT = R"(
+SELECT DISTINCT virtualtransaction FROM pg_locks WHERE granted AND locktype = 'relation'
+AND database = {database} AND relation = {relation} AND mode = 'RowExclusiveLock')";
+
+// All transactions in progress that have written, of all databases: locks cannot be seen.
+constexpr const char* HOLDERS_WITHOUT_LOCKS = "SELECT xid FROM pg_snapshot_xip(pg_current_snapshot()) AS xid";
+
 constexpr const char* PROBE = R"(
     SELECT found.* FROM unnest($1::int8[], $2::int8[]) AS range (first, last) CROSS JOIN LATERAL
         (SELECT {found_row} FROM ONLY {table} AS bus WHERE bus.id BETWEEN range.first AND range.last
@@ -68,12 +76,24 @@ constexpr const char* CHECK = R"(
 SELECT last_value, {quoted_table}::regclass::oid::int8, peers, asked,
        EXISTS (SELECT FROM pg_sequence WHERE seqrelid = {quoted_sequence}::regclass AND seqincrement > 0
                AND seqmin > 0 AND NOT seqcycle AND seqcache = 1)
-FROM {sequence}, (SELECT
+FROM {sequence}, )";
+constexpr const char* SEEN_LOCKS = R"((SELECT
     count(*) FILTER (WHERE locktype = 'advisory' AND database = {database} AND classid::int8 = {peer_lock}
                      AND objid::int8 <> {gateway_key}) AS peers,
     count(*) FILTER (WHERE locktype = 'object' AND database = 0 AND classid = 'pg_database'::regclass
                      AND objid = {database} AND mode IN ('ShareLock', 'AccessExclusiveLock')) AS asked
     FROM pg_locks WHERE granted) AS locks)";
+constexpr const char* UNSEEN_LOCKS = "(SELECT 1 AS peers, 0 AS asked) AS locks";
+
+std::string check(const TableFacts& facts) {
+    return std::string(CHECK) + (facts.sees_locks ? SEEN_LOCKS : UNSEEN_LOCKS);
+}
+
+const char* holders(const TableFacts& facts) {
+    return !facts.sees_locks      ? HOLDERS_WITHOUT_LOCKS
+           : facts.sees_snapshots ? HOLDERS
+                                  : HOLDERS_WITHOUT_SNAPSHOT;
+}
 
 // A date in the future counts as now.
 constexpr const char* ADOPT = R"(
@@ -114,8 +134,8 @@ public:
     Writer(const TableFacts& facts, uint32_t gateway_key, const StatementBounds& bounds)
         : facts_(facts), gateway_key_(gateway_key), bounds_(bounds) {}
 
-    Statement make(const char* name, const char* sql) const {
-        return {name, fmt::format(runtime_format(sql), fmt::arg("table", facts_.table),
+    Statement make(const char* name, const std::string& sql) const {
+        return {name, fmt::format(runtime_format(sql.c_str()), fmt::arg("table", facts_.table),
                                   fmt::arg("quoted_table", sql_literal(facts_.table)),
                                   fmt::arg("sequence", facts_.sequence),
                                   fmt::arg("quoted_sequence", sql_literal(facts_.sequence)),
@@ -149,9 +169,9 @@ std::vector<Statement> statements(const TableFacts& facts, uint32_t gateway_key,
                                   const StatementBounds& bounds) {
     const Writer writer(facts, gateway_key, bounds);
     return {writer.make_rows("read", READ, "ahead, id", "ahead"),
-            writer.make("holders", HOLDERS),
+            writer.make("holders", holders(facts)),
             writer.make_rows("probe", PROBE, "id", "NULL"),
-            writer.make("check", CHECK),
+            writer.make("check", check(facts)),
             writer.make("adopt", ADOPT),
             writer.make_rows("fetch_rows", FETCH, "place", "place"),
             writer.make("last_value", LAST_VALUE),

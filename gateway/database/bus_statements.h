@@ -38,7 +38,7 @@ struct StatementBounds {
 // either; last column: true for an id above the sequence's last value.
 //
 // holders: the transactions that hold the lock by which gaps are decided, and that the snapshot does not
-// show.
+// show. Where locks cannot be seen: those that have written, and are in progress in the snapshot.
 //
 // probe: $1, $2 the ends of the ranges, $3 how many rows: what is there, by id.
 //

@@ -113,21 +113,30 @@ void Database::try_again() {
 }
 
 void Database::connected() {
+    server_ = {};
     // The reads must stay index probes, whatever the statistics say.
     connection_.query(
         "SELECT set_config(name, 'off', false) FROM unnest(ARRAY['enable_seqscan', 'enable_bitmapscan', "
         "'enable_hashjoin', 'enable_mergejoin']) AS name",
         {}, [this](const PgResult& result) { failed(result, "settings"); });
     connection_.query(fmt::format("SELECT pg_advisory_lock_shared({}, {})", PEER_LOCK, settings_.gateway_key),
-                      {}, [this](const PgResult& result) { failed(result, "advisory lock"); });
-    connection_.query(TableFacts::query(settings_.gateway_key), {}, [this](const PgResult& result) {
+                      {}, [this](const PgResult& result) {
+                          if (!result.ok())
+                              server_.refused(result, "other gateways do not see that this one is connected");
+                      });
+    for (size_t i = 0; i < ServerFacts::QUESTIONS; ++i) {
+        const auto question = static_cast<ServerFacts::Question>(i);
+        connection_.query(ServerFacts::query(question, settings_.gateway_key), {},
+                          [this, question](const PgResult& result) { server_.answered(question, result); });
+    }
+    connection_.query(TableFacts::query(), {}, [this](const PgResult& result) {
         if (!failed(result, "catalogue"))
             inspect(result);
     });
 }
 
 void Database::inspect(const PgResult& row) {
-    TableFacts facts = TableFacts::read(row);
+    TableFacts facts = TableFacts::read(row, server_);
     if (!facts.refusal.empty()) {
         if (facts.is_standby && !has_run_)
             settings_.found_standby();
@@ -136,6 +145,9 @@ void Database::inspect(const PgResult& row) {
     for (const std::string& warning : facts.warnings)
         if (std::ranges::find(facts_.warnings, warning) == facts_.warnings.end())
             log::warning("database \"{}\": {}", settings_.name, warning);
+    if (server_.refusals() != refusals_)
+        for (const std::string& refusal : refusals_ = server_.refusals())
+            log::warning("database \"{}\": the server does not tell everything: {}", settings_.name, refusal);
     facts_ = std::move(facts);
     row_reader_.configure(facts_.encoding, settings_.max_row_bytes);
     replayer_.configure(replay_statements(facts_, settings_.max_row_bytes));

@@ -139,6 +139,8 @@ private:
     DatabaseObserver& observer_;
     DatabaseMetrics metrics_;
     DatabaseState state_;
+    ServerFacts server_;
+    std::vector<std::string> refusals_; // that were logged
     TableFacts facts_;
     RowReader row_reader_;
     PgConnection connection_;

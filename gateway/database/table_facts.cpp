@@ -34,12 +34,9 @@ WITH extension AS (
                               AND NOT a.attisdropped AND a.atttypid = ANY (wanted.types))) AS wrong_columns
     FROM found
 )
-SELECT current_database(), pg_is_in_recovery(),
-       (SELECT system_identifier FROM pg_control_system()),
-       CASE WHEN NOT pg_is_in_recovery() THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END,
+SELECT current_database(),
        (SELECT oid::int8 FROM pg_database WHERE datname = current_database()),
        bus.oid::int8,
-       (extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8,
        bus.name, bus.sequence,
        (SELECT extversion FROM extension),
        bus.relkind::text, bus.relispartition, bus.relhassubclass,
@@ -50,9 +47,6 @@ SELECT current_database(), pg_is_in_recovery(),
                WHERE i.indrelid = bus.oid AND i.indisvalid AND i.indpred IS NULL AND a.attname = 'id'),
        EXISTS (SELECT FROM pg_subscription_rel WHERE srrelid = bus.oid),
        current_user,
-       (SELECT count(*) > 0 FROM pg_locks WHERE locktype = 'advisory' AND granted
-        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        AND classid::int8 = {peer_lock} AND objid::int8 <> {gateway_key}),
        bus.schema, bus.sequence::regclass::oid::int8, bus.wrong_columns, row_security_active(bus.oid),
        {read_code}, {written_code}, {attachments}, (SELECT quote_ident(nspname) FROM extension),
        current_setting('server_encoding')
@@ -62,12 +56,8 @@ FROM (SELECT) AS one LEFT JOIN bus ON true LEFT JOIN pg_sequence AS drawn ON dra
 // The columns of the query.
 enum Column {
     DATABASE,
-    RECOVERY,
-    SYSTEM,
-    TIMELINE,
     DATABASE_OID,
     RELATION_OID,
-    STARTED,
     TABLE,
     SEQUENCE,
     EXTENSION,
@@ -83,7 +73,6 @@ enum Column {
     INDEXED,
     SUBSCRIBED,
     ROLE,
-    HAS_PEERS,
     SCHEMA,
     SEQUENCE_OID,
     WRONG_COLUMNS,
@@ -146,6 +135,10 @@ std::string refusal_of(const TableFacts& facts, const PgResult& row) {
             "row-level security hides rows of {} from role \"{}\": run ALTER TABLE {} DISABLE ROW "
             "LEVEL SECURITY",
             table, row.text(0, ROLE), table);
+    if (!facts.sees_locks && !facts.sees_snapshots)
+        return fmt::format("role \"{0}\" may read neither locks nor snapshots, so that missing ids cannot be "
+                           "decided: run GRANT EXECUTE ON FUNCTION pg_lock_status() TO \"{0}\"",
+                           row.text(0, ROLE));
     if (!row.is_null(0, READ_CODE))
         return fmt::format(
             "reading {} would run code of its owner as role \"{}\", since {}: drop that index, "
@@ -172,22 +165,26 @@ std::vector<std::string> warnings_of(const TableFacts& facts, const PgResult& ro
 
 } // namespace
 
-std::string TableFacts::query(uint32_t gateway_key) {
+std::string TableFacts::query() {
     return fmt::format(runtime_format(QUERY), fmt::arg("schemas", FORMER_SCHEMAS),
-                       fmt::arg("peer_lock", PEER_LOCK), fmt::arg("gateway_key", gateway_key),
                        fmt::arg("read_code", table_code("bus.oid", TableUse::READ)),
                        fmt::arg("written_code", table_code("bus.oid", TableUse::WRITE)),
                        fmt::arg("attachments", table_attachments("bus.oid")));
 }
 
-TableFacts TableFacts::read(const PgResult& row) {
+TableFacts TableFacts::read(const PgResult& row, const ServerFacts& server) {
     TableFacts facts;
     facts.database = row.text(0, DATABASE);
-    facts.system_identifier = static_cast<uint64_t>(row.number(0, SYSTEM));
-    facts.timeline = static_cast<uint32_t>(row.number(0, TIMELINE));
+    facts.system_identifier = static_cast<uint64_t>(server[ServerFacts::SYSTEM].value_or(0));
+    facts.timeline = static_cast<uint32_t>(server[ServerFacts::TIMELINE].value_or(0));
+    if (const auto started = server[ServerFacts::STARTED])
+        facts.server_started = wall_time(*started);
+    facts.is_standby = server[ServerFacts::RECOVERY].value_or(0) > 0;
+    facts.sees_locks = server[ServerFacts::LOCKS].has_value();
+    facts.sees_snapshots = server[ServerFacts::SNAPSHOT].has_value();
+    facts.has_peers = server[ServerFacts::LOCKS].value_or(1) > 0;
     facts.database_oid = static_cast<uint32_t>(row.number(0, DATABASE_OID));
     facts.relation_oid = static_cast<uint32_t>(row.number(0, RELATION_OID));
-    facts.server_started = wall_time(row.number(0, STARTED));
     facts.table = row.text(0, TABLE);
     facts.sequence = row.text(0, SEQUENCE);
     facts.schema = row.text(0, SCHEMA);
@@ -197,8 +194,6 @@ TableFacts TableFacts::read(const PgResult& row) {
     facts.extension_version = row.text(0, EXTENSION);
     facts.extension_schema = row.text(0, EXTENSION_SCHEMA);
     facts.encoding = ServerEncoding(std::string(row.text(0, ENCODING)));
-    facts.is_standby = row.boolean(0, RECOVERY);
-    facts.has_peers = row.boolean(0, HAS_PEERS);
     facts.refusal = refusal_of(facts, row);
     facts.warnings = warnings_of(facts, row);
     return facts;

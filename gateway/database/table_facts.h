@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "database/server_facts.h"
 #include "ledger/checkpoint.h"
 #include "postgres/pg_connection.h"
 #include "postgres/server_encoding.h"
@@ -15,8 +16,8 @@
 namespace odoo_bus {
 
 struct TableFacts {
-    // Asks for one row, to be handed to read(). `gateway_key`: of this gateway's advisory lock.
-    static std::string query(uint32_t gateway_key);
+    // Asks for one row, to be handed to read().
+    static std::string query();
 
     // Not empty: one sentence why this database cannot be followed now, with the way to mend it.
     std::string refusal;
@@ -38,10 +39,12 @@ struct TableFacts {
     std::string extension_schema;  // quoted; likewise
     ServerEncoding encoding;
 
-    bool is_standby = false; // the reason for the refusal
-    bool has_peers = false;  // other gateways are connected
+    bool is_standby = false;    // the reason for the refusal
+    bool has_peers = false;     // other gateways are connected, or may be
+    bool sees_locks = true;     // or pg_locks may not be read
+    bool sees_snapshots = true; // or the functions on snapshots may not be called
 
-    static TableFacts read(const PgResult& row);
+    static TableFacts read(const PgResult& row, const ServerFacts& server);
 
     // The table and its sequence, as they were looked at.
     std::vector<SeenTable> seen() const {

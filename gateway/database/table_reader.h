@@ -75,6 +75,7 @@ private:
     const Handlers handlers_;
     Timer safety_;             // a cycle without any doorbell
     Timer recheck_;            // a cycle because gaps are open
+    Monotonic begun_ = {};     // when the cycle was, before its snapshot
     bool runs_ = false;        // cycles may begin
     bool in_snapshot_ = false; // the cycle is inside a transaction, so that its statements have one snapshot
     bool is_ticked_ = false;   // the cycle is to look at the sequence and the table, too

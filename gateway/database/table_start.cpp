@@ -22,11 +22,6 @@ constexpr std::chrono::seconds SETTLED(60);
 
 constexpr size_t FETCHED_IDS = 1000; // at a time
 
-bool is_another_table(const TableIdentity& a, const TableIdentity& b) {
-    return a.system_identifier != b.system_identifier || a.database_oid != b.database_oid ||
-           a.relation_oid != b.relation_oid;
-}
-
 } // namespace
 
 struct TableStart::Comparison {
@@ -64,7 +59,7 @@ void TableStart::restore() {
     const Checkpoint& ledger = loaded_->ledger;
     const std::vector<Dispatched>& entries = loaded_->entries;
     state_.history.start(loaded_->first + entries.size() - 1, ledger.max_seen);
-    if (is_another_table(ledger.identity, state_.identity)) {
+    if (state_.identity.is_another_table(ledger.identity)) {
         log::warning("database \"{}\": what is in {} is of another database or table: starting afresh",
                      database_, state_.directory());
         return adopt(true);

@@ -12,7 +12,7 @@
 namespace odoo_bus {
 
 // The table that was read. It is stored with the ledger and handed back; the caller decides what a difference
-// means.
+// means. A server may not tell the first three, which are zero then.
 struct TableIdentity {
     uint64_t system_identifier = 0;
     WallTime postmaster_start = {};
@@ -20,6 +20,17 @@ struct TableIdentity {
     uint32_t database_oid = 0;
     uint32_t relation_oid = 0;
     bool operator==(const TableIdentity&) const = default;
+
+    bool is_another_table(const TableIdentity& other) const {
+        const bool is_another_server = system_identifier != 0 && other.system_identifier != 0 &&
+                                       system_identifier != other.system_identifier;
+        return is_another_server || database_oid != other.database_oid || relation_oid != other.relation_oid;
+    }
+    // The server has neither been restarted nor failed over.
+    bool is_same_run(const TableIdentity& other) const {
+        return postmaster_start != WallTime() && timeline != 0 &&
+               postmaster_start == other.postmaster_start && timeline == other.timeline;
+    }
 };
 
 struct Checkpoint {

@@ -11,10 +11,9 @@
 namespace odoo_bus {
 
 void DatabaseState::compare_identity(const TableIdentity& before) {
-    if (before.system_identifier != identity.system_identifier ||
-        before.database_oid != identity.database_oid || before.relation_oid != identity.relation_oid)
+    if (identity.is_another_table(before))
         knowledge = Knowledge::OUTDATED;
-    else if (before.postmaster_start != identity.postmaster_start || before.timeline != identity.timeline)
+    else if (!identity.is_same_run(before))
         knowledge = std::max(knowledge, Knowledge::UNCOMPARED);
 }
 

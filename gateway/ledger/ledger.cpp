@@ -61,10 +61,16 @@ uint64_t Ledger::gap_count() const {
     return gaps;
 }
 
-void Ledger::hold(std::vector<Holder> holders) {
+void Ledger::hold(std::vector<Holder> holders, Ripeness ripeness) {
     std::ranges::sort(holders);
     for (Generation& generation : generations_) {
         if (!generation.noted) {
+            // What was found in this snapshot is not in it.
+            generation.due |= generation.found.has_value();
+            if (!generation.found)
+                generation.found = ripeness.now;
+            if (*generation.found > ripeness.ripe)
+                continue;
             // The transaction that drew a gap may have ended after the snapshot and before this look-up.
             generation.holders = holders;
             generation.noted = generation.due_next = true;
@@ -121,8 +127,9 @@ void Ledger::merge_generations() {
     std::erase_if(generations_, [](const Generation& generation) { return generation.ids.empty(); });
     for (size_t i = generations_.size(); i-- > 1;) {
         Generation &older = generations_[i - 1], &newer = generations_[i];
-        const bool equal = older.holders == newer.holders && older.due_next == newer.due_next;
-        if (equal || generations_.size() > MAX_GENERATIONS) {
+        const bool equal = older.noted == newer.noted && (older.noted || older.found == newer.found) &&
+                           older.holders == newer.holders && older.due_next == newer.due_next;
+        if (equal || (generations_.size() > MAX_GENERATIONS && older.noted && newer.noted)) {
             older.ids.merge(newer.ids);
             older.holders = std::move(newer.holders);
             older.due_next |= newer.due_next;

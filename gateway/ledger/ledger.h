@@ -20,10 +20,13 @@
 // 1. Every id at or below max_seen is seen, a gap, or dead. A dead id can never become visible.
 // 2. A gap's holders include the transaction that drew it, or that transaction had ended before they were
 //    looked up for the gap; then the next snapshot decides.
+//    The transaction ids of the snapshot may be looked up instead (Ripeness says why later): then the holders
+//    include it when it has written a row by that time.
 // 3. Complete: a gap that the snapshot shows is due in that cycle. Its transaction was visible before the
 //    holders were looked up, and a transaction loses its name in the instant in which it becomes visible
 //    (`holders` leaves out prepared ones that the snapshot shows), so that the gap lost a holder, or had lost
-//    it by the look-up before and is due for that reason.
+//    it by the look-up before and is due for that reason. Gaps whose holders cannot be looked up yet are due
+//    in every cycle.
 // 4. A gap dies only when a snapshot does not show it that was taken when none of its holders was left.
 // 5. Order: a snapshot shows all rows of a transaction or none, and with an effect its causes: what was
 //    committed before an id was drawn. Both have lower ids, so that by 3 no row is ever dispatched before an
@@ -33,6 +36,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 #include <vector>
@@ -44,6 +48,15 @@ namespace odoo_bus {
 // A transaction as pg_locks.virtualtransaction names it, packed: backend in the high half, local id in the
 // low one.
 using Holder = uint64_t;
+
+// Whose holders can be looked up. The lock on bus_bus is held before an id is drawn. Where locks cannot be
+// seen, the transactions are known by their ids, which PostgreSQL assigns when they write: a gap is *ripe*
+// when its transaction must have written a row by then, or have ended. Both times are of one clock, whose
+// unit is the caller's.
+struct Ripeness {
+    int64_t now = 0;  // after the snapshot in which new gaps were found
+    int64_t ripe = 0; // gaps that were found by then are ripe
+};
 
 // Reads "3/127" or "-1/4711"; what has another form is hashed, so that it still is a name.
 Holder parse_holder(std::string_view virtualtransaction);
@@ -66,8 +79,8 @@ public:
 
     uint64_t gap_count() const;
 
-    // `holders`: all current holders of the lock.
-    void hold(std::vector<Holder> holders);
+    // `holders`: all current holders of the lock; or, of the snapshot, all transactions that have an id.
+    void hold(std::vector<Holder> holders, Ripeness ripeness = {});
 
     // The next ranges to probe, ascending, at most `limit`; empty when this cycle's probes are done. Each
     // answer must be followed by probed().
@@ -109,11 +122,12 @@ private:
     // Gaps that wait for the same holders.
     struct Generation {
         IdSet ids;
-        std::vector<Holder> holders = {}; // sorted
-        bool noted = false;               // the holders have been looked up
-        bool due = false;                 // this cycle's snapshot may show some
-        bool due_next = false;            // the next one may
-        bool orphaned = false;            // this cycle's snapshot was taken when no holder was left
+        std::vector<Holder> holders = {};  // sorted
+        bool noted = false;                // the holders have been looked up
+        std::optional<int64_t> found = {}; // when, by Ripeness::now
+        bool due = false;                  // this cycle's snapshot may show some
+        bool due_next = false;             // the next one may
+        bool orphaned = false;             // this cycle's snapshot was taken when no holder was left
     };
 
     void merge_generations();

@@ -78,8 +78,8 @@ std::vector<Row> ReadCycle::saw(std::vector<Row> rows, bool is_cut) {
     return had_no_gaps ? dispatch_read() : std::vector<Row>();
 }
 
-std::vector<Row> ReadCycle::hold(std::vector<Holder> holders) {
-    ledger_.hold(std::move(holders));
+std::vector<Row> ReadCycle::hold(std::vector<Holder> holders, Ripeness ripeness) {
+    ledger_.hold(std::move(holders), ripeness);
     if (was_read_)
         return go_on();
     next_ = Statement::READ;

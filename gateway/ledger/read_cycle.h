@@ -71,7 +71,7 @@ public:
     std::vector<Row> saw(std::vector<Row> rows, bool is_cut = false);
 
     // The answer to HOLDERS.
-    std::vector<Row> hold(std::vector<Holder> holders);
+    std::vector<Row> hold(std::vector<Holder> holders, Ripeness ripeness = {});
 
     // What PROBE needs.
     const std::vector<IdRange>& probe_ranges() const { return ranges_; }

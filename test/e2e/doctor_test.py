@@ -290,6 +290,11 @@ def the_extension_is_older_than_the_gateway(site):
     site.after += [age]
 
 
+@fault("postgresql.answers", "warning", "docs/managed.md")
+def the_server_refuses_a_question(site):
+    site.after += [lambda: site.database.execute("REVOKE EXECUTE ON FUNCTION pg_postmaster_start_time() FROM PUBLIC")]
+
+
 @fault("postgresql.ids", "failed", "RESTART IDENTITY")
 def ids_are_nearly_used_up(site):
     site.after += [lambda: site.database.execute("SELECT setval('bus_bus_id_seq', 2100000000)")]

@@ -73,7 +73,7 @@ def test_the_retention_runs_nothing_that_a_role_has_left_on_the_table(cluster, o
                   "$$ BEGIN PERFORM hostile.take('event trigger'); END $$; "
                   "CREATE EVENT TRIGGER hostile ON ddl_command_end EXECUTE FUNCTION public.on_ddl()")
     with owned.connect(user="mallory") as mallory:
-        for name, value in hostile.SETTINGS.items():
+        for name, value in hostile.settings(cluster).items():
             mallory.execute(f'ALTER DATABASE "{owned.name}" SET {name} = {value}')
             mallory.execute(f"ALTER ROLE mallory SET {name} = {value}")
     before = len(cluster.log_text())

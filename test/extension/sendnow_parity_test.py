@@ -84,7 +84,7 @@ def test_every_setting_is_the_callers(noting):
     with noting.connect(user="clerk", options="-c IntervalStyle=sql_standard -c app.who=Zoë", application_name="mine") as connection:
         now = compare(noting, connection)
         assert (now["IntervalStyle"], now["custom"], now["application_name"]) == ("sql_standard", "Zoë", "mine")
-        for name, value in hostile.SETTINGS.items():
+        for name, value in hostile.settings(noting.cluster).items():
             # The first would end the test. The last is spelled as quote_all_identifiers is when it is set.
             if name not in ("statement_timeout", "default_transaction_read_only", "exit_on_error", "lock_timeout",
                             "idle_in_transaction_session_timeout", "default_transaction_isolation", "default_text_search_config"):

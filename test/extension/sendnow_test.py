@@ -165,7 +165,7 @@ def test_errors_come_back_as_they_were_met_and_the_worker_goes_on(owned):
         diag = fails(psycopg.Error)
         assert (diag.sqlstate, diag.message_detail, diag.message_hint) == ("BU123", "why", "what")
         assert diag.message_primary.startswith("no: éé") and 900 < len(diag.message_primary.encode()) < 1024
-        assert "PL/pgSQL function refuse()" in diag.context
+        assert "PL/pgSQL function refuse()" in diag.context and diag.context.endswith("background worker of bus_sendnow()")
         owned.execute("DROP TRIGGER refuse ON bus_bus")
 
         owned.execute("""CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON bus_bus DEFERRABLE INITIALLY DEFERRED

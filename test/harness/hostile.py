@@ -101,6 +101,15 @@ SETTINGS = {
     "vacuum_cost_delay": "'100ms'", "parallel_setup_cost": "'0'", "random_page_cost": "'1e10'",
 }
 
+
+def settings(cluster):
+    """Those of them that this release has. Since 19 strings cannot be read in another way any more."""
+    known = {name for name, in cluster.execute("SELECT name FROM pg_settings")}
+    if int(cluster.execute("SHOW server_version_num")[0][0]) >= 190000:
+        known.discard("standard_conforming_strings")
+    return {name: value for name, value in SETTINGS.items() if name in known}
+
+
 def runs(log):
     """(kind, current user, session user, is superuser, backend type) of each line of the log."""
     return [(kind, user, session, superuser == "t", backend) for backend, kind, user, session, superuser in re.findall(

@@ -63,12 +63,12 @@ std::string refusal_of(WebSocketClient& socket) {
 // this role.
 std::string sending(const PgSession& session, const std::string& channel, const std::string& mark,
                     std::string& problem) {
-    const PgResult row = session.ask(TableFacts::query(0).c_str());
+    const PgResult row = session.ask(TableFacts::query().c_str());
     if (!row.ok()) {
         problem = row.error();
         return {};
     }
-    const TableFacts facts = TableFacts::read(row);
+    const TableFacts facts = TableFacts::read(row, {});
     if (!facts.code_for_writers.empty())
         problem = fmt::format("it would run code of the owner of {} as this role, since {}", facts.table,
                               facts.code_for_writers);

@@ -50,6 +50,16 @@ bool answered(const PgResult& answer, const char* name, Report& report) {
     return false;
 }
 
+// Likewise, of what the gateway itself does not need.
+bool is_shown(const PgResult& answer, const char* name, Report& report) {
+    if (!answer.ok())
+        report.warning(
+            name, fmt::format("the server does not show it: {}", answer.error()),
+            "nothing, where the server is managed and shows it to nobody; else make the gateway's role a "
+            "member of pg_monitor");
+    return answer.ok();
+}
+
 // As the gateway does it (pooler_check.h): a session has several server processes, or that of another
 // session, exactly when a pooler shares them. With statement pooling no transaction can begin.
 bool examine_pooler(const PgSession& session, const std::string& conninfo, Report& report) {
@@ -76,8 +86,7 @@ void examine_server(const PgSession& session, Report& report) {
     const int64_t before = now_us();
     const PgResult answer = session.ask("SELECT current_setting('server_version_num')::int8, "
                                         "current_setting('server_version'), "
-                                        "(extract(epoch FROM clock_timestamp()) * 1000000)::int8, "
-                                        "pg_notification_queue_usage()");
+                                        "(extract(epoch FROM clock_timestamp()) * 1000000)::int8");
     const int64_t after = now_us();
     if (!answered(answer, "postgresql.version", report))
         return;
@@ -104,7 +113,10 @@ void examine_server(const PgSession& session, Report& report) {
     else
         report.ok("machine.clock", "as PostgreSQL's");
 
-    const double usage = strtod(std::string(answer.text(0, 3)).c_str(), nullptr);
+    const PgResult queue = session.ask("SELECT pg_notification_queue_usage()");
+    if (!is_shown(queue, "postgresql.notify-queue", report))
+        return;
+    const double usage = strtod(std::string(queue.text(0, 0)).c_str(), nullptr);
     const std::string found = fmt::format("{:.2f} % of the NOTIFY queue is used", usage * 100);
     if (usage >= QUEUE_FILLS)
         report.add(
@@ -123,7 +135,7 @@ void examine_transactions(const PgSession& session, std::chrono::seconds longest
         "SELECT pid::int8, (extract(epoch FROM clock_timestamp() - xact_start))::int8, usename, datname "
         "FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
         "AND xact_start IS NOT NULL ORDER BY xact_start LIMIT 1");
-    if (!answer.ok())
+    if (!is_shown(answer, name, report))
         return;
     if (answer.rows() == 0)
         return report.ok(name, "none is visible to this role");
@@ -155,7 +167,7 @@ void examine_listeners(const PgSession& session, Report& report) {
         const PgResult slept = session.ask("SELECT pg_sleep(0.5)");
         answer = session.ask(STUCK);
     }
-    if (!answer.ok())
+    if (!is_shown(answer, name, report))
         return;
     if (answer.text(0, 0).empty())
         return report.ok(name, "all listening clients read");
@@ -243,12 +255,30 @@ void examine_rows(const PgSession& session, const TableFacts& facts, Report& rep
                    "(docs/sql.md)");
 }
 
+// What the gateway can do without.
+ServerFacts examine_answers(const PgSession& session, Report& report) {
+    const char* const name = "postgresql.answers";
+    ServerFacts server;
+    for (size_t i = 0; i < ServerFacts::QUESTIONS; ++i) {
+        const auto question = static_cast<ServerFacts::Question>(i);
+        server.answered(question, session.ask(ServerFacts::query(question, 0).c_str()));
+    }
+    if (server.refusals().empty())
+        report.ok(name, "the server tells all that the gateway asks");
+    else
+        report.warning(
+            name, fmt::format("the server does not tell everything: {}", fmt::join(server.refusals(), "; ")),
+            "grant the gateway's role the functions; nothing, where the server is managed "
+            "(docs/managed.md)");
+    return server;
+}
+
 // True when the database can be served.
 bool examine_database(const PgSession& session, Report& report) {
-    const PgResult answer = session.ask(TableFacts::query(0).c_str());
+    const PgResult answer = session.ask(TableFacts::query().c_str());
     if (!answered(answer, "postgresql.bus_bus", report))
         return false;
-    const TableFacts facts = TableFacts::read(answer);
+    const TableFacts facts = TableFacts::read(answer, examine_answers(session, report));
     if (!facts.refusal.empty()) {
         const size_t cure = facts.refusal.find(": ");
         report.failed("postgresql.bus_bus",

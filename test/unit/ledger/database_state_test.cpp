@@ -151,5 +151,36 @@ TEST_F(DatabaseStateTest, KnowsLessWhenTheServerOrTheTableIsAnotherOne) {
     EXPECT_EQ(after(restored, Knowledge::UNCOMPARED), Knowledge::OUTDATED);
 }
 
+// What the server does not tell is zero.
+TEST_F(DatabaseStateTest, WhatTheServerDoesNotTellIsComparedEachTime) {
+    const TableIdentity known = {.system_identifier = 7,
+                                 .postmaster_start = WallTime(1s),
+                                 .timeline = 1,
+                                 .database_oid = 5,
+                                 .relation_oid = 6};
+    const auto knowledge_of = [this](TableIdentity before, TableIdentity now) {
+        DatabaseState state = make();
+        state.knowledge = Knowledge::CURRENT;
+        state.identity = now;
+        state.compare_identity(before);
+        return state.knowledge;
+    };
+    EXPECT_EQ(knowledge_of(known, known), Knowledge::CURRENT);
+    TableIdentity other = known;
+    other.system_identifier = 8;
+    EXPECT_EQ(knowledge_of(known, other), Knowledge::OUTDATED);
+    other.system_identifier = 0;
+    EXPECT_EQ(knowledge_of(known, other), Knowledge::CURRENT) << "granted since, or revoked";
+    EXPECT_EQ(knowledge_of(other, known), Knowledge::CURRENT);
+    other = known;
+    other.timeline = 0;
+    EXPECT_EQ(knowledge_of(other, other), Knowledge::UNCOMPARED);
+    other = known;
+    other.postmaster_start = {};
+    EXPECT_EQ(knowledge_of(other, other), Knowledge::UNCOMPARED);
+    other.relation_oid = 9;
+    EXPECT_EQ(knowledge_of(known, other), Knowledge::OUTDATED);
+}
+
 } // namespace
 } // namespace odoo_bus

@@ -30,6 +30,8 @@ public:
         switch (next_) {
         case IDLE:
             transaction_ = postgres_.begin(backend_);
+            if (random() % 4 == 0)
+                postgres_.write(transaction_);
             prepared_ = false;
             left_ = random() % 5;
             next_ = STATEMENT;
@@ -131,7 +133,7 @@ std::string pass_chosen(SimulatedPostgres& postgres, SimulatedGateway& gateway) 
 }
 
 // Writers, the gateway, restarts of the server and lost connections, in random order.
-std::string random_schedule(uint64_t seed) {
+std::string random_schedule(uint64_t seed, SimulatedGateway::By by) {
     Random random(seed);
     SimulatedPostgres postgres;
     std::function<size_t(size_t)> portion;
@@ -142,7 +144,7 @@ std::string random_schedule(uint64_t seed) {
                               .probe_ranges = 1 + random() % 4,
                               .probe_rows = 1 + random() % 4,
                               .many_gaps = random() % 2 == 0 ? 1u : 10'000u},
-                             portion);
+                             portion, by);
     const bool choose = random() % 3 == 0;
     std::vector<RandomWriter> writers;
     for (int backend = 1; backend <= static_cast<int>(2 + random() % 5); ++backend)
@@ -165,6 +167,7 @@ std::string random_schedule(uint64_t seed) {
         ;
     gateway.cycle_until_quiet();
     gateway.cycle();
+    gateway.cycle(); // gaps that were not ripe before
     if (gateway.ledger().stats().bytes != 0)
         return "the ledger keeps memory for no gap";
     if (std::string wrong = pass_chosen(postgres, gateway); !wrong.empty())
@@ -172,12 +175,20 @@ std::string random_schedule(uint64_t seed) {
     return complaint(postgres, gateway);
 }
 
-TEST(LedgerSimulation, RandomSchedules) {
+class LedgerSchedules : public testing::TestWithParam<SimulatedGateway::By> {};
+
+INSTANTIATE_TEST_SUITE_P(By, LedgerSchedules,
+                         testing::Values(SimulatedGateway::By::LOCKS, SimulatedGateway::By::TRANSACTION_IDS),
+                         [](const auto& chosen) {
+                             return chosen.param == SimulatedGateway::By::LOCKS ? "Locks" : "TransactionIds";
+                         });
+
+TEST_P(LedgerSchedules, RandomSchedules) {
     uint64_t seed = test_seed();
     const auto begin = std::chrono::steady_clock::now();
     constexpr int SCHEDULES = 20'000;
     for (int i = 0; i < SCHEDULES; ++i, ++seed) {
-        const std::string wrong = random_schedule(seed);
+        const std::string wrong = random_schedule(seed, GetParam());
         ASSERT_EQ(wrong, "") << again(seed);
     }
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
@@ -194,9 +205,10 @@ const Script SENDS_TWICE = {SEND, SEND, VISIBLE, RELEASE};
 const Script WITH_SAVEPOINT = {SEND, SAVEPOINT, SEND, ROLLBACK_TO, VISIBLE, RELEASE};
 
 // The steps of a schedule are numbers: 0 is the gateway, the others are writers.
-std::string replay(const std::vector<int>& schedule, const std::vector<Script>& scripts) {
+std::string replay(const std::vector<int>& schedule, const std::vector<Script>& scripts,
+                   SimulatedGateway::By by) {
     SimulatedPostgres postgres;
-    SimulatedGateway gateway(postgres);
+    SimulatedGateway gateway(postgres, {}, {}, by);
     std::vector<SimulatedPostgres::Transaction> transactions;
     for (size_t i = 0; i < scripts.size(); ++i)
         transactions.push_back(postgres.begin(static_cast<int>(i + 1)));
@@ -233,18 +245,19 @@ std::string replay(const std::vector<int>& schedule, const std::vector<Script>& 
         ;
     gateway.cycle();
     gateway.cycle();
+    gateway.cycle();
     return complaint(postgres, gateway);
 }
 
 // Every order of the steps of `scripts` and of `statements` steps of the gateway. Returns how many there are.
-size_t enumerate(const std::vector<Script>& scripts, size_t statements) {
+size_t enumerate(const std::vector<Script>& scripts, size_t statements, SimulatedGateway::By by) {
     std::vector<int> schedule(statements, 0);
     for (size_t i = 0; i < scripts.size(); ++i)
         schedule.insert(schedule.end(), scripts[i].size(), static_cast<int>(i + 1));
     size_t count = 0;
     do {
         ++count;
-        const std::string wrong = replay(schedule, scripts);
+        const std::string wrong = replay(schedule, scripts, by);
         if (!wrong.empty()) {
             std::string steps;
             for (const int who : schedule)
@@ -256,14 +269,15 @@ size_t enumerate(const std::vector<Script>& scripts, size_t statements) {
     return count;
 }
 
-TEST(LedgerSimulation, EveryScheduleOfAFewWriters) {
+TEST_P(LedgerSchedules, EveryScheduleOfAFewWriters) {
+    const auto by = GetParam();
     size_t count = 0;
     for (const Script& first : {COMMITS, ROLLS_BACK, SENDS_TWICE, WITH_SAVEPOINT})
         for (const Script& second : {COMMITS, ROLLS_BACK, SENDS_TWICE})
-            count += enumerate({first, second}, 4);
-    count += enumerate({SENDS_TWICE, SENDS_TWICE}, 5);
-    count += enumerate({COMMITS, COMMITS, COMMITS}, 2);
-    count += enumerate({COMMITS, ROLLS_BACK, COMMITS}, 2);
+            count += enumerate({first, second}, 4, by);
+    count += enumerate({SENDS_TWICE, SENDS_TWICE}, 5, by);
+    count += enumerate({COMMITS, COMMITS, COMMITS}, 2, by);
+    count += enumerate({COMMITS, ROLLS_BACK, COMMITS}, 2, by);
     printf("all of %zu schedules\n", count);
     EXPECT_GT(count, 400'000u);
 }

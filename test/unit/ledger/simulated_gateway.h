@@ -15,25 +15,34 @@ namespace odoo_bus {
 
 class SimulatedGateway {
 public:
+    // By what it decides which gaps are dead.
+    enum class By {
+        LOCKS,
+        TRANSACTION_IDS,       // after whoever drew a gap must have written
+        TRANSACTION_IDS_EARLY, // at once, so that a slow INSERT is not waited for
+    };
+
     // `portion`: of so many rows, how many an answer has room for: at least one.
     explicit SimulatedGateway(const SimulatedPostgres& postgres, ReadCycle::Limits limits = {},
-                              std::function<size_t(size_t rows)> portion = {})
-        : postgres_(postgres), portion_(std::move(portion)), cycle_(limits) {
+                              std::function<size_t(size_t rows)> portion = {}, By by = By::LOCKS)
+        : postgres_(postgres), portion_(std::move(portion)), by_(by), cycle_(limits) {
         cycle_.start(0, {}, {});
     }
 
     // One statement and what follows from its answer. True when that was the last one of the cycle.
     bool step() {
         ++statements_;
-        if (!cycle_.is_under_way())
+        if (!cycle_.is_under_way()) {
             cycle_.begin();
+            ripe_ = by_ == By::TRANSACTION_IDS ? postgres_.written_by() : postgres_.now();
+        }
         switch (cycle_.next()) {
         case ReadCycle::Statement::READ:
             read();
             break;
         case ReadCycle::Statement::HOLDERS:
             take_snapshot();
-            dispatch(cycle_.hold(postgres_.holders(snapshot_)));
+            hold();
             break;
         case ReadCycle::Statement::PROBE:
             probed_ranges_ += cycle_.probe_ranges().size();
@@ -87,6 +96,12 @@ private:
         const bool is_cut = cut(rows);
         dispatch(cycle_.probed(std::move(rows), is_cut));
     }
+    void hold() {
+        if (by_ == By::LOCKS)
+            dispatch(cycle_.hold(postgres_.holders(snapshot_)));
+        else
+            dispatch(cycle_.hold(transaction_ids_, {.now = postgres_.now(), .ripe = ripe_}));
+    }
     bool cut(std::vector<Row>& rows) const {
         const size_t room = portion_ && !rows.empty() ? portion_(rows.size()) : rows.size();
         const bool is_cut = room < rows.size();
@@ -94,8 +109,10 @@ private:
         return is_cut;
     }
     void take_snapshot() {
-        if (!keeps_snapshot_)
-            snapshot_ = postgres_.snapshot();
+        if (keeps_snapshot_)
+            return;
+        snapshot_ = postgres_.snapshot();
+        transaction_ids_ = postgres_.transaction_ids();
     }
     void dispatch(const std::vector<Row>& rows) {
         for (const Row& row : rows)
@@ -104,8 +121,11 @@ private:
 
     const SimulatedPostgres& postgres_;
     const std::function<size_t(size_t)> portion_;
+    const By by_;
     ReadCycle cycle_;
     SimulatedPostgres::Snapshot snapshot_; // of the statement, or of the whole cycle
+    std::vector<Holder> transaction_ids_;  // in progress, likewise
+    int64_t ripe_ = 0;
     bool keeps_snapshot_ = false;
     std::vector<Id> dispatched_;
     std::optional<std::chrono::milliseconds> rest_;

@@ -2,9 +2,10 @@
 // and snapshots.
 //
 // Every step that another process can observe is a step of its own: lock, draw, insert, become visible,
-// release the lock. A statement that names an id locks bus_bus before the sequence gets there. A transaction
-// loses its name in pg_locks when it becomes visible, in the same instant (both happen under ProcArrayLock);
-// a prepared one keeps its name until it has released its lock, unless the asking snapshot shows it.
+// release the lock. A transaction has an id from its first row on. A statement that names an id locks bus_bus
+// before the sequence gets there. A transaction loses its name in pg_locks when it becomes visible, in the
+// same instant (both happen under ProcArrayLock); a prepared one keeps its name until it has released its
+// lock, unless the asking snapshot shows it.
 #pragma once
 
 #include <algorithm>
@@ -51,6 +52,7 @@ public:
     }
     // Inserts what `t` drew or chose last, unless there is a row with this id or one that may be committed.
     void insert(Transaction t) {
+        write(t);
         Draw* last = nullptr;
         each_of(t, [&last](Draw& draw) {
             if (!last || draw.drawn_at > last->drawn_at)
@@ -61,6 +63,8 @@ public:
         last->savepoint = transactions_[t].savepoints;
         last->inserted = true;
     }
+    // A row of another table: the transaction gets its id.
+    void write(Transaction t) { transactions_[t].has_id = true; }
     void savepoint(Transaction t) { ++transactions_[t].savepoints; }
     void rollback_to_savepoint(Transaction t) {
         int& savepoints = transactions_[t].savepoints;
@@ -103,7 +107,7 @@ public:
     void restart() {
         for (Transaction t = 0; t < transactions_.size(); ++t) {
             State& transaction = transactions_[t];
-            if (!transaction.locks)
+            if (!transaction.locks && !transaction.has_id)
                 continue;
             if (transaction.prepared && !transaction.ended) {
                 transaction.name = name(-1, static_cast<uint32_t>(1000 + t));
@@ -169,7 +173,27 @@ public:
         return holders;
     }
 
+    // The ids of the transactions that a snapshot taken now would show as in progress.
+    std::vector<Holder> transaction_ids() const {
+        std::vector<Holder> ids;
+        for (Transaction t = 0; t < transactions_.size(); ++t)
+            if (transactions_[t].has_id && !transactions_[t].ended)
+                ids.push_back(t + 1);
+        return ids;
+    }
+
     // --- what the judge knows ---
+
+    int64_t now() const { return static_cast<int64_t>(now_); }
+    // Who drew an id by then has written a row, or has ended.
+    int64_t written_by() const {
+        uint64_t first = now_ + 1;
+        for (const std::vector<Draw>* const draws : {&draws_, &chosen_})
+            for (const Draw& draw : *draws)
+                if (!transactions_[draw.by].has_id && !transactions_[draw.by].ended)
+                    first = std::min(first, draw.drawn_at);
+        return static_cast<int64_t>(first) - 1;
+    }
 
     size_t transactions() const { return transactions_.size(); }
     Id sequence() const { return sequence_; }
@@ -189,6 +213,7 @@ private:
         Holder name;
         int savepoints = 0;
         bool locks = false;
+        bool has_id = false;
         bool prepared = false;
         bool visible = false;
         bool ended = false;
