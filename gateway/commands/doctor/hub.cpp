@@ -25,12 +25,12 @@ std::string owner_oids(const std::vector<std::string>& databases) {
     std::string oids;
     for (const std::string& conninfo : databases) {
         const PgSession session(conninfo);
-        const PgResult table = session.ask(TableFacts::query(0).c_str());
+        const PgResult table = session.ask(TableFacts::query().c_str());
         if (!table.ok() || table.rows() == 0)
             continue;
-        const PgResult owner = session.ask(
-            fmt::format("SELECT relowner FROM pg_class WHERE oid = {}", TableFacts::read(table).relation_oid)
-                .c_str());
+        const PgResult owner = session.ask(fmt::format("SELECT relowner FROM pg_class WHERE oid = {}",
+                                                       TableFacts::read(table, {}).relation_oid)
+                                               .c_str());
         if (owner.ok() && owner.rows() > 0)
             oids += fmt::format("{}{}", oids.empty() ? "" : ",", owner.text(0, 0));
     }
