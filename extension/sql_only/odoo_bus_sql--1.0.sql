@@ -118,12 +118,12 @@ BEGIN
     RETURN elements;
 END $function$;
 
-CREATE OR REPLACE FUNCTION bus_sql_element_name(value pg_catalog.text, place pg_catalog.int8) RETURNS pg_catalog.text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
+CREATE OR REPLACE FUNCTION bus_sql_element_name(value pg_catalog.text, place pg_catalog.int8, hint pg_catalog.text)
+    RETURNS pg_catalog.text LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
 BEGIN
     IF pg_catalog.octet_length(value) OPERATOR(pg_catalog.=) 0 THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = pg_catalog.format('element %s of the channels is empty', place),
-            HINT = 'Give the channel as text that is not empty.';
+            HINT = hint;
     END IF;
     RETURN value;
 END $function$;
@@ -319,6 +319,28 @@ BEGIN
     RETURN pg_catalog.format('%I.bus_bus', schema_name);
 END $function$;
 
+-- The table, unless one of the columns may not be read or, where rows are deleted, that is not allowed. In the hint, the
+-- first %s stands for the table, the second one for the role.
+CREATE OR REPLACE FUNCTION bus_sql_granted(bus pg_catalog.text, columns pg_catalog.text[], deletes pg_catalog.bool,
+        hint pg_catalog.text) RETURNS pg_catalog.text LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
+BEGIN
+    IF (deletes AND NOT pg_catalog.has_table_privilege(bus, 'DELETE'))
+            OR (NOT pg_catalog.has_table_privilege(bus, 'SELECT') AND EXISTS (SELECT FROM pg_catalog.unnest(columns) AS c (name)
+                WHERE NOT pg_catalog.has_column_privilege(bus, c.name, 'SELECT'))) THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = (SELECT pg_catalog.format('permission denied for table %s', c.relname)
+                FROM pg_catalog.pg_class AS c WHERE c.oid OPERATOR(pg_catalog.=) bus::pg_catalog.regclass::pg_catalog.oid),
+            HINT = pg_catalog.format(hint, bus, pg_catalog.quote_ident(CURRENT_USER));
+    END IF;
+    RETURN bus;
+END $function$;
+
+CREATE OR REPLACE FUNCTION bus_sql_readable(columns pg_catalog.text[]) RETURNS pg_catalog.text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+        SELECT bus_sql_granted(bus_sql_table('bus_version()'::pg_catalog.regprocedure), columns, false,
+            'Reading requires: GRANT SELECT ON %s TO %s.');
+    END;
+
 -- Raises an error if the transaction is read-only.
 CREATE OR REPLACE FUNCTION bus_sql_writes(what pg_catalog.text) RETURNS pg_catalog.text
     LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
@@ -450,6 +472,90 @@ CREATE OR REPLACE FUNCTION bus_sendone(model pg_catalog.text, res_id pg_catalog.
 COMMENT ON FUNCTION bus_sendone(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) IS
     'sends a notification to a subchannel of a record; returns its id';
 
+-- The quoted name of a table of Odoo with these columns, of one of these types, in the schema of the function `home`.
+-- What a view, or a cast of another type, calls would run as the sender.
+CREATE OR REPLACE FUNCTION bus_sql_odoo_table(home pg_catalog.regprocedure, relation pg_catalog.text, columns pg_catalog.text[],
+        types pg_catalog.regtype[]) RETURNS pg_catalog.text LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
+DECLARE
+    schema_name pg_catalog.text;
+    is_there pg_catalog.bool;
+BEGIN
+    SELECT n.nspname, c.oid IS NOT NULL INTO schema_name, is_there
+        FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace
+        LEFT JOIN pg_catalog.pg_class AS c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid
+            AND c.relname OPERATOR(pg_catalog.=) relation::pg_catalog.name AND c.relkind OPERATOR(pg_catalog.=) 'r'
+            AND (SELECT pg_catalog.count(*) FROM pg_catalog.pg_attribute AS a WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid
+                AND a.attnum OPERATOR(pg_catalog.>) 0 AND a.attname OPERATOR(pg_catalog.=) ANY (columns::pg_catalog.name[])
+                AND a.atttypid OPERATOR(pg_catalog.=) ANY (types::pg_catalog.oid[]))
+                OPERATOR(pg_catalog.=) pg_catalog.cardinality(columns)
+        WHERE p.oid OPERATOR(pg_catalog.=) home::pg_catalog.oid;
+    IF NOT is_there THEN
+        RAISE EXCEPTION USING ERRCODE = '42P01', MESSAGE = pg_catalog.format(
+                'there is no table "%s" of Odoo in schema "%s", in which odoo_bus is installed', relation, schema_name),
+            HINT = 'bus_sendone_user() sends to users of Odoo; use bus_sendone() for other channels.';
+    END IF;
+    RETURN pg_catalog.format('%I.%I', schema_name, relation);
+END $function$;
+
+CREATE OR REPLACE FUNCTION bus_sql_user_id(value pg_catalog.int8) RETURNS pg_catalog.int8
+    LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
+BEGIN
+    IF value IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'the user''s id must not be NULL',
+            HINT = 'Give the id of a row of res_users.';
+    END IF;
+    RETURN value;
+END $function$;
+
+-- The record to whose channel the installed release sends: the user from 19.3 on, the user's partner before. The version of
+-- the module base is like 19.0.1.3 or saas~19.3.1.3.
+CREATE OR REPLACE FUNCTION bus_sql_user(user_id pg_catalog.int8, users pg_catalog.text, modules pg_catalog.text,
+        OUT model pg_catalog.text, OUT res_id pg_catalog.int8) LANGUAGE plpgsql STABLE PARALLEL SAFE AS $function$
+DECLARE
+    version pg_catalog.text;
+    release pg_catalog.text[];
+    major pg_catalog.int4;
+BEGIN
+    EXECUTE pg_catalog.format('SELECT u.partner_id::pg_catalog.int8, (SELECT m.latest_version::pg_catalog.text FROM ONLY %s AS m '
+            'WHERE m.name::pg_catalog.text OPERATOR(pg_catalog.=) ''base'' LIMIT 1) '
+            'FROM ONLY %s AS u WHERE u.id OPERATOR(pg_catalog.=) $1', modules, users) INTO res_id, version USING user_id;
+    release := pg_catalog.regexp_match(version COLLATE pg_catalog."C",
+        '^(?:saas~)?([0-9]{1,9})(?![0-9])(?:[.]([0-9]{1,9})(?![0-9]))?');
+    major := release[1];
+    IF major OPERATOR(pg_catalog.>) 19 OR (major OPERATOR(pg_catalog.=) 19
+            AND release[2]::pg_catalog.int4 OPERATOR(pg_catalog.>=) 3) THEN
+        model := 'res.users';
+        res_id := user_id;
+    ELSIF COALESCE(res_id, 0) OPERATOR(pg_catalog.=) 0 THEN
+        RAISE EXCEPTION USING ERRCODE = 'P0002', MESSAGE = pg_catalog.format('there is no user %s', user_id),
+            HINT = 'Give the id of a row of res_users, not that of a partner.';
+    ELSE
+        model := 'res.partner';
+    END IF;
+END $function$;
+
+CREATE OR REPLACE FUNCTION bus_sql_user_channel(user_id pg_catalog.int8) RETURNS pg_catalog.text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+        SELECT bus_sql_channel(u.model, u.res_id, NULL)
+        FROM bus_sql_user(bus_sql_user_id(user_id),
+            bus_sql_granted(bus_sql_odoo_table('bus_version()'::pg_catalog.regprocedure, 'res_users', ARRAY['id', 'partner_id'],
+                    ARRAY['pg_catalog.int4', 'pg_catalog.int8']::pg_catalog.regtype[]), ARRAY['id', 'partner_id'], false,
+                'Sending to a user requires: GRANT SELECT (id, partner_id) ON %s TO %s.'),
+            bus_sql_granted(bus_sql_odoo_table('bus_version()'::pg_catalog.regprocedure, 'ir_module_module',
+                    ARRAY['name', 'latest_version'], ARRAY['pg_catalog.varchar', 'pg_catalog.text']::pg_catalog.regtype[]),
+                ARRAY['name', 'latest_version'], false,
+                'Sending to a user requires: GRANT SELECT (name, latest_version) ON %s TO %s.')) AS u;
+    END;
+
+CREATE OR REPLACE FUNCTION bus_sendone_user(user_id pg_catalog.int8, notification_type pg_catalog.text, payload pg_catalog.jsonb)
+    RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC
+        SELECT bus_sql_send_one(bus_sql_user_channel(user_id), bus_sql_message(notification_type, payload), 'bus_sendone()');
+    END;
+COMMENT ON FUNCTION bus_sendone_user(pg_catalog.int8, pg_catalog.text, pg_catalog.jsonb) IS
+    'sends a notification to a user of Odoo, on the channel that the installed release prefers; returns its id';
+
 CREATE OR REPLACE FUNCTION bus_sendmany(notifications pg_catalog.jsonb) RETURNS pg_catalog.int8[]
     LANGUAGE sql VOLATILE PARALLEL UNSAFE
     BEGIN ATOMIC
@@ -465,7 +571,8 @@ COMMENT ON FUNCTION bus_sendmany(pg_catalog.jsonb) IS
 CREATE OR REPLACE FUNCTION bus_sendmany(channels pg_catalog.text[], notification_type pg_catalog.text, payload pg_catalog.jsonb)
     RETURNS pg_catalog.int8[] LANGUAGE sql VOLATILE PARALLEL UNSAFE
     BEGIN ATOMIC
-        SELECT bus_sql_send_many(pg_catalog.array_agg(bus_sql_channel(bus_sql_element_name(e.name, e.place), NULL, NULL) ORDER BY e.place),
+        SELECT bus_sql_send_many(pg_catalog.array_agg(bus_sql_channel(bus_sql_element_name(e.name, e.place,
+                'Give the channel as text that is not empty.'), NULL, NULL) ORDER BY e.place),
             pg_catalog.array_agg(m.message ORDER BY e.place))
         FROM (SELECT bus_sql_elements(channels, 'channel') AS names OFFSET 0) AS c
         CROSS JOIN LATERAL (SELECT bus_sql_message(notification_type, payload) AS message OFFSET 0) AS m
@@ -487,6 +594,10 @@ CREATE OR REPLACE FUNCTION bus_sendmany(model pg_catalog.text, res_ids pg_catalo
 COMMENT ON FUNCTION bus_sendmany(pg_catalog.text, pg_catalog.int8[], pg_catalog.text, pg_catalog.jsonb) IS
     'sends the same notification to the channel of each of these records; returns their ids in order';
 
+CREATE OR REPLACE FUNCTION bus_notify(channel pg_catalog.text, payload pg_catalog.text) RETURNS pg_catalog.void
+    LANGUAGE sql VOLATILE PARALLEL RESTRICTED BEGIN ATOMIC SELECT pg_catalog.pg_notify(channel, payload); END;
+COMMENT ON FUNCTION bus_notify(pg_catalog.text, pg_catalog.text) IS 'pg_notify(), under the name that it has in the extension';
+
 -- Reading -------------------------------------------------------------------------------------------------------------
 
 CREATE OR REPLACE FUNCTION bus_sql_newest(bus pg_catalog.text) RETURNS pg_catalog.int8
@@ -499,12 +610,12 @@ BEGIN
 END $function$;
 
 CREATE OR REPLACE FUNCTION bus_last_id() RETURNS pg_catalog.int8 LANGUAGE sql STABLE PARALLEL RESTRICTED
-    BEGIN ATOMIC SELECT bus_sql_newest(bus_sql_table('bus_version()'::pg_catalog.regprocedure)); END;
+    BEGIN ATOMIC SELECT bus_sql_newest(bus_sql_readable(ARRAY['id'])); END;
 COMMENT ON FUNCTION bus_last_id() IS 'the newest id, 0 when there is none';
 
 -- A client without a valid position gets the notifications of 50 seconds.
-CREATE OR REPLACE FUNCTION bus_sql_poll(channels pg_catalog.text[], last pg_catalog.int8, newest pg_catalog.int8,
-        bus pg_catalog.text) RETURNS TABLE (id pg_catalog.int8, message pg_catalog.jsonb)
+CREATE OR REPLACE FUNCTION bus_sql_poll(last pg_catalog.int8, newest pg_catalog.int8, bus pg_catalog.text,
+        channels pg_catalog.text[]) RETURNS TABLE (id pg_catalog.int8, message pg_catalog.jsonb)
     LANGUAGE plpgsql STABLE PARALLEL UNSAFE AS $function$
 DECLARE
     is_known CONSTANT pg_catalog.bool := last OPERATOR(pg_catalog.>) 0 AND last OPERATOR(pg_catalog.<=) newest;
@@ -536,7 +647,7 @@ CREATE OR REPLACE FUNCTION bus_sql_polled(channels pg_catalog.text[], last pg_ca
 BEGIN
     IF channels IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'the channels must not be NULL',
-            HINT = 'Give the channels as they are stored, for example ARRAY[bus_channel(''name'')].';
+            HINT = 'Give their names, or channels as bus_channel() returns them.';
     ELSIF last IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22004', MESSAGE = 'the last id must not be NULL',
             HINT = 'Give the id of the last notification that was received, or 0.';
@@ -544,15 +655,25 @@ BEGIN
     RETURN last;
 END $function$;
 
+-- The channels as they are stored: a name, which does not begin like one of these, is that of a channel.
+CREATE OR REPLACE FUNCTION bus_sql_stored(channels pg_catalog.text[]) RETURNS pg_catalog.text[]
+    LANGUAGE sql STABLE PARALLEL SAFE
+    BEGIN ATOMIC
+        SELECT pg_catalog.array_agg(CASE WHEN pg_catalog.starts_with(bus_sql_element_name(e.name, e.place,
+                'Give the name of a channel, or a channel as bus_channel() returns it.') COLLATE pg_catalog."C", '[') THEN e.name
+            ELSE bus_sql_channel(e.name, NULL, NULL) END ORDER BY e.place)
+        FROM pg_catalog.unnest(channels) WITH ORDINALITY AS e (name, place) WHERE e.name IS NOT NULL;
+    END;
+
 CREATE OR REPLACE FUNCTION bus_poll(channels pg_catalog.text[], last pg_catalog.int8)
     RETURNS TABLE (id pg_catalog.int8, message pg_catalog.jsonb) LANGUAGE sql STABLE PARALLEL UNSAFE
     BEGIN ATOMIC
         SELECT p.id, p.message
-        FROM bus_sql_poll(channels, bus_sql_polled(channels, last), bus_last_id(),
-            bus_sql_table('bus_version()'::pg_catalog.regprocedure)) AS p;
+        FROM bus_sql_poll(bus_sql_polled(channels, last), bus_last_id(),
+            bus_sql_readable(ARRAY['id', 'channel', 'message', 'create_date']), bus_sql_stored(channels)) AS p;
     END;
 COMMENT ON FUNCTION bus_poll(pg_catalog.text[], pg_catalog.int8) IS
-    'the notifications that a client with these stored channels and this last id has not received; 0 stands for the last 50 seconds';
+    'the notifications that a client with these channels (names, or as bus_channel() returns them) and this last id has not received; 0 stands for the last 50 seconds';
 
 -- Old rows ------------------------------------------------------------------------------------------------------------
 
@@ -593,7 +714,8 @@ CREATE OR REPLACE FUNCTION bus_gc(retention pg_catalog.interval DEFAULT '24 hour
     RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE
     BEGIN ATOMIC
         SELECT bus_sql_gc(bus_sql_oldest_kept(retention, max_rows), max_rows, bus_sql_writes('bus_gc()'),
-            bus_sql_table('bus_version()'::pg_catalog.regprocedure));
+            bus_sql_granted(bus_sql_table('bus_version()'::pg_catalog.regprocedure), ARRAY['id', 'create_date'], true,
+                'Deleting old rows requires: GRANT SELECT, DELETE ON %s TO %s.'));
     END;
 COMMENT ON FUNCTION bus_gc(pg_catalog.interval, pg_catalog.int8) IS
     'deletes at most max_rows notifications that are older than retention; returns their number';
@@ -685,6 +807,10 @@ BEGIN
         'begun is the same in all rows until a crash empties the tables');
     EXECUTE pg_catalog.format('COMMENT ON VIEW %I.bus_online IS %L', schema_name,
         'made by bus_create_presence_table() of odoo_bus: who is on which channel (as stored) at the gateways that live, and since when');
+    EXECUTE pg_catalog.format('COMMENT ON COLUMN %I.bus_online.channel IS %L', schema_name, 'the channel as it is stored');
+    EXECUTE pg_catalog.format('COMMENT ON COLUMN %I.bus_online.member IS %L', schema_name, 'the name of the member');
+    EXECUTE pg_catalog.format('COMMENT ON COLUMN %I.bus_online.since IS %L', schema_name,
+        'since when, by the first of the member''s connections');
 END $function$;
 
 CREATE OR REPLACE FUNCTION bus_create_presence_table() RETURNS pg_catalog.void LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -855,19 +981,41 @@ CREATE OR REPLACE FUNCTION bus_stat(
     OUT queue_used pg_catalog.int8, OUT queue_size pg_catalog.int8, OUT worker_pid pg_catalog.int4,
     OUT last_error pg_catalog.text, OUT last_error_at pg_catalog.timestamptz, OUT stats_reset pg_catalog.timestamptz,
     OUT sent_now pg_catalog.int8, OUT failed_now pg_catalog.int8, OUT senders pg_catalog.int4, OUT deleted pg_catalog.int8,
-    OUT warning pg_catalog.text, OUT retention pg_catalog.interval)
+    OUT warning pg_catalog.text, OUT retention pg_catalog.interval, OUT notified pg_catalog.int8)
     LANGUAGE sql VOLATILE PARALLEL RESTRICTED
     BEGIN ATOMIC
         SELECT 'notify'::pg_catalog.text, s.last_id, s.ids_left, NULL::pg_catalog.int8, NULL::pg_catalog.int8, NULL::pg_catalog.int8,
             NULL::pg_catalog.int8, NULL::pg_catalog.int8, NULL::pg_catalog.int8, NULL::pg_catalog.int8, NULL::pg_catalog.int4,
             NULL::pg_catalog.text, NULL::pg_catalog.timestamptz, NULL::pg_catalog.timestamptz, NULL::pg_catalog.int8,
-            NULL::pg_catalog.int8, NULL::pg_catalog.int4, NULL::pg_catalog.int8, s.warning, NULL::pg_catalog.interval
+            NULL::pg_catalog.int8, NULL::pg_catalog.int4, NULL::pg_catalog.int8, s.warning, NULL::pg_catalog.interval,
+            NULL::pg_catalog.int8
         FROM bus_sql_stat('bus_version()'::pg_catalog.regprocedure) AS s;
     END;
 COMMENT ON FUNCTION bus_stat() IS 'the row of the view bus_stat';
 
 CREATE OR REPLACE VIEW bus_stat AS SELECT s.* FROM bus_stat() AS s;
 COMMENT ON VIEW bus_stat IS 'ids of this database; the counters of the extension are NULL';
+COMMENT ON COLUMN bus_stat.mode IS 'notify: NOTIFY in the transaction';
+COMMENT ON COLUMN bus_stat.last_id IS 'the last id that was drawn in this database; NULL without a privilege on its sequence';
+COMMENT ON COLUMN bus_stat.ids_left IS 'the ids that are left; NULL without a privilege on their sequence';
+COMMENT ON COLUMN bus_stat.sent IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.doorbells IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.notifies IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.coalesced IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.fallbacks IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.queue_used IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.queue_size IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.worker_pid IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.last_error IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.last_error_at IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.stats_reset IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.sent_now IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.failed_now IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.senders IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.deleted IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.warning IS 'ids that run out; else NULL';
+COMMENT ON COLUMN bus_stat.retention IS 'NULL without the extension';
+COMMENT ON COLUMN bus_stat.notified IS 'NULL without the extension';
 GRANT SELECT ON bus_stat TO PUBLIC;
 
 -- What needs the extension --------------------------------------------------------------------------------------------

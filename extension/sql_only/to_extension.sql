@@ -16,8 +16,8 @@ BEGIN
         FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
         WHERE p.pronamespace = pg_catalog.quote_ident(pg_catalog.current_schema())::pg_catalog.regnamespace AND l.lanname IN ('sql', 'plpgsql')
             AND (p.proname LIKE 'bus\_sql\_%' OR p.proname IN ('bus_channel', 'bus_create_presence_table', 'bus_create_table',
-                'bus_gc', 'bus_gc_all', 'bus_last_id', 'bus_poll', 'bus_record_changed', 'bus_sendmany', 'bus_sendnow', 'bus_sendone',
-                'bus_stat', 'bus_stat_reset', 'bus_version'));
+                'bus_gc', 'bus_gc_all', 'bus_last_id', 'bus_notify', 'bus_poll', 'bus_record_changed', 'bus_sendmany', 'bus_sendnow',
+                'bus_sendone', 'bus_sendone_user', 'bus_stat', 'bus_stat_reset', 'bus_version'));
     EXECUTE pg_catalog.format('DROP VIEW %I.bus_stat', pg_catalog.current_schema());
     EXECUTE 'DROP ROUTINE ' || routines;
 END $$;

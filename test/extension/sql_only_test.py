@@ -20,7 +20,7 @@ from harness.cluster import Cluster  # noqa: E402
 from harness.doorbell import Listener  # noqa: E402
 from harness.system import ROOT, clean_environment  # noqa: E402
 
-REGRESS = ["channel", "errors", "install", "poll", "presence", "record_changed", "send", "table"]  # all but sendnow
+REGRESS = ["channel", "errors", "install", "notify", "poll", "presence", "record_changed", "send", "table", "user"]  # all but sendnow
 DIFFERENCES = Path(__file__).parent / "sql_only"
 
 RETENTION_NOTICE = re.compile(r"NOTICE:  old rows of bus_bus are not deleted by themselves.*\nHINT:  .*\n")
@@ -114,6 +114,9 @@ def test_they_look_nothing_up_in_the_search_path(make_database, cluster):
         mallory.execute(hostile.FUNCTIONS)
         mallory.execute("SELECT bus_create_table()")
         mallory.execute("INSERT INTO bus_bus (channel, message, create_date) VALUES ('old', '{}', '2000-01-01')")
+        mallory.execute("CREATE TABLE ir_module_module (name varchar, latest_version varchar); "
+                        "CREATE TABLE res_users (id int, partner_id int); "
+                        "INSERT INTO ir_module_module VALUES ('base', 'saas~19.3.1.3'); INSERT INTO res_users VALUES (2, 3)")
         mallory.execute(hostile.IN_SEARCH_PATH.format(schema="public"))
     before = len(cluster.log_text())
     with owned.connect() as admin:
@@ -123,7 +126,8 @@ def test_they_look_nothing_up_in_the_search_path(make_database, cluster):
                           "SELECT public.bus_sendmany('[[\"c\", \"t\", 1], [[\"m\", 2, \"s\"], \"t\", 1]]'::pg_catalog.jsonb)",
                           "SELECT public.bus_sendmany(ARRAY['a', 'b'], 't', '1'::pg_catalog.jsonb)",
                           "SELECT public.bus_sendmany('m', ARRAY[1, 2]::pg_catalog.int8[], 't', '1'::pg_catalog.jsonb)",
-                          "SELECT * FROM public.bus_poll(ARRAY[public.bus_channel('c')], 0)",
+                          "SELECT public.bus_sendone_user(2, 't', '1'::pg_catalog.jsonb)", "SELECT public.bus_notify('c', 'p')",
+                          "SELECT * FROM public.bus_poll(ARRAY[public.bus_channel('c'), 'a'], 0)",
                           "SELECT * FROM public.bus_poll(ARRAY[public.bus_channel('c')], 1)",
                           "SELECT public.bus_last_id()", "SELECT public.bus_gc()", "CALL public.bus_gc_all()",
                           "SELECT * FROM public.bus_stat", "SELECT public.bus_create_presence_table()",
@@ -136,7 +140,7 @@ def test_they_look_nothing_up_in_the_search_path(make_database, cluster):
                           "INSERT INTO watched VALUES (1, 'a', '2026-01-01')", "UPDATE watched SET id = 2, name = 'b'",
                           "DELETE FROM watched"):
             admin.execute(statement, prepare=False)
-        assert admin.execute("SELECT pg_catalog.count(*) FROM public.bus_bus").fetchone()[0] == 15
+        assert admin.execute("SELECT pg_catalog.count(*) FROM public.bus_bus").fetchone()[0] == 16
         admin.execute("DROP TABLE bus_bus CASCADE")
         admin.execute("SELECT public.bus_create_table(true)")
     runs = hostile.runs(cluster.log_text()[before:])
