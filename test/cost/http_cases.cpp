@@ -7,8 +7,10 @@
 #include "http/handshake.h"
 #include "http/http_answer.h"
 #include "http/query.h"
+#include "http/request_body.h"
 #include "http/request_head.h"
 #include "http/requester.h"
+#include "protocol/websocket_frame.h"
 #include "server/odoo_proxy.h"
 
 namespace odoo_bus {
@@ -62,6 +64,23 @@ void relay(const std::string& text) {
     Trust trust;
     trust.proxies = {*Network::parse("127.0.0.0/8")};
     OdooProxy::request(head, "", make_requester(head, Address::parse("127.0.0.1"), trust));
+}
+
+void read_body(const std::string& text) {
+    RequestBody::in_chunks(1 << 20).feed(text);
+}
+
+void read_body_in_pieces(const std::string& text) {
+    RequestBody body = RequestBody::in_chunks(1 << 20);
+    for (size_t at = 0; at < text.size(); at += 16)
+        body.feed(std::string_view(text).substr(at, 16));
+}
+
+void read_frames(const std::string& text) {
+    FrameReader reader(64 << 10);
+    std::string_view bytes = text;
+    while (reader.next(bytes)) {
+    }
 }
 
 // Between a beginning and the end of a head.
@@ -173,6 +192,20 @@ std::vector<CostCase> http_cases() {
         cases.push_back({"http_answer", what, 32 << 10, numbered("HTTP/1.1 200 OK\r\n", part, "\r\n"),
                          read_answer,
                          numbered("HTTP/1.1 200 OK\r\n", "X-Header-#: what a server says\r\n", "\r\n")});
+    for (const auto& [what, make] : {std::pair("chunks", repeated("", "1\r\na\r\n", "0\r\n\r\n")),
+                                     std::pair("extensions", repeated("1;", "a=b;", "\r\na\r\n0\r\n\r\n")),
+                                     std::pair("zeros", repeated("", "0", "1\r\na\r\n0\r\n\r\n")),
+                                     std::pair("trailers", repeated("0\r\n", "a:\r\n", "\r\n"))}) {
+        cases.push_back({"request_body", what, 256 << 10, make, read_body});
+        cases.push_back(
+            {"request_body", what + std::string("_in_pieces"), 256 << 10, make, read_body_in_pieces});
+    }
+    // Not masked: what a server sends.
+    for (const auto& [what, frame] : {std::pair("empty_messages", std::string("\x81\x00", 2)),
+                                      std::pair("messages", std::string("\x81\x01x")),
+                                      std::pair("fragments", std::string("\x01\x00\x00\x01x\x80\x00", 7)),
+                                      std::pair("pings", std::string("\x89\x00", 2))})
+        cases.push_back({"websocket_frame", what, 256 << 10, repeated("", frame, ""), read_frames});
     return cases;
 }
 

@@ -514,7 +514,7 @@ async def test_a_frame_that_is_none(bus, gateway, frame):
         assert socket.closed[0] == 1002
 
 
-@pytest.mark.asan
+@pytest.mark.unsanitized
 async def test_a_frame_without_an_end_takes_no_memory(bus, gateway):
     async with box(gateway, reconnect=False) as a_box:
         socket = await tunnel_of(bus)
