@@ -23,7 +23,8 @@ SOURCES = ["gateway/ledger/id_set.cpp", "gateway/ledger/ledger.cpp", "gateway/le
            "test/unit/clients/fan_out_test.cpp", "test/unit/clients/fan_out_confirmation_test.cpp", "test/unit/clients/resume_test.cpp",
            "test/unit/clients/resume_move_test.cpp", "test/unit/ledger/id_set_test.cpp", "test/unit/ledger/ledger_test.cpp",
            "test/unit/ledger/read_cycle_test.cpp",
-           "test/unit/ledger/ledger_simulation_test.cpp", "test/unit/ledger/state_file_test.cpp"]
+           "test/unit/ledger/ledger_simulation_test.cpp", "test/unit/ledger/ledger_by_transaction_ids_test.cpp",
+           "test/unit/ledger/state_file_test.cpp"]
 CYCLE = "gateway/ledger/read_cycle.cpp"
 SAW_END = """    next_ = ledger_.has_gaps() ? Statement::HOLDERS : Statement::NONE;
     return had_no_gaps ? dispatch_read() : std::vector<Row>();
@@ -356,7 +357,7 @@ def tests_of(path):
         return "FanOut*:Resume*"
     if path.stem in ("resume", "catch_up"):
         return "Resume*:FanOutConfirmation*"
-    return "Ledger*:ReadCycle*" if path.stem in ("ledger", "read_cycle") else "StateFile*"
+    return "*Ledger*:ReadCycle*" if path.stem in ("ledger", "read_cycle") else "StateFile*"
 
 
 def run(binary, test_filter="*"):
