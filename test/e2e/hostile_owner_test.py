@@ -215,6 +215,8 @@ SETTINGS = {
 def set_all(tenant, target):
     """Every setting that this release has, as its owner could, or for the role; returns their number."""
     known = {name.lower() for name, in tenant.cluster.execute("SELECT name FROM pg_settings")}
+    if int(tenant.cluster.execute("SHOW server_version_num")[0][0]) >= 190000:
+        known.discard("standard_conforming_strings")  # which cannot be off any more
     chosen = {name: value for name, value in SETTINGS.items()
               if name.lower() in known and (target.startswith("DATABASE") or name not in ("role", "session_authorization"))}
     with tenant.cluster.connect("postgres") as connection:
