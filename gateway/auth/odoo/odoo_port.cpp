@@ -45,6 +45,7 @@ struct OdooPort::Question {
 OdooPort::OdooPort(const Options& options, const std::string& database, Events events)
     : options_(options), events_(std::move(events)), queue_(queue_bounds(options), [this] { probe(); }),
       newest_ids_(database) {
+    up.with().set(1); // until the first tick
     prober_.sent_host = options.odoo_url.host;
     prober_.user_agent = "odoo-bus-gateway/" ODOO_BUS_VERSION;
 }
