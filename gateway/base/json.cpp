@@ -18,12 +18,6 @@ unsigned surrogate_at(std::string_view text) {
     return error == std::errc() && end == text.data() + 6 && code >= 0xd800 && code < 0xe000 ? code : 0;
 }
 
-// What jansson refuses: found before it parses, so that nothing is parsed twice.
-struct Oddities {
-    bool has_lone_surrogate = false;
-    bool has_large_integer = false;
-};
-
 // An integer of more than 64 bits.
 bool is_large(std::string_view digits, bool is_negative) {
     constexpr std::string_view GREATEST = "9223372036854775807", LEAST = "9223372036854775808";
@@ -32,7 +26,8 @@ bool is_large(std::string_view digits, bool is_negative) {
 }
 
 // Of a text from its opening quote on; returns where its closing one is.
-size_t skip_text(std::string_view json, size_t i, Oddities& odd) {
+template <class OnSurrogate>
+size_t skip_text(std::string_view json, size_t i, OnSurrogate&& on_surrogate) {
     for (++i; i < json.size() && json[i] != '"'; ++i) {
         if (json[i] != '\\')
             continue;
@@ -41,7 +36,7 @@ size_t skip_text(std::string_view json, size_t i, Oddities& odd) {
             if (first < 0xdc00 && second >= 0xdc00)
                 i += 6;
             else
-                odd.has_lone_surrogate = true;
+                on_surrogate(i);
             i += 5;
         } else {
             ++i;
@@ -50,53 +45,86 @@ size_t skip_text(std::string_view json, size_t i, Oddities& odd) {
     return i;
 }
 
-Oddities oddities_of(std::string_view json) {
-    Oddities odd;
+// What jansson refuses, found without parsing: `on_surrogate` gets where the escape of half a pair begins,
+// `on_large` where a large integer ends.
+template <class OnSurrogate, class OnLarge>
+void find_oddities(std::string_view json, OnSurrogate&& on_surrogate, OnLarge&& on_large) {
     for (size_t i = 0; i < json.size(); ++i) {
         if (json[i] == '"') {
-            i = skip_text(json, i, odd);
+            i = skip_text(json, i, on_surrogate);
         } else if (json[i] >= '0' && json[i] <= '9') {
-            const size_t begin = i, end = json.find_first_not_of("0123456789", i);
-            const size_t length = (end == json.npos ? json.size() : end) - begin;
+            const size_t begin = i, end = std::min(json.find_first_not_of("0123456789", i), json.size());
             const bool is_integer =
-                end == json.npos || !(json[end] == '.' || json[end] == 'e' || json[end] == 'E');
+                end == json.size() || !(json[end] == '.' || json[end] == 'e' || json[end] == 'E');
             const bool is_negative = begin > 0 && json[begin - 1] == '-';
-            odd.has_large_integer |= is_integer && is_large(json.substr(begin, length), is_negative);
-            i = begin + length - 1;
+            if (is_integer && is_large(json.substr(begin, end - begin), is_negative))
+                on_large(end);
+            i = end - 1;
             if (!is_integer) // its fraction or exponent is no integer
                 i = std::min(json.find_first_not_of("0123456789+-.eE", i), json.size()) - 1;
         }
     }
+}
+
+struct Oddities {
+    bool has_lone_surrogate = false;
+    bool has_large_integer = false;
+};
+
+Oddities oddities_of(std::string_view json) {
+    Oddities odd;
+    find_oddities(
+        json, [&](size_t) { odd.has_lone_surrogate = true; }, [&](size_t) { odd.has_large_integer = true; });
     return odd;
 }
 
-std::string without_surrogates(std::string_view json) {
-    std::string text(json);
-    for (size_t i = 0; i + 1 < text.size(); ++i) {
-        if (text[i] != '\\')
-            continue;
-        if (surrogate_at(std::string_view(text).substr(i)))
-            text[i + 3] = '0';
-        ++i;
-    }
-    return text;
+Json load(std::string_view text, json_error_t* error, size_t flags) {
+    return Json(json_loadb(text.data(), text.size(), flags, error));
 }
 
-Json load(std::string_view text, const Oddities& odd, size_t flags, json_error_t* error) {
-    return Json(json_loadb(text.data(), text.size(),
-                           flags | (odd.has_large_integer ? JSON_DECODE_INT_AS_REAL : 0), error));
+// Half a pair becomes another character, a large integer a real.
+std::string repaired_text(std::string_view json) {
+    std::string text;
+    text.reserve(json.size() + 64);
+    size_t copied = 0;
+    const auto copy_up_to = [&](size_t end) {
+        text += json.substr(copied, end - copied);
+        copied = end;
+    };
+    find_oddities(
+        json,
+        [&](size_t begin) {
+            copy_up_to(begin + 3);
+            text += '0';
+            ++copied;
+        },
+        [&](size_t end) {
+            copy_up_to(end);
+            text += "e0";
+        });
+    copy_up_to(json.size());
+    return text;
 }
 
 } // namespace
 
-Json parse_lenient(std::string_view text, json_error_t* error) {
-    const Oddities odd = oddities_of(text);
-    return odd.has_lone_surrogate ? load(without_surrogates(text), odd, JSON_ALLOW_NUL, error)
-                                  : load(text, odd, JSON_ALLOW_NUL, error);
+bool needs_repair(std::string_view json) {
+    const Oddities odd = oddities_of(json);
+    return odd.has_lone_surrogate || odd.has_large_integer;
+}
+
+Json parse_lenient(std::string_view text, json_error_t* error, bool* repaired) {
+    const bool repairs = needs_repair(text);
+    if (repaired)
+        *repaired = repairs;
+    return load(repairs ? repaired_text(text) : text, error, JSON_ALLOW_NUL);
 }
 
 Json parse_strict(std::string_view text) {
-    return load(text, oddities_of(text), 0, nullptr);
+    const Oddities odd = oddities_of(text);
+    if (odd.has_lone_surrogate)
+        return nullptr;
+    return load(odd.has_large_integer ? repaired_text(text) : text, nullptr, 0);
 }
 
 JsonExtent json_extent(std::string_view text) {

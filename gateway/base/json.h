@@ -24,9 +24,11 @@ JsonExtent json_extent(std::string_view text);
 
 // What other parsers read and jansson does not: integers of any size (as reals), NUL in strings, and half a
 // surrogate pair, which Python writes and JavaScript reads (as another character). Nothing, and why in
-// `error`, when it is not JSON.
-Json parse_lenient(std::string_view text, json_error_t* error = nullptr);
+// `error`, when it is not JSON. `repaired`: whether it held any of the first and last.
+Json parse_lenient(std::string_view text, json_error_t* error = nullptr, bool* repaired = nullptr);
 // Of these only the integers.
 Json parse_strict(std::string_view text);
+// Whether the two parsers read some of it as another value than is written: a large integer, half a pair.
+bool needs_repair(std::string_view json);
 
 } // namespace odoo_bus

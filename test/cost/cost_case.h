@@ -23,7 +23,6 @@ struct CostCase {
     MakeText hostile;
     ParseText parse;
     MakeText plain = {}; // of the same format; none: the messages of a page alone
-    double most = 2;     // more where only a role that may write notifications chooses
 };
 
 // Begin, then the part again and again, then the end.

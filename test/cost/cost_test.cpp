@@ -16,7 +16,8 @@
 namespace odoo_bus {
 namespace {
 
-constexpr int TRIES = 4; // of which one must succeed: a disturbance of the machine makes it only slower
+constexpr double MOST = 2;
+constexpr int TRIES = 8; // of which one must succeed: a disturbance of the machine makes it only slower
 constexpr double LEAST_SECONDS = 0.001;
 
 const std::vector<CostCase>& all_cases() {
@@ -68,13 +69,13 @@ TEST_P(Cost, OfAByte) {
     const std::string hostile = each.hostile(each.bytes);
     const std::string plain = each.plain ? each.plain(each.bytes) : "";
     double least = 1e9;
-    for (int i = 0; i < TRIES && least > each.most; ++i) {
+    for (int i = 0; i < TRIES && least > MOST; ++i) {
         const double plain_cost =
             std::max(cost_of_messages(), plain.empty() ? 0 : cost_of(plain, each.parse));
         least = std::min(least, cost_of(hostile, each.parse) / plain_cost);
     }
     RecordProperty("ratio", fmt::format("{:.2f}", least));
-    EXPECT_LE(least, each.most) << each.parser << ": " << each.what << ", " << hostile.size() << " bytes";
+    EXPECT_LE(least, MOST) << each.parser << ": " << each.what << ", " << hostile.size() << " bytes";
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Cost, testing::Range<size_t>(0, all_cases().size()), [](const auto& of) {

@@ -58,23 +58,35 @@ std::optional<Problem> judge_status(const HttpAnswer& answer) {
     return std::nullopt;
 }
 
+struct Document {
+    Json object;
+    bool is_repaired;
+};
+
 // The JSON-RPC object, or the problem that the response reports.
-std::variant<Json, Problem> read_document(const HttpAnswer& answer) {
+std::variant<Document, Problem> read_document(const HttpAnswer& answer) {
     if (auto problem = judge_status(answer))
         return std::move(*problem);
     const JsonExtent extent = json_extent(answer.body());
     if (extent.depth > MAX_DEPTH || extent.values > MAX_VALUES)
         return Problem(Unavailable{"its answer holds too much"});
-    Json document = parse_lenient(answer.body());
-    if (!json_is_object(document.get()))
+    bool is_repaired = false;
+    Json object = parse_lenient(answer.body(), nullptr, &is_repaired);
+    if (!json_is_object(object.get()))
         return Problem(Unavailable{"its answer is no JSON object"});
-    const json_t* error = json_object_get(document.get(), "error");
+    const json_t* error = json_object_get(object.get(), "error");
     if (!error)
-        return document;
+        return Document{std::move(object), is_repaired};
     const json_t* code = json_object_get(error, "code");
     if (json_is_integer(code) && json_integer_value(code) == SESSION_EXPIRED)
         return Problem(Expired{});
     return Problem(Refused{exception_name(error)});
+}
+
+// As it is written, of valid JSON; empty when there is none.
+std::string_view member_of_result(std::string_view document, std::string_view name) {
+    const std::string_view result = json_member(document, "result").value_or("");
+    return result.starts_with('{') ? json_member(result, name).value_or("") : "";
 }
 
 // Writes one part of a channel as Python does. False for a value that no channel of Odoo holds.
@@ -153,13 +165,16 @@ PeekAnswer read_peek(const HttpAnswer& answer, size_t max_channels) {
     auto document = read_document(answer);
     if (auto* problem = std::get_if<Problem>(&document))
         return std::visit([](auto& each) -> PeekAnswer { return std::move(each); }, *problem);
-    // Parsed again, strictly: a channel that the lenient parser repairs would be another one.
-    const auto result = json_member(answer.body(), "result");
-    const auto channels =
-        result && result->starts_with('{') ? json_member(*result, "channels") : std::nullopt;
-    if (!channels)
+    const auto& [object, is_repaired] = std::get<Document>(document);
+    if (!is_repaired) {
+        const json_t* result = json_object_get(object.get(), "result");
+        return read_channels(json_object_get(result, "channels"), max_channels);
+    }
+    // A channel that the parser repairs would be another one.
+    const std::string_view channels = member_of_result(answer.body(), "channels");
+    if (needs_repair(channels))
         return Unavailable{"its answer names no channels"};
-    const Json parsed(json_loadb(channels->data(), channels->size(), JSON_ALLOW_NUL, nullptr));
+    const Json parsed(json_loadb(channels.data(), channels.size(), JSON_ALLOW_NUL, nullptr));
     return read_channels(parsed.get(), max_channels);
 }
 

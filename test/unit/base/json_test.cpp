@@ -34,6 +34,18 @@ TEST(Json, HalfOfASurrogatePairIsAnotherCharacter) {
     EXPECT_TRUE(parse_lenient(R"(["\\ud800"])")) << "no escape";
 }
 
+TEST(Json, WhatIsRepairedIsSaid) {
+    const auto is_repaired = [](std::string_view text) {
+        bool repaired = false;
+        EXPECT_TRUE(parse_lenient(text, nullptr, &repaired)) << text;
+        return repaired;
+    };
+    for (const auto* text : {R"(["\\ud800"])", R"(["\ud83d\ude00"])", "[9223372036854775807]", "[1e30]"})
+        EXPECT_FALSE(is_repaired(text)) << text;
+    for (const auto* text : {R"(["\ud800"])", R"(["\udc00"])", "[9223372036854775808]"})
+        EXPECT_TRUE(is_repaired(text)) << text;
+}
+
 TEST(Json, WhatIsCutOffIsRefused) {
     for (const std::string text : {"", "[", "\"", "[\"\\", "[\"\\ud8", "[1", "[-", "[1.", "[1e", "{\"a\":"})
         EXPECT_FALSE(parse_lenient(text)) << text;
