@@ -62,7 +62,9 @@ async def test_it_resumes_where_it_was(gateway, database):
 
 
 async def test_a_client_that_has_received_nothing_has_a_position(gateway, database):
-    before = database.sendone("other", "t", 0)
+    async with Bus(gateway.url, ["other"]) as other:
+        before = database.sendone("other", "t", 0)
+        await received(other, 1)  # so that the gateway has read it, too
     async with Bus(gateway.url, ["a"]) as bus:
         assert bus.last == before
 
