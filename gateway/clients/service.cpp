@@ -212,12 +212,12 @@ void Service::shed() {
     loop_.post([this] {
         std::vector<Session*> largest;
         for (const auto& [number, session] : sessions_)
-            if (session->charge().exceeds())
+            if (session->charge().gives_way())
                 largest.push_back(session.get());
         std::ranges::sort(largest, std::greater(),
                           [](const Session* session) { return session->charge().bytes(); });
         for (Session* const session : largest)
-            if (session->charge().exceeds()) // still
+            if (session->charge().gives_way()) // still
                 session->shed();
     });
 }
