@@ -331,6 +331,9 @@ const std::vector<CommandDefinition>& command_table() {
         {"print-options-markdown", "", ""},
         {"print-metrics-markdown", "", ""},
         {"print-man", "", ""},
+        {"print-bash-completion", "", ""},
+        {"print-zsh-completion", "", ""},
+        {"print-fish-completion", "", ""},
     };
     return table;
 }
