@@ -990,6 +990,7 @@ class Tab {
   }
 }
 
+// Of what tabs and hubs say to each other: the scripts of the two may come from different places.
 const VERSION = "1.0";
 
 const POSITION_EVERY = 1_000;
@@ -1247,7 +1248,8 @@ function workerScripts({ location, page }, base, workerUrl) {
     const own = new URL("./bus_service.js", import.meta.url);
     const isCopy = !own.pathname.endsWith("/bus_service.js");
     const isThis = own.pathname === new URL(import.meta.url).pathname;
-    const isEntry = [...(page?.document.scripts ?? [])].some(({ src }) => src.split("?")[0] === own.href); // a bundle of that name
+    const entries = [...(page?.document.scripts ?? [])].map(({ src }) => src.split(/[?#]/)[0]);
+    const isEntry = entries.includes(own.href); // a bundle of that name
     if (isCopy || (isThis && !isEntry)) {
       scripts.unshift(own);
     }
@@ -1408,7 +1410,7 @@ class BusService extends EventTarget {
     }
   }
 
-  // Tries a script after the other.
+  // Tries one script after another.
   #openWorker([script, ...others], failed) {
     if (!script) {
       const tried = failed.length ? `no worker was started from ${failed.join(" and ")}` : "this origin has no script for a worker";

@@ -153,7 +153,7 @@ export class BusService extends EventTarget {
     }
   }
 
-  // Tries a script after the other.
+  // Tries one script after another.
   #openWorker([script, ...others], failed) {
     if (!script) {
       const tried = failed.length ? `no worker was started from ${failed.join(" and ")}` : "this origin has no script for a worker";

@@ -19,7 +19,8 @@ export function workerScripts({ location, page }, base, workerUrl) {
     const own = new URL("./bus_service.js", import.meta.url);
     const isCopy = !own.pathname.endsWith("/bus_service.js");
     const isThis = own.pathname === new URL(import.meta.url).pathname;
-    const isEntry = [...(page?.document.scripts ?? [])].some(({ src }) => src.split("?")[0] === own.href); // a bundle of that name
+    const entries = [...(page?.document.scripts ?? [])].map(({ src }) => src.split(/[?#]/)[0]);
+    const isEntry = entries.includes(own.href); // a bundle of that name
     if (isCopy || (isThis && !isEntry)) {
       scripts.unshift(own);
     }

@@ -26,7 +26,8 @@ README = (ROOT / "client/README.md").read_text()
 
 def if_tested(bundler, *more, **options):
     """A parameter, which is skipped unless this bundler is tested."""
-    return pytest.param(bundler, *more, marks=pytest.mark.skipif(bundler not in TESTED, reason="ODOO_BUS_TEST_BUNDLERS"), **options)
+    marks = pytest.mark.skipif(bundler not in TESTED, reason="not in ODOO_BUS_TEST_BUNDLERS")
+    return pytest.param(bundler, *more, marks=marks, **options)
 
 
 def only(*bundlers):
@@ -162,6 +163,12 @@ def test_a_content_security_policy(bundler, project, serve, check_tabs, tmp_path
     meta = f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
     (directory / "index.html").write_text(page.replace("<title>", f"{meta}<title>"))
     check_tabs(serve(directory), connections, told)
+
+
+@only("esbuild")
+def test_a_gateway_whose_script_is_not_served(bundler, project, serve, check_tabs):
+    url = serve(project.build(bundler), changes=[("location = /bus/bus_service.js", "location = /elsewhere")])
+    check_tabs(url, 2, f"no worker was started from {url}bus/bus_service.js: ")
 
 
 @only("esbuild")

@@ -7,17 +7,18 @@ import { FakeNetwork } from "./fake_network.mjs";
 
 const OWN = "https://example.test/bus/bus_service.js"; // the gateway's, at the page's origin
 
-// A network, and workers that are as `behave(worker, script)` makes them: each has a port that keeps what is posted.
+// A network, and workers that are as `behave(worker)` makes them: each has a port that keeps what is posted.
 function setUp(behave = () => {}) {
   const network = new FakeNetwork();
   const made = [];
   network.environment.SharedWorker = class {
-    constructor(script, { name }) {
+    constructor(script) {
       const posted = [];
-      Object.assign(this, { name, posted, port: { isOpen: true, postMessage: (data) => posted.push(data), close() { this.isOpen = false; } } });
+      const port = { isOpen: true, postMessage: (data) => posted.push(data), close: () => (port.isOpen = false) };
+      Object.assign(this, { posted, port });
       made.push(String(script));
-      this.port.hello = (version) => this.port.onmessage({ data: { type: "hello", version } });
-      behave(this, String(script));
+      port.hello = (version) => port.onmessage({ data: { type: "hello", version } });
+      behave(this);
     }
   };
   const service = (options) => new BusService({ url: "https://example.test/", environment: network.environment, ...options });
@@ -89,7 +90,7 @@ test("a page is told once that its tabs do not share a connection", async () => 
     for (const [change, why] of [
       [{}, `no worker was started from ${OWN}: serve bus_service.js from this origin`],
       [{ SharedWorker: undefined }, "this browser has no SharedWorker"],
-      [{ location: new URL("https://other.test/") }, "this origin has no script for a worker: serve bus_service.js from this origin"],
+      [{ location: new URL("https://other.test/") }, "this origin has no script for a worker: serve bus_service.js"],
     ]) {
       const { BusService: Fresh } = await import(`../../client/bus_service.js?${encodeURIComponent(why)}`);
       const { network } = setUp((worker) => queueMicrotask(() => worker.onerror()));
