@@ -8,7 +8,7 @@ import pytest
 from harness.gateway import Gateway
 from harness.wait import until
 
-from session_test import connect, localhost, site  # noqa: F401
+from session_test import connect, current_version, localhost, site  # noqa: F401
 from site_nginx import SiteNginx
 
 pytestmark = pytest.mark.skipif(not os.environ.get("ODOO_HOME"), reason="ODOO_HOME names no Odoo")
@@ -59,9 +59,13 @@ class Witness:
         return new
 
 
+def connect_device(site, nginx, sid, channels, **options):  # noqa: F811
+    return connect(nginx, sid, channels, query=current_version(site), **options)
+
+
 async def box(nginx, sid, witness):
     """Told so far: its subscribe, as two hooks, an event, its end."""
-    async with connect(nginx, sid, ["box"], extensions=BOX) as client:
+    async with connect_device(witness.site, nginx, sid, ["box"], extensions=BOX) as client:
         told = await witness.wait_for(2)
         await client.send("box_says", {"n": 1})
         told += await witness.wait_for(1)
@@ -69,7 +73,7 @@ async def box(nginx, sid, witness):
 
 
 async def kiosk(nginx, sid, witness):
-    async with connect(nginx, sid, ["orders"]) as client:
+    async with connect_device(witness.site, nginx, sid, ["orders"]) as client:
         await client.subscribed()
         await client.send(KIOSK, {})
         told = await witness.wait_for(1)
@@ -95,7 +99,7 @@ async def test_odoo_is_told_the_same(site, ways, gateway, device):  # noqa: F811
 
 async def test_notifications_of_a_box_come_from_odoo_itself(site, ways):  # noqa: F811
     user = site.add_user("box")
-    async with connect(ways["ours"], site.login(user), ["box"], extensions=BOX) as client:
+    async with connect_device(site, ways["ours"], site.login(user), ["box"], extensions=BOX) as client:
         await Witness(site, user).wait_for(2)
         site.send(["box"], "iot_action", "do")
         site.server.cluster.execute("SELECT pg_notify('imbus', %s)", (json.dumps([[site.database, "box"]]),), dbname="postgres")
@@ -104,7 +108,7 @@ async def test_notifications_of_a_box_come_from_odoo_itself(site, ways):  # noqa
 
 async def test_an_ordinary_page_is_told_of_by_http_alone(site, ways):  # noqa: F811
     user = site.add_user("page")
-    async with connect(ways["ours"], site.login(user), ["a"]) as page:
+    async with connect_device(site, ways["ours"], site.login(user), ["a"]) as page:
         await page.subscribed()
         await page.send("update_presence", {"inactivity_period": 0, "im_status_ids_by_model": {}})
         await page.settle()
@@ -118,7 +122,7 @@ async def test_an_ordinary_page_is_told_of_by_http_alone(site, ways):  # noqa: F
 async def test_odoo_is_told_again_after(site, ways, gateway, odoo_server, what):  # noqa: F811
     user = site.add_user("box")
     sid, witness = site.login(user), Witness(site, user)
-    async with connect(ways["ours"], sid, ["box"], extensions=BOX) as client:
+    async with connect_device(site, ways["ours"], sid, ["box"], extensions=BOX) as client:
         first = await witness.wait_for(2)
         if what == "a take-over":
             await asyncio.to_thread(gateway.take_over)
@@ -131,7 +135,7 @@ async def test_odoo_is_told_again_after(site, ways, gateway, odoo_server, what):
     # A server that is killed, or stopped, tells nobody.
     ended = [] if what == "a restart of Odoo" else await witness.wait_for(1)
     witness.seen = len(witness.told())
-    async with connect(ways["ours"], sid, ["box"], extensions=BOX):
+    async with connect_device(site, ways["ours"], sid, ["box"], extensions=BOX):
         again = await witness.wait_for(2)
     assert without_last(again) == without_last(first)
     assert [hook for hook, _ in ended] == ["closed"] * len(ended)

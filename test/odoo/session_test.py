@@ -264,7 +264,7 @@ async def test_gevent_misses_nothing_while_another_process_takes_over(site, gate
     async def talk(client, channel):
         while not over.is_set():
             sent[channel].append(len(sent[channel]))
-            await asyncio.to_thread(site.sql, "SELECT bus_sendone(%s, 't', %s)", channel, str(sent[channel][-1]))
+            await asyncio.to_thread(site.sql, "SELECT bus_sendone(%s, 'talk', %s)", channel, str(sent[channel][-1]))
             await client.wait_payload(sent[channel][-1])
 
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as talks:
@@ -282,6 +282,6 @@ async def test_gevent_misses_nothing_while_another_process_takes_over(site, gate
                 await asyncio.to_thread(gateway.wait_for_line, "the former process has ended", since=mark)
         finally:
             over.set()
-    # Odoo itself may tell everyone that its assets have changed.
-    assert {channel: [n["message"]["payload"] for n in client.notifications if n["message"]["type"] == "t"]
+    # Everyone is also told of what Odoo, and the tests before, have sent to all.
+    assert {channel: [n["message"]["payload"] for n in client.notifications if n["message"]["type"] == "talk"]
             for channel, client in clients.items()} == sent
