@@ -72,6 +72,13 @@ async function main() {
     wait: (expression) => page.waitForFunction(expression, null, { timeout: DEADLINE }).then(() => true),
     viewport: ([width, height]) => page.setViewportSize({ width, height }).then(() => true),
     dark: (dark) => page.emulateMedia({ colorScheme: dark ? "dark" : "light" }).then(() => true),
+    hover: (selector) => page.hover(selector, { timeout: DEADLINE }).then(() => true),
+    // The faults of the page that axe finds, each with the elements that have it.
+    axe: async () => {
+      await page.addScriptTag({ path: require.resolve("axe-core/axe.min.js") });
+      const { violations } = await inTime(page.evaluate("axe.run()"), "axe");
+      return violations.map(({ id, nodes }) => [id, nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`)]);
+    },
     click: (selector) => page.click(selector, { timeout: DEADLINE }).then(() => true),
     screenshot: ([path, fullPage]) => page.screenshot({ path, fullPage }).then(() => true),
     errors: () => errors,
