@@ -20,6 +20,7 @@
 #include "commands/doctor/doctor.h"
 #include "commands/status.h"
 #include "commands/tail.h"
+#include "commands/top.h"
 #include "config/options.h"
 #include "postgres/pg_connector.h"
 #include "server/check_files.h"
@@ -335,6 +336,8 @@ int main(int count, char** values) {
         return run_tail({arguments.begin() + 1, arguments.end()});
     if (!arguments.empty() && arguments.front() == "status")
         return run_status({arguments.begin() + 1, arguments.end()});
+    if (!arguments.empty() && arguments.front() == "top")
+        return run_top({arguments.begin() + 1, arguments.end()});
     if (!arguments.empty() && arguments.front() == "doctor")
         return run_doctor({arguments.begin() + 1, arguments.end()});
 

@@ -222,6 +222,12 @@ void Service::shed() {
     });
 }
 
+void Service::list_clients(std::string channel, std::function<void(ClientList)> answer) {
+    loop_.post([this, channel = std::move(channel), answer = std::move(answer)] {
+        answer(channel.empty() ? slowest_clients(sessions_, feeds_) : clients_of_channel(feeds_, channel));
+    });
+}
+
 void Service::reconfigure(const Options& options) {
     loop_.post([this, options] { configure(options); });
 }

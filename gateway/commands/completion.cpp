@@ -9,6 +9,7 @@
 #include "commands/doctor/doctor_options.h"
 #include "commands/status_options.h"
 #include "commands/tail_options.h"
+#include "commands/top_options.h"
 #include "config/option_table.h"
 #include "config/options_text.h"
 
@@ -68,11 +69,13 @@ std::vector<Command> commands() {
     std::vector<Command> all = {{"run", "Serve", gateway},
                                 {"tail", "Print notifications as they arrive", {}},
                                 {"status", "Print the state of a running gateway", gateway},
+                                {"top", "Show what a running gateway does", gateway},
                                 {"doctor", "Find what is wrong and how to fix it", gateway}};
     add(all[0].options, command_table());
     add(all[1].options, tail_table());
     add(all[2].options, status_table());
-    add(all[3].options, doctor::doctor_table());
+    add(all[3].options, top_table());
+    add(all[4].options, doctor::doctor_table());
     return all;
 }
 
@@ -105,7 +108,7 @@ _odoo_bus_gateway() {
     # readline takes the = of --option=value for a word.
     if [[ $word == = ]]; then word=
     elif [[ $option == = ]]; then option=${COMP_WORDS[COMP_CWORD - 2]}; fi
-    [[ ${COMP_WORDS[1]} == @(run|tail|status|doctor) && $COMP_CWORD -gt 1 ]] && command=${COMP_WORDS[1]}
+    [[ ${COMP_WORDS[1]} == @(run|tail|status|top|doctor) && $COMP_CWORD -gt 1 ]] && command=${COMP_WORDS[1]}
     case $command$option in
 )";
     std::string names;
@@ -142,7 +145,7 @@ _odoo_bus_gateway() {
            R"(    esac
     if [[ ! -v values ]]; then
         values=$names
-        [[ $COMP_CWORD == 1 ]] && values+=" run tail status doctor"
+        [[ $COMP_CWORD == 1 ]] && values+=" run tail status top doctor"
     fi
     mapfile -t COMPREPLY < <(compgen -W "$values" -- "$word")
 }
@@ -157,7 +160,7 @@ std::string zsh_completion() {
     for (const Command& command : commands())
         list += fmt::format("    {}\n", quoted(command.name + ":" + command.help, "'\\''"));
     text += "local -a commands=(\n" + list + ")\n" + R"(
-if (( CURRENT > 2 )) && [[ $words[2] == (run|tail|status|doctor) ]]; then
+if (( CURRENT > 2 )) && [[ $words[2] == (run|tail|status|top|doctor) ]]; then
     command=$words[2]
     shift words
     (( CURRENT-- ))
@@ -199,7 +202,7 @@ std::string fish_completion() {
     for (const Command& command : all)
         text += fmt::format("complete -c odoo-bus-gateway -n __fish_use_subcommand -a {} -d {}\n",
                             command.name, quoted(command.help, "\\'"));
-    const std::string other = "not __fish_seen_subcommand_from tail status doctor";
+    const std::string other = "not __fish_seen_subcommand_from tail status top doctor";
     for (const Command& command : all)
         for (const Completed& option : command.options)
             text += fmt::format(

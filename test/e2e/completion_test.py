@@ -18,6 +18,8 @@ CASES = {
     "an option after others": ("--auth token --token-aud", {"--token-audience"}),
     "an option of a command": ("doctor --gevent", {"--gevent-port"}),
     "an option of the gateway's for a command": ("doctor --odoo-web", {"--odoo-websocket"}),
+    "another command": ("to", {"top"}),
+    "an option of top": ("top --inter", {"--interval"}),
     "none of the gateway's": ("tail --max-", set()),
     "of a command alone": ("tail --insec", {"--insecure"}),
     "nothing for a number": ("--max-channels 1", set()),
