@@ -58,6 +58,7 @@ def test_what_it_shows(browser, start, database, name, width, dark):
     assert [row["Subscribers"] for row in table(browser, "channels")] == ["2"] * 3
     assert [(row["Database"], row["State"]) for row in table(browser, "databases")] == [(database.name, "being read")]
     assert {row["Address"] for row in table(browser, "clients")} == {"not known"}, "their proxy does not tell it"
+    assert browser.order("axe") == []
     # One of them reads, the other does not.
     for number in range(40):
         database.sendone("orders", payload="x" * 50_000)
