@@ -56,7 +56,8 @@ def pytest_terminal_summary(terminalreporter):
             test, _, ids = report.nodeid.rpartition("/")[2].partition("[")
             ids = ids.rstrip("]").split("-")
             column = "stock" if "stock" in ids else "ours"
-            scenario = test + "".join(f"[{each}]" for each in ids if each not in ("", "real", "stock", "ours"))
+            ids = "-".join(each for each in ids if each not in ("real", "stock", "ours"))
+            scenario = f"{test}[{ids}]" if ids else test
             table.setdefault(scenario, {})[column] = "" if outcome == "skipped" else outcome
     terminalreporter.section("scenario, stock, ours")
     width = max(map(len, table), default=0)
