@@ -188,8 +188,8 @@ def livechat(site, nginx, anna, annas):
     return channel
 
 
-def chat_as_guest(visitor, annas, text):
-    visitor.open_live_chat()
+def chat_as_guest(visitor, annas, url, text):
+    visitor.open_live_chat(url)
     visitor.write_in_chat(f"{text}, can you help?")
     annas.open_unread("Visitor")
     annas.see_message(f"{text}, can you help?")
@@ -199,18 +199,16 @@ def chat_as_guest(visitor, annas, text):
     annas.see_message(f"Thank you from {text}")
 
 
-def test_live_chat_of_a_guest(browsers, nginx, site, annas, livechat):
+def test_live_chat_of_a_guest(browsers, nginx, server, site, annas, livechat):
     annas.open_discuss()
-    visitor = WebClient(browsers.page("visitor"), nginx, site)
-    visitor.page.goto(nginx.url("/"))
-    chat_as_guest(visitor, annas, "website")
+    visitor = WebClient(browsers.page(f"visitor-{server}"), nginx, site)
+    chat_as_guest(visitor, annas, nginx.url("/"), "website")
     assert visitor.page.cookie("dgid")
     visitor.page.forget()
 
 
-def test_live_chat_that_another_site_embeds(browsers, nginx, site, annas, livechat):
+def test_live_chat_that_another_site_embeds(browsers, nginx, server, site, annas, livechat):
     annas.open_discuss()
-    visitor = WebClient(browsers.page("customer"), nginx, site)
-    visitor.page.goto(nginx.shop(livechat))
-    chat_as_guest(visitor, annas, "shop")
+    visitor = WebClient(browsers.page(f"customer-{server}"), nginx, site)
+    chat_as_guest(visitor, annas, nginx.shop(livechat), "shop")
     visitor.page.forget()
