@@ -222,10 +222,10 @@ std::optional<int> MainThread::on_signal(int signal) {
 // Clients go evenly, as after a take-over, and the proxy sends them elsewhere; if there is no other gateway,
 // they come back to this one until it stops.
 void MainThread::drain() {
+    gateway_.drain(options_.drain_seconds);
     log::info(
         "SIGTERM: clients are sent away within {} seconds (--drain-seconds); another signal stops at once",
         std::chrono::duration<double>(options_.drain_seconds).count());
-    gateway_.drain(options_.drain_seconds);
     drained_by_ = MonotonicClock::now() + options_.drain_seconds;
 }
 
