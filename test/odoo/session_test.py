@@ -257,7 +257,8 @@ def test_gevent_and_gateway_side_by_side(site, nginx, gevent_nginx, browsers):
 
 async def test_gevent_misses_nothing_while_another_process_takes_over(site, gateway, gevent_nginx):
     """In each channel the next notification waits for the one before, so that none can bring another along."""
-    await asyncio.to_thread(gateway.wait_for_line, "passing on what is notified")
+    if os.environ.get("ODOO_NOTIFY_FUNCTION") != "bus_notify":  # where the extension is preloaded, it passes on by itself
+        await asyncio.to_thread(gateway.wait_for_line, "passing on what is notified")
     over = asyncio.Event()
     sent = {f"channel {number}": [] for number in range(TALKS)}
 

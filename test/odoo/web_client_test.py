@@ -18,7 +18,7 @@ def site(odoo_server):
     return RealSite(odoo_server)
 
 
-@pytest.fixture(scope="module", params=["stock", "ours"])
+@pytest.fixture(scope="module", params=["ours", "stock"])
 def server(request):
     return request.param
 
