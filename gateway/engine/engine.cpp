@@ -1,6 +1,7 @@
 // One gateway among those that share one order.
 #include "engine/engine.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "engine/timing.h"
@@ -27,7 +28,7 @@ void Engine::tick(Monotonic now, uint64_t unix_ms) {
     else if (settings_.may_lead)
         seek_lead(now, unix_ms);
     write(now);
-    is_ready_ |= is_reading_tables_ || (writer_.head() && *writer_.head() <= edge_.applied() &&
+    is_ready_ |= is_reading_tables_ || (writer_.head() && newest_head_ <= edge_.applied() &&
                                         !edge_.databases().empty() && edge_.has_ledgers());
 }
 
@@ -119,12 +120,23 @@ void Engine::read(const EntryPtr& entry, Monotonic now) {
 
 void Engine::head_is(EntryId head, Monotonic now) {
     writer_.head_is(head);
+    see_head(head, now);
     for (const EntryPtr& there : leadership_.acknowledge(head))
         apply(there, now);
     writer_.compare(edge_, now);
     if (leadership_.is_leading() && head.epoch > leadership_.epoch())
         let_lead_go(now);
     write(now);
+}
+
+// What is not refilled in time is gone: its epoch can be above the next one.
+void Engine::see_head(EntryId head, Monotonic now) {
+    if (head < newest_head_ && !head_lost_)
+        head_lost_ = now;
+    if (head < newest_head_ && now - *head_lost_ < timing::PATIENCE)
+        return;
+    newest_head_ = head;
+    head_lost_.reset();
 }
 
 void Engine::write(Monotonic now) {
@@ -157,9 +169,11 @@ void Engine::seek_lead(Monotonic now, uint64_t unix_ms) {
     }
     if (leadership_.phase() != Leadership::Phase::CHECKING)
         return;
+    EdgeTable::Newest others = table_.newest(settings_.name, now);
+    others.applied = std::max(others.applied, newest_head_);
     leadership_.check({.edge = edge_,
                        .writer = writer_,
-                       .others = table_.newest(settings_.name, now),
+                       .others = others,
                        .connected_since = connected_since_,
                        .now = now,
                        .unix_ms = unix_ms},

@@ -102,6 +102,7 @@ private:
     void lead(Monotonic now);
     void let_lead_go(Monotonic now);
     void step_down(Monotonic now);
+    void see_head(EntryId head, Monotonic now);
     void write(Monotonic now);
     bool apply(const EntryPtr& entry, Monotonic now);
     void append(std::string database, EntryEvent event, Monotonic now);
@@ -119,6 +120,8 @@ private:
     bool is_cut_off_ = false;
     bool is_reading_tables_ = false;
     bool is_ready_ = false;
+    EntryId newest_head_ = NO_ENTRY; // that was seen: Redis may have lost it before it was read here
+    std::optional<Monotonic> head_lost_;
     Monotonic connected_since_ = {};
     Monotonic record_sent_; // the last one
     Monotonic common_sent_; // the last one that said that this gateway follows

@@ -25,11 +25,12 @@ struct EntryId {
 // Before the first entry; the head of an empty stream.
 inline constexpr EntryId NO_ENTRY = {};
 
-// A new leader's epoch: above every one that was, also when the clock is set back. Each gateway, which a hash
-// of its name stands for, has every EPOCH_STEPth one, so that two do not choose the same.
+// A new leader's epoch: above every one that it knows, also when the clock is set back, and by the clock
+// above one that Redis has lost. Each gateway, which a hash of its name stands for, has one of the EPOCH_STEP
+// epochs of a millisecond, so that two do not choose the same.
 inline constexpr uint64_t EPOCH_STEP = 1 << 16;
 constexpr uint64_t next_epoch(uint64_t top, uint64_t unix_ms, uint64_t gateway) {
-    const uint64_t least = std::max(top + 1, unix_ms);
+    const uint64_t least = std::max(top + 1, unix_ms * EPOCH_STEP);
     return least + (gateway - least) % EPOCH_STEP;
 }
 

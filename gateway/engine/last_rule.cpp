@@ -31,7 +31,8 @@ LastDecision judge_last(const Edge& edge, const LastQuestion& question) {
         return LastDecision::OVERLAP;
     if (const auto has = has_applied(edge, *question.former, entry))
         return *has ? LastDecision::EXACT : LastDecision::OVERLAP;
-    if (question.is_former_fresh && !question.former->deviation.is_open &&
+    const bool is_in_stream = question.head && entry <= *question.head && edge.log().knows(*question.head);
+    if (is_in_stream && question.is_former_fresh && !question.former->deviation.is_open &&
         entry.epoch == question.former->applied.epoch)
         return LastDecision::EXACT;
     return question.is_former_gone ? LastDecision::OVERLAP : unsure;

@@ -4,7 +4,9 @@
 // It is exact when both have given out `last`, and what came before it, in the common order: then it stands
 // outside of both deviations, and the other gateway's chain has the entry that published it. The other one's
 // record says so when it has got there. Before, it is trusted only within the epoch that it named last (there
-// is one chain in an epoch), and while it could not have begun an order of its own (GONE < LEASE).
+// is one chain in an epoch), while it could not have begun an order of its own (GONE < LEASE), and when the
+// stream had the entry after the client had come: Redis may have lost it, and the other gateway gone on in a
+// new epoch.
 //
 // What the rest of the gateway has to keep for it:
 //

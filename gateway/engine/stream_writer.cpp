@@ -47,6 +47,8 @@ void StreamWriter::write(const Edge& edge, const std::deque<EntryPtr>& unsent, R
 
 // After the head; null: the head is not in this chain.
 EntryPtr StreamWriter::next_entry(const Edge& edge, const std::deque<EntryPtr>& unsent) const {
+    if (edge.can_refill() && *head_ == NO_ENTRY)
+        return nullptr; // all was lost: a part of it would look like a whole stream
     if (edge.can_refill() && edge.log().knows(*head_))
         if (EntryPtr next = edge.log().after(*head_))
             return next;

@@ -20,10 +20,11 @@ constexpr Duration REFILL_AFTER = 300ms; // what Redis has lost, by edges; the l
 constexpr Duration RESEND_AFTER = 1s;    // an answer that has not come is asked for again
 constexpr Duration SETTLE = 500ms;       // after Redis was reached again: others may have to refill it
 constexpr Duration PATIENCE = 5s;        // for a gateway that knows more, or any that knows something
-constexpr Duration CONFIRM = 1s;         // for the record that tells whether a `last` is exact
+constexpr Duration CONFIRM = 1500ms;     // for the record that tells whether a `last` is exact
 constexpr Duration LEDGER_EVERY = 1s;    // changes of a ledger, at most
 constexpr Duration STOPPED = 1s;         // between two ticks: this process was stopped
 
 static_assert(GONE < LEASE);
+static_assert(CONFIRM > 2 * RECORD_EVERY); // one until it is sent, one until it is asked for
 
 } // namespace odoo_bus::timing

@@ -35,15 +35,20 @@ TEST(EngineEntry, AnIdIsReadAsItIsWritten) {
 }
 
 TEST(EngineEntry, AnEpochIsAboveTheOnesBeforeAlsoWhenTheClockIsSetBack) {
-    for (const auto& [top, unix_ms] : {std::pair{5u, 100'000u}, {200'000u, 100'000u}, {0u, 0u}}) {
+    for (const auto& [top, unix_ms] :
+         {std::pair<uint64_t, uint64_t>{5, 100'000}, {1ull << 40, 100'000}, {0, 0}}) {
         for (const uint64_t gateway : {uint64_t{0}, uint64_t{77}, UINT64_MAX}) {
             const uint64_t epoch = next_epoch(top, unix_ms, gateway);
             EXPECT_GT(epoch, top);
-            EXPECT_GE(epoch, unix_ms);
-            EXPECT_LT(epoch, std::max(top + 1, unix_ms) + EPOCH_STEP);
+            EXPECT_GE(epoch, unix_ms * EPOCH_STEP);
+            EXPECT_LT(epoch, std::max<uint64_t>(top + 1, unix_ms * EPOCH_STEP) + EPOCH_STEP);
             EXPECT_EQ(epoch % EPOCH_STEP, gateway % EPOCH_STEP) << "no other gateway has it";
         }
     }
+}
+
+TEST(EngineEntry, ALaterEpochIsAboveOneThatRedisHasLost) {
+    EXPECT_LT(next_epoch(5, 100'000, UINT64_MAX), next_epoch(5, 100'001, 0));
 }
 
 TEST(EngineEntry, EachEventIsReadAsItWasWritten) {

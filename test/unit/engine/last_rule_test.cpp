@@ -5,6 +5,7 @@
 
 #include "chain.h"
 #include "engine/edge_table.h"
+#include "engine/timing.h"
 
 namespace odoo_bus {
 namespace {
@@ -21,10 +22,11 @@ protected:
             edge.apply(chain.publish({id}), START);
         edge.apply(chain.barrier(6), START); // 6-9
         edge.apply(chain.publish({9}), START);
+        head = edge.applied();
     }
     LastDecision judge(EntryId published) const {
         return judge_last(edge, {.published = published,
-                                 .head = edge.applied(),
+                                 .head = head,
                                  .former = &former,
                                  .is_former_fresh = is_fresh,
                                  .is_former_gone = is_gone,
@@ -34,6 +36,7 @@ protected:
     Chain chain{EntryId{5, 0}};
     Edge edge{{.age = 600s, .bytes = 1 << 20}};
     EdgeRecord former{.applied = {5, 6}};
+    std::optional<EntryId> head;
     bool is_fresh = true, is_gone = false;
     Duration waited = {};
 };
@@ -50,11 +53,22 @@ TEST_F(EngineLast, WhatTheOtherOneHasAppliedIsExactAlsoWhenItIsGone) {
 TEST_F(EngineLast, WhatItHasNotToldYetIsExactInTheEpochThatItFollows) {
     EXPECT_EQ(judge({5, 7}), EXACT);
     EXPECT_EQ(judge({6, 10}), WAIT) << "it may have an end of 5 that was lost";
-    waited = 1s;
+    waited = timing::CONFIRM;
     EXPECT_EQ(judge({6, 10}), OVERLAP);
     waited = {};
     former.applied = {6, 10};
     EXPECT_EQ(judge({6, 10}), EXACT);
+}
+
+TEST_F(EngineLast, WhatItHasNotToldYetIsNotExactWhereTheStreamHasLostIt) {
+    head = {5, 6};
+    EXPECT_EQ(judge({5, 7}), WAIT) << "it may have gone on after 5-6 in an epoch of its own";
+    head = {7, 11};
+    EXPECT_EQ(judge({5, 7}), WAIT) << "as this gateway learns when it reads on";
+    head.reset();
+    EXPECT_EQ(judge({5, 7}), WAIT) << "the head is asked";
+    head = {5, 7};
+    EXPECT_EQ(judge({5, 7}), EXACT);
 }
 
 TEST_F(EngineLast, WhoCannotBeSeenToFollowIsNotTrusted) {
@@ -125,7 +139,7 @@ TEST_F(EngineLast, WhatIsNotKnownIsWaitedForUpToTheHead) {
     question.head = edge.applied();
     EXPECT_EQ(judge_last(edge, question), OVERLAP);
     question.head = EntryId{6, 12};
-    question.waited = 1s;
+    question.waited = timing::CONFIRM;
     EXPECT_EQ(judge_last(edge, question), OVERLAP);
     question.waited = {};
     edge.go_local(START);

@@ -18,6 +18,7 @@ public:
     void move_to(SimulatedNode& node);
     void leave() { node_ = nullptr; }
     SimulatedNode* node() const { return node_; }
+    bool has_begun() const { return has_begun_; }
 
     void step(Random& random);
 

@@ -260,7 +260,7 @@ void SimulatedNode::carry_out(const Command& command) {
                               const auto given = known == engine_->edge().databases().end()
                                                      ? std::nullopt
                                                      : known->second.given();
-                              ledger_ = given ? *given : world_.table.adopt();
+                              ledger_ = given ? *given : adopt();
                               engine_->adopt(DATABASE, ledger_);
                               reads_ = Reads::FOR_ITSELF;
                               read_version_ = UINT64_MAX;
@@ -281,10 +281,16 @@ void SimulatedNode::begin_to_lead() {
     if (known != engine_->edge().databases().end() && known->second.ledger()) {
         ledger_ = *known->second.ledger();
     } else {
-        ledger_ = world_.table.adopt();
+        ledger_ = adopt();
         engine_->publish(DATABASE, event::Begin{}, world_.now);
     }
     engine_->announce(DATABASE, ledger_, world_.now);
+}
+
+// What is in the table now will not be in the history.
+Checkpoint SimulatedNode::adopt() {
+    is_complete_ &= world_.table.committed().empty();
+    return world_.table.adopt();
 }
 
 void SimulatedNode::give_out(const Batch& batch) {

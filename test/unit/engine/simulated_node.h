@@ -100,6 +100,7 @@ private:
     void carry_out();
     void carry_out(const Command& command);
     void begin_to_lead();
+    Checkpoint adopt();
     void give_out(const Batch& batch);
 
     World& world_;
