@@ -2,6 +2,7 @@
 # make gateway                            build/odoo-bus-gateway
 # make client                             client/bus_service.js from client/src, when that has changed
 # make demo                               everything, live, on this machine
+# make screenshots                        docs/demo/*.png, by the browser tests
 # make test                               everything built, and tested as a change must be
 # make test-all                           every test that can run on this machine: hours
 # make test-matrix                        built and tested in other releases of Debian, PostgreSQL upgraded between them (needs root)
@@ -71,6 +72,10 @@ demo:
 	deploy/install-dependencies demo
 	test/demo
 
+screenshots:
+	deploy/install-dependencies
+	DEMO_SCREENSHOTS="$(CURDIR)/docs/demo" test/run browser
+
 test:
 	deploy/install-dependencies
 	test/run
@@ -105,4 +110,4 @@ deb:
 images:
 	deploy/build-images
 
-.PHONY: gateway client demo test test-all test-matrix test-odoo bench dist sbom deb images
+.PHONY: gateway client demo screenshots test test-all test-matrix test-odoo bench dist sbom deb images

@@ -25,6 +25,11 @@ export interface BusServiceOptions {
   transports?: readonly TransportName[];
   /** False: this page has a connection of its own, instead of sharing the connection of all tabs in a SharedWorker. */
   worker?: boolean;
+  /**
+   * The address of bus_service.js at this page's origin, for the SharedWorker. Default: that which webpack or Vite has made,
+   * or the gateway's, where these are of this origin. It must not be a bundle that contains an application.
+   */
+  workerUrl?: string | URL;
   /** Tabs with the same value share a connection: pass the user if tabs can belong to several. */
   share?: string;
   /** Called for a token (JWT) at each attempt to connect; it is never part of a URL. */

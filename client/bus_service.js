@@ -805,6 +805,7 @@ function defaultEnvironment() {
     clearTimeout: (timer) => globalThis.clearTimeout(timer),
     now: () => Date.now(),
     random: () => Math.random(),
+    location: globalThis.location,
     locks: navigator?.locks,
     SharedWorker: globalThis.SharedWorker,
     storage: storage(),
@@ -989,6 +990,7 @@ class Tab {
   }
 }
 
+// Of what tabs and hubs say to each other: the scripts of the two may come from different places.
 const VERSION = "1.0";
 
 const POSITION_EVERY = 1_000;
@@ -1196,7 +1198,79 @@ function localPorts() {
   return [one, other];
 }
 
-const HELLO_WITHIN = 5_000; // of the worker; then the page connects by itself
+// A tab's position, which outlives a reload of its page. A page that may not store anything begins anew.
+class StoredPosition {
+  constructor(storage, key) {
+    Object.assign(this, { storage, key });
+  }
+
+  get() {
+    try {
+      return Number(this.storage?.getItem(this.key)) || 0;
+    } catch {
+      return 0;
+    }
+  }
+
+  set(last) {
+    try {
+      this.storage?.setItem(this.key, String(last));
+    } catch {
+      // It is not allowed, or the storage is full.
+    }
+  }
+
+  // The server no longer knows it. A page that reloads itself for that reason must not resume from it again.
+  forget() {
+    try {
+      this.storage?.removeItem(this.key);
+    } catch {
+      // It was never stored.
+    }
+  }
+}
+
+const NAME = "odoo_bus";
+
+// Tabs share a worker whose script and name are the same.
+const workerName = (base, share) => `${NAME} ${VERSION} ${base} ${share}`;
+
+// The scripts that a worker can be made of, best first. An application's bundle is none of them: it would be run there once
+// more.
+function workerScripts({ location, page }, base, workerUrl) {
+  if (workerUrl) {
+    return [workerUrl];
+  }
+  const scripts = [new URL("bus/bus_service.js", base)]; // the gateway's
+  try {
+    // In a bundle of webpack or Vite this is the address of a copy of this file, which they make since this expression
+    // stands here. Other bundlers leave it as it is: then it is not that of the bundle.
+    const own = new URL("./bus_service.js", import.meta.url);
+    const isCopy = !own.pathname.endsWith("/bus_service.js");
+    const isThis = own.pathname === new URL(import.meta.url).pathname;
+    const entries = [...(page?.document.scripts ?? [])].map(({ src }) => src.split(/[?#]/)[0]);
+    const isEntry = entries.includes(own.href); // a bundle of that name
+    if (isCopy || (isThis && !isEntry)) {
+      scripts.unshift(own);
+    }
+  } catch {
+    // A bundle that is no module has no import.meta.
+  }
+  return scripts.filter(({ origin }) => origin === location?.origin);
+}
+
+// Loaded as the script of a SharedWorker by a BusService. (That of an application may use this module, too.)
+const { SharedWorkerGlobalScope } = globalThis;
+if (SharedWorkerGlobalScope && globalThis instanceof SharedWorkerGlobalScope && globalThis.name.startsWith(`${NAME} `)) {
+  const hub = new Hub(defaultEnvironment());
+  globalThis.onconnect = ({ ports: [port] }) => hub.attach(port);
+  globalThis.addEventListener("offline", () => hub.goOffline());
+  globalThis.addEventListener("online", () => hub.connection?.setOffline(false));
+}
+
+const HELLO_WITHIN = 5_000; // of a worker; then it is done without
+
+let isTold = false; // that tabs do not share a connection
 
 const asDirectory = (url) => (url.endsWith("/") ? url : `${url}/`);
 
@@ -1212,7 +1286,7 @@ class BusService extends EventTarget {
   #dirty = false;
   #release = null; // of the lock
   #lockNumber = 0;
-  #cancelHello = null;
+  #awaited = null; // the worker that has not said hello yet: {cancel, abandon}
   #isJoined = false;
   #outbox = []; // events for the server, until the hub has said hello
   #paused = false;
@@ -1221,17 +1295,17 @@ class BusService extends EventTarget {
   state = "stopped";
   transport = null;
 
-  constructor({ url, transports = TRANSPORTS, worker = true, share = "", token = null, last = 0, environment } = {}) {
+  constructor({ url, transports = TRANSPORTS, worker = true, workerUrl, share = "", token = null, last = 0, environment } = {}) {
     super();
     this.#environment = { ...defaultEnvironment(), ...environment };
     const base = asDirectory(new URL(url ?? "/", globalThis.location?.href ?? "http://127.0.0.1/").href);
-    this.#settings = { base, transports: [...transports], worker, share, token };
-    this.#key = `odoo_bus.last ${base} ${share}`;
-    this.#last = Math.max(this.#stored(), last);
+    this.#settings = { base, transports: [...transports], worker, workerUrl, share, token };
+    this.#position = new StoredPosition(this.#environment.storage, `odoo_bus.last ${base} ${share}`);
+    this.#last = Math.max(this.#position.get(), last);
     this.#watchPage();
   }
 
-  #key;
+  #position;
 
   get last() {
     return this.#last;
@@ -1328,26 +1402,47 @@ class BusService extends EventTarget {
   // --- the hub, and the way to it ---
 
   #open() {
-    const { SharedWorker } = this.#environment;
-    if (!this.#settings.worker || !SharedWorker) {
-      this.#openHere();
-      return;
-    }
-    try {
-      const { base, share } = this.#settings;
-      const worker = new SharedWorker(new URL(import.meta.url), { type: "module", name: `odoo_bus ${VERSION} ${base} ${share}` });
-      const here = () => this.#port === worker.port && this.#cancelHello && this.#openHere();
-      worker.onerror = here;
-      this.#cancelHello = later(this.#environment, HELLO_WITHIN, here);
-      this.#attach(worker.port);
-    } catch {
-      this.#openHere(); // a page that may have no worker
+    const { worker, base, workerUrl } = this.#settings;
+    if (worker && this.#environment.SharedWorker) {
+      this.#openWorker(workerScripts(this.#environment, base, workerUrl), []);
+    } else {
+      this.#openHere(worker && "this browser has no SharedWorker");
     }
   }
 
-  #openHere() {
-    this.#port?.close();
-    this.#stopWaiting();
+  // Tries one script after another.
+  #openWorker([script, ...others], failed) {
+    if (!script) {
+      const tried = failed.length ? `no worker was started from ${failed.join(" and ")}` : "this origin has no script for a worker";
+      this.#openHere(`${tried}: serve bus_service.js from this origin, allow it in worker-src, and pass its address as workerUrl`);
+      return;
+    }
+    const { base, share } = this.#settings;
+    let port = null;
+    const abandon = () => {
+      if (this.#port === port) {
+        this.#leave();
+        this.#openWorker(others, [...failed, script]);
+      }
+    };
+    try {
+      const worker = new this.#environment.SharedWorker(script, { type: "module", name: workerName(base, share) });
+      worker.onerror = () => this.#awaited && abandon();
+      port = worker.port;
+    } catch {
+      abandon(); // the page may have no worker
+      return;
+    }
+    this.#awaited = { cancel: later(this.#environment, HELLO_WITHIN, abandon), abandon };
+    this.#attach(port);
+  }
+
+  // `why` tabs do not share a connection, unless that is wanted.
+  #openHere(why) {
+    if (why && this.#environment.page && !isTold) {
+      isTold = true;
+      console.warn(`odoo_bus: each tab has a connection of its own, since ${why}. The option worker: false hides this line.`);
+    }
     const [mine, its] = localPorts();
     this.#hub = new Hub(this.#environment);
     this.#attach(mine);
@@ -1391,21 +1486,21 @@ class BusService extends EventTarget {
     this.#release?.();
     // After the message: a local port that is closed drops what is on its way.
     const port = this.#port;
-    queueMicrotask(() => queueMicrotask(() => port.close()));
+    queueMicrotask(() => queueMicrotask(() => port?.close()));
     this.#port = this.#hub = this.#release = null;
   }
 
   // Once the hub has said hello and this page has joined it: a worker that does not say hello is abandoned, with all that it
   // was sent.
   #sendWaiting() {
-    if (this.#port && this.#isJoined && !this.#cancelHello) {
+    if (this.#port && this.#isJoined && !this.#awaited) {
       this.#outbox.splice(0).forEach((message) => this.#post(message));
     }
   }
 
   #stopWaiting() {
-    this.#cancelHello?.();
-    this.#cancelHello = null;
+    this.#awaited?.cancel();
+    this.#awaited = null;
   }
 
   #post(message) {
@@ -1441,6 +1536,10 @@ class BusService extends EventTarget {
   #receive(message) {
     const actions = {
       hello: () => {
+        if (message.version !== VERSION) {
+          this.#awaited?.abandon(); // the gateway's, which is older or newer
+          return;
+        }
         this.#stopWaiting();
         this.#sendWaiting();
       },
@@ -1453,7 +1552,7 @@ class BusService extends EventTarget {
       event: () => {
         this.#setState(message.state, message.transport);
         if (message.name === "outdated") {
-          this.#forget();
+          this.#position.forget();
         }
         this.dispatchEvent(new CustomEvent(message.name, { detail: message.detail }));
       },
@@ -1543,40 +1642,10 @@ class BusService extends EventTarget {
     }
   }
 
-  #stored() {
-    try {
-      return Number(this.#environment.storage?.getItem(this.#key)) || 0;
-    } catch {
-      return 0;
-    }
-  }
-
-  // The server no longer knows this position. A page that reloads itself for that reason must not resume from it again.
-  #forget() {
-    try {
-      this.#environment.storage?.removeItem(this.#key);
-    } catch {
-      // It was never stored.
-    }
-  }
-
   #keep(last) {
     this.#last = last;
-    try {
-      this.#environment.storage?.setItem(this.#key, String(last));
-    } catch {
-      // A page that may not store anything starts from the beginning when it is reloaded.
-    }
+    this.#position.set(last);
   }
-}
-
-// --- loaded as the script of a SharedWorker ---
-
-if (typeof SharedWorkerGlobalScope !== "undefined" && globalThis instanceof SharedWorkerGlobalScope) {
-  const hub = new Hub(defaultEnvironment());
-  globalThis.onconnect = ({ ports: [port] }) => hub.attach(port);
-  globalThis.addEventListener("offline", () => hub.goOffline());
-  globalThis.addEventListener("online", () => hub.connection?.setOffline(false));
 }
 
 export { BusService, Connection, EventStreamParser, Hub, TRANSPORTS, VERSION };

@@ -20,6 +20,7 @@
 #include "commands/doctor/doctor.h"
 #include "commands/status.h"
 #include "commands/tail.h"
+#include "commands/top.h"
 #include "config/options.h"
 #include "postgres/pg_connector.h"
 #include "server/check_files.h"
@@ -221,10 +222,10 @@ std::optional<int> MainThread::on_signal(int signal) {
 // Clients go evenly, as after a take-over, and the proxy sends them elsewhere; if there is no other gateway,
 // they come back to this one until it stops.
 void MainThread::drain() {
+    gateway_.drain(options_.drain_seconds);
     log::info(
         "SIGTERM: clients are sent away within {} seconds (--drain-seconds); another signal stops at once",
         std::chrono::duration<double>(options_.drain_seconds).count());
-    gateway_.drain(options_.drain_seconds);
     drained_by_ = MonotonicClock::now() + options_.drain_seconds;
 }
 
@@ -335,6 +336,8 @@ int main(int count, char** values) {
         return run_tail({arguments.begin() + 1, arguments.end()});
     if (!arguments.empty() && arguments.front() == "status")
         return run_status({arguments.begin() + 1, arguments.end()});
+    if (!arguments.empty() && arguments.front() == "top")
+        return run_top({arguments.begin() + 1, arguments.end()});
     if (!arguments.empty() && arguments.front() == "doctor")
         return run_doctor({arguments.begin() + 1, arguments.end()});
 

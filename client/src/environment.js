@@ -9,6 +9,7 @@ export function defaultEnvironment() {
     clearTimeout: (timer) => globalThis.clearTimeout(timer),
     now: () => Date.now(),
     random: () => Math.random(),
+    location: globalThis.location,
     locks: navigator?.locks,
     SharedWorker: globalThis.SharedWorker,
     storage: storage(),

@@ -3,6 +3,7 @@ import { Tab } from "./tab.js";
 import { later } from "./timers.js";
 import { OPEN_WITHIN } from "./transport.js";
 
+// Of what tabs and hubs say to each other: the scripts of the two may come from different places.
 export const VERSION = "1.0";
 
 const POSITION_EVERY = 1_000;

@@ -2,14 +2,18 @@ import { MAX_QUEUED_EVENTS } from "./connection.js";
 import { defaultEnvironment } from "./environment.js";
 import { Hub, VERSION } from "./hub.js";
 import { localPorts } from "./local_ports.js";
+import { StoredPosition } from "./stored_position.js";
 import { later } from "./timers.js";
 import { TRANSPORTS } from "./transport.js";
+import { workerName, workerScripts } from "./worker.js";
 
 export { Connection } from "./connection.js";
 export { EventStreamParser } from "./event_stream.js";
 export { Hub, TRANSPORTS, VERSION };
 
-const HELLO_WITHIN = 5_000; // of the worker; then the page connects by itself
+const HELLO_WITHIN = 5_000; // of a worker; then it is done without
+
+let isTold = false; // that tabs do not share a connection
 
 const asDirectory = (url) => (url.endsWith("/") ? url : `${url}/`);
 
@@ -25,7 +29,7 @@ export class BusService extends EventTarget {
   #dirty = false;
   #release = null; // of the lock
   #lockNumber = 0;
-  #cancelHello = null;
+  #awaited = null; // the worker that has not said hello yet: {cancel, abandon}
   #isJoined = false;
   #outbox = []; // events for the server, until the hub has said hello
   #paused = false;
@@ -34,17 +38,17 @@ export class BusService extends EventTarget {
   state = "stopped";
   transport = null;
 
-  constructor({ url, transports = TRANSPORTS, worker = true, share = "", token = null, last = 0, environment } = {}) {
+  constructor({ url, transports = TRANSPORTS, worker = true, workerUrl, share = "", token = null, last = 0, environment } = {}) {
     super();
     this.#environment = { ...defaultEnvironment(), ...environment };
     const base = asDirectory(new URL(url ?? "/", globalThis.location?.href ?? "http://127.0.0.1/").href);
-    this.#settings = { base, transports: [...transports], worker, share, token };
-    this.#key = `odoo_bus.last ${base} ${share}`;
-    this.#last = Math.max(this.#stored(), last);
+    this.#settings = { base, transports: [...transports], worker, workerUrl, share, token };
+    this.#position = new StoredPosition(this.#environment.storage, `odoo_bus.last ${base} ${share}`);
+    this.#last = Math.max(this.#position.get(), last);
     this.#watchPage();
   }
 
-  #key;
+  #position;
 
   get last() {
     return this.#last;
@@ -141,26 +145,47 @@ export class BusService extends EventTarget {
   // --- the hub, and the way to it ---
 
   #open() {
-    const { SharedWorker } = this.#environment;
-    if (!this.#settings.worker || !SharedWorker) {
-      this.#openHere();
-      return;
-    }
-    try {
-      const { base, share } = this.#settings;
-      const worker = new SharedWorker(new URL(import.meta.url), { type: "module", name: `odoo_bus ${VERSION} ${base} ${share}` });
-      const here = () => this.#port === worker.port && this.#cancelHello && this.#openHere();
-      worker.onerror = here;
-      this.#cancelHello = later(this.#environment, HELLO_WITHIN, here);
-      this.#attach(worker.port);
-    } catch {
-      this.#openHere(); // a page that may have no worker
+    const { worker, base, workerUrl } = this.#settings;
+    if (worker && this.#environment.SharedWorker) {
+      this.#openWorker(workerScripts(this.#environment, base, workerUrl), []);
+    } else {
+      this.#openHere(worker && "this browser has no SharedWorker");
     }
   }
 
-  #openHere() {
-    this.#port?.close();
-    this.#stopWaiting();
+  // Tries one script after another.
+  #openWorker([script, ...others], failed) {
+    if (!script) {
+      const tried = failed.length ? `no worker was started from ${failed.join(" and ")}` : "this origin has no script for a worker";
+      this.#openHere(`${tried}: serve bus_service.js from this origin, allow it in worker-src, and pass its address as workerUrl`);
+      return;
+    }
+    const { base, share } = this.#settings;
+    let port = null;
+    const abandon = () => {
+      if (this.#port === port) {
+        this.#leave();
+        this.#openWorker(others, [...failed, script]);
+      }
+    };
+    try {
+      const worker = new this.#environment.SharedWorker(script, { type: "module", name: workerName(base, share) });
+      worker.onerror = () => this.#awaited && abandon();
+      port = worker.port;
+    } catch {
+      abandon(); // the page may have no worker
+      return;
+    }
+    this.#awaited = { cancel: later(this.#environment, HELLO_WITHIN, abandon), abandon };
+    this.#attach(port);
+  }
+
+  // `why` tabs do not share a connection, unless that is wanted.
+  #openHere(why) {
+    if (why && this.#environment.page && !isTold) {
+      isTold = true;
+      console.warn(`odoo_bus: each tab has a connection of its own, since ${why}. The option worker: false hides this line.`);
+    }
     const [mine, its] = localPorts();
     this.#hub = new Hub(this.#environment);
     this.#attach(mine);
@@ -204,21 +229,21 @@ export class BusService extends EventTarget {
     this.#release?.();
     // After the message: a local port that is closed drops what is on its way.
     const port = this.#port;
-    queueMicrotask(() => queueMicrotask(() => port.close()));
+    queueMicrotask(() => queueMicrotask(() => port?.close()));
     this.#port = this.#hub = this.#release = null;
   }
 
   // Once the hub has said hello and this page has joined it: a worker that does not say hello is abandoned, with all that it
   // was sent.
   #sendWaiting() {
-    if (this.#port && this.#isJoined && !this.#cancelHello) {
+    if (this.#port && this.#isJoined && !this.#awaited) {
       this.#outbox.splice(0).forEach((message) => this.#post(message));
     }
   }
 
   #stopWaiting() {
-    this.#cancelHello?.();
-    this.#cancelHello = null;
+    this.#awaited?.cancel();
+    this.#awaited = null;
   }
 
   #post(message) {
@@ -254,6 +279,10 @@ export class BusService extends EventTarget {
   #receive(message) {
     const actions = {
       hello: () => {
+        if (message.version !== VERSION) {
+          this.#awaited?.abandon(); // the gateway's, which is older or newer
+          return;
+        }
         this.#stopWaiting();
         this.#sendWaiting();
       },
@@ -266,7 +295,7 @@ export class BusService extends EventTarget {
       event: () => {
         this.#setState(message.state, message.transport);
         if (message.name === "outdated") {
-          this.#forget();
+          this.#position.forget();
         }
         this.dispatchEvent(new CustomEvent(message.name, { detail: message.detail }));
       },
@@ -356,38 +385,8 @@ export class BusService extends EventTarget {
     }
   }
 
-  #stored() {
-    try {
-      return Number(this.#environment.storage?.getItem(this.#key)) || 0;
-    } catch {
-      return 0;
-    }
-  }
-
-  // The server no longer knows this position. A page that reloads itself for that reason must not resume from it again.
-  #forget() {
-    try {
-      this.#environment.storage?.removeItem(this.#key);
-    } catch {
-      // It was never stored.
-    }
-  }
-
   #keep(last) {
     this.#last = last;
-    try {
-      this.#environment.storage?.setItem(this.#key, String(last));
-    } catch {
-      // A page that may not store anything starts from the beginning when it is reloaded.
-    }
+    this.#position.set(last);
   }
-}
-
-// --- loaded as the script of a SharedWorker ---
-
-if (typeof SharedWorkerGlobalScope !== "undefined" && globalThis instanceof SharedWorkerGlobalScope) {
-  const hub = new Hub(defaultEnvironment());
-  globalThis.onconnect = ({ ports: [port] }) => hub.attach(port);
-  globalThis.addEventListener("offline", () => hub.goOffline());
-  globalThis.addEventListener("online", () => hub.connection?.setOffline(false));
 }

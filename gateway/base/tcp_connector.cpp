@@ -77,15 +77,11 @@ void TcpConnector::connect_next(const std::string& problem) {
         return connect_later(-errno);
     patience_.start(next_ ? timeout_ms_ / address_count_ : timeout_ms_,
                     [this] { connect_next(uv_strerror(UV_ETIMEDOUT)); });
-    poll_ = new uv_poll_t;
-    uv_poll_init(loop_, poll_, socket_);
-    poll_->data = this;
-    uv_poll_start(poll_, UV_WRITABLE, [](uv_poll_t* poll, int status, int) {
-        static_cast<TcpConnector*>(poll->data)->on_writable(status);
-    });
+    poll_.open(loop_, socket_);
+    poll_.wait_for<&TcpConnector::on_writable>(UV_WRITABLE, this);
 }
 
-void TcpConnector::on_writable(int status) {
+void TcpConnector::on_writable(int status, int) {
     int error = 0;
     socklen_t length = sizeof error;
     getsockopt(socket_, SOL_SOCKET, SO_ERROR, &error, &length);
@@ -98,11 +94,7 @@ void TcpConnector::on_writable(int status) {
 
 void TcpConnector::hang_up() {
     patience_.stop();
-    if (uv_poll_t* const poll = std::exchange(poll_, nullptr)) {
-        uv_poll_stop(poll);
-        uv_close(reinterpret_cast<uv_handle_t*>(poll),
-                 [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
-    }
+    poll_.close();
     if (socket_ >= 0)
         close(std::exchange(socket_, -1));
 }

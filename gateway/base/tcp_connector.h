@@ -12,6 +12,7 @@
 #include <netdb.h>
 #include <uv.h>
 
+#include "base/socket_poll.h"
 #include "base/timer.h"
 
 namespace odoo_bus {
@@ -35,7 +36,7 @@ private:
     static void resolved(uv_getaddrinfo_t* request, int status, addrinfo* addresses);
     void connect_next(const std::string& problem);
     void connect_later(int error);
-    void on_writable(int status);
+    void on_writable(int status, int events);
     void hang_up();
     void end(int socket, const std::string& problem);
 
@@ -48,7 +49,7 @@ private:
     const addrinfo* next_ = nullptr;
     unsigned address_count_ = 0;
     int socket_ = -1;
-    uv_poll_t* poll_ = nullptr; // of socket_
+    SocketPoll poll_; // of socket_
 };
 
 } // namespace odoo_bus

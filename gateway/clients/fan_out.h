@@ -190,6 +190,8 @@ public:
     Position before_ids_above(Id id) const;
     const Notification& at(Position position) const { return *history_[position - oldest()]; }
 
+    using Index = KeyedMap<std::string_view, std::unique_ptr<Channel>>; // the key is the channel's own name
+    const Index& index() const { return channels_; }
     size_t channels() const { return channels_.size(); }
 
 private:
@@ -228,8 +230,8 @@ private:
     std::deque<Id> reached_;       // the greatest id that was dispatched up to each position of history_
     std::deque<BatchPtr> batches_; // what history_ points into
     KeyedMap<Id, Position> positions_;
-    KeyedMap<std::string_view, std::unique_ptr<Channel>> channels_; // the key is the channel's own name
-    std::vector<News> news_;                                        // by `first`
+    Index channels_;
+    std::vector<News> news_; // by `first`
     std::vector<Subscriber*> touched_, flushing_;
     Monotonic flushed_at_;      // when the last flush() began
     Position keep_from_ = 0;    // what flush() is to keep of the history

@@ -48,24 +48,16 @@ void OdooWebSocket::connected(int socket, const std::string& problem) {
     if (socket < 0)
         return fail(problem);
     socket_ = socket;
-    poll_ = new uv_poll_t;
-    uv_poll_init(loop_, poll_, socket_);
-    poll_->data = this;
+    poll_.open(loop_, socket_);
     state_ = State::shaking_hands;
     unsent_ = std::exchange(handshake_->request, {});
     flush();
 }
 
 void OdooWebSocket::watch() {
-    if (!poll_)
-        return;
-    const int events = (is_paused_ ? 0 : UV_READABLE) | (unsent_.empty() ? 0 : UV_WRITABLE);
-    if (events == 0)
-        uv_poll_stop(poll_);
-    else
-        uv_poll_start(poll_, events, [](uv_poll_t* poll, int status, int what) {
-            static_cast<OdooWebSocket*>(poll->data)->on_event(status, what);
-        });
+    if (poll_.is_open())
+        poll_.wait_for<&OdooWebSocket::on_event>(
+            (is_paused_ ? 0 : UV_READABLE) | (unsent_.empty() ? 0 : UV_WRITABLE), this);
 }
 
 void OdooWebSocket::on_event(int status, int events) {
@@ -214,11 +206,7 @@ void OdooWebSocket::hang_up() {
     state_ = State::over;
     if (handshake_)
         handshake_->connector.reset();
-    if (uv_poll_t* const poll = std::exchange(poll_, nullptr)) {
-        uv_poll_stop(poll);
-        uv_close(reinterpret_cast<uv_handle_t*>(poll),
-                 [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
-    }
+    poll_.close();
     if (socket_ >= 0)
         close(std::exchange(socket_, -1));
 }

@@ -14,6 +14,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/socket_poll.h"
 #include "base/tcp_connector.h"
 #include "config/options.h"
 #include "http/http_answer.h"
@@ -91,7 +92,7 @@ private:
     State state_ = State::connecting;
     bool is_paused_ = false;
     int socket_ = -1;
-    uv_poll_t* poll_ = nullptr; // of socket_
+    SocketPoll poll_; // of socket_
     std::string unsent_;
     FrameReader reader_;
     Monotonic deadline_; // of what is not open

@@ -212,13 +212,19 @@ void Service::shed() {
     loop_.post([this] {
         std::vector<Session*> largest;
         for (const auto& [number, session] : sessions_)
-            if (session->charge().exceeds())
+            if (session->charge().gives_way())
                 largest.push_back(session.get());
         std::ranges::sort(largest, std::greater(),
                           [](const Session* session) { return session->charge().bytes(); });
         for (Session* const session : largest)
-            if (session->charge().exceeds()) // still
+            if (session->charge().gives_way()) // still
                 session->shed();
+    });
+}
+
+void Service::list_clients(std::string channel, std::function<void(ClientList)> answer) {
+    loop_.post([this, channel = std::move(channel), answer = std::move(answer)] {
+        answer(channel.empty() ? slowest_clients(sessions_, feeds_) : clients_of_channel(feeds_, channel));
     });
 }
 

@@ -6,18 +6,17 @@
 
 #include <atomic>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <random>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "auth/authorizer.h"
 #include "base/clock.h"
 #include "base/loop.h"
+#include "clients/client_list.h"
 #include "clients/confirmation_deadlines.h"
 #include "clients/database_feed.h"
 #include "clients/moved_clients.h"
@@ -77,6 +76,9 @@ public:
     void reconfigure(const Options& options);
     // Ends sessions of accounts that hold more than they may keep, the largest first.
     void shed();
+    // Calls `answer` from its thread. `channel`: of clients_of_channel(); empty: slowest_clients() are asked
+    // for.
+    void list_clients(std::string channel, std::function<void(ClientList)> answer);
     size_t connections() const { return connections_.load(std::memory_order_relaxed); }
 
     // --- from this service's own thread ---
@@ -132,8 +134,8 @@ private:
     std::shared_ptr<lws_log_cx> log_context_; // of context_; null before libwebsockets 4.3
     lws_context* context_ = nullptr;
     lws_vhost* vhost_ = nullptr;
-    std::map<std::string, std::unique_ptr<DatabaseFeed>> feeds_;
-    std::unordered_map<uint64_t, std::unique_ptr<Session>> sessions_; // by number
+    FeedMap feeds_;
+    SessionMap sessions_; // by number
     uint64_t last_session_ = 0;
     std::vector<std::unique_ptr<OdooWebSocket>> parted_; // connections to Odoo, see part()
     Admission* adopting_ = nullptr;                      // what libwebsockets is taking over right now

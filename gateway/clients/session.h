@@ -60,7 +60,9 @@ public:
 
     // Among all of its service, ever.
     uint64_t number() const { return number_; }
-    DatabaseFeed* feed() { return feed_; }
+    Transport transport() const { return admission_.transport; }
+    Monotonic connected_since() const { return connected_since_; }
+    DatabaseFeed* feed() const { return feed_; }
     // Its database is not served any more: ends the connection.
     void forget_database();
     // The client knows elements without an id.
@@ -169,6 +171,7 @@ private:
     void tell_last_id_reset(Id newest) override;
 
     const uint64_t number_;
+    const Monotonic connected_since_ = MonotonicClock::now();
     DatabaseFeed* feed_ = nullptr;      // once a first subscribe was granted
     uint32_t fixed_bytes_;              // of the admission
     uint32_t granted_bytes_ = 0;        // of its channels, where they are kept

@@ -16,26 +16,19 @@ constexpr size_t MAX_RECEIVED = 1 << 20;
 
 } // namespace
 
-SocketWriter::SocketWriter(uv_loop_t* loop, int socket, Owner& owner)
-    : owner_(owner), poll_(new uv_poll_t), socket_(socket) {
-    uv_poll_init(loop, poll_, socket);
-    poll_->data = this;
+SocketWriter::SocketWriter(uv_loop_t* loop, int socket, Owner& owner) : owner_(owner), socket_(socket) {
+    poll_.open(loop, socket);
     watch();
 }
 
 SocketWriter::~SocketWriter() {
-    uv_poll_stop(poll_);
-    uv_close(reinterpret_cast<uv_handle_t*>(poll_),
-             [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
+    poll_.close();
     close(socket_);
 }
 
 void SocketWriter::watch() {
     const bool writes = !waiting_.empty() || wants_drained_ || state_ == State::finishing;
-    uv_poll_start(poll_, UV_READABLE | UV_DISCONNECT | (writes ? UV_WRITABLE : 0),
-                  [](uv_poll_t* poll, int status, int events) {
-                      static_cast<SocketWriter*>(poll->data)->on_event(status, events);
-                  });
+    poll_.wait_for<&SocketWriter::on_event>(UV_READABLE | UV_DISCONNECT | (writes ? UV_WRITABLE : 0), this);
 }
 
 void SocketWriter::on_event(int status, int events) {

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-#include <uv.h>
+#include "base/socket_poll.h"
 
 namespace odoo_bus {
 
@@ -47,7 +47,7 @@ private:
     void flush();
 
     Owner& owner_;
-    uv_poll_t* poll_; // freed by its close callback
+    SocketPoll poll_;
     const int socket_;
     std::string waiting_;
     size_t received_ = 0; // unexpected bytes

@@ -6,6 +6,7 @@
 #include "commands/doctor/doctor_options.h"
 #include "commands/status_options.h"
 #include "commands/tail_options.h"
+#include "commands/top_options.h"
 #include "config/option_table.h"
 #include "config/options_text.h"
 
@@ -72,6 +73,7 @@ std::string manual_page() {
         ".B odoo-bus-gateway\n[\\fBrun\\fR] [\\fIOPTION\\fR...]\n.br\n"
         ".B odoo-bus-gateway tail\n\\fIURL CHANNEL\\fR...\n.br\n"
         ".B odoo-bus-gateway status\n[\\fB\\-\\-json\\fR] [\\fIOPTION\\fR...]\n.br\n"
+        ".B odoo-bus-gateway top\n[\\fB\\-\\-once\\fR] [\\fIOPTION\\fR...]\n.br\n"
         ".B odoo-bus-gateway doctor\n[\\fB\\-\\-url\\fR \\fIURL\\fR] [\\fIOPTION\\fR...]\n"
         ".SH DESCRIPTION\n";
     page +=
@@ -91,6 +93,7 @@ std::string manual_page() {
     command("tail", "Print notifications as they arrive. See TAIL.");
     command("status",
             "Print the state of a running gateway, which is asked at its --metrics-listen. See STATUS.");
+    command("top", "Show what a running gateway does, again and again. See TOP.");
     command("doctor", "Find what is wrong, and say how to fix it. See DOCTOR.");
 
     page += ".SH OPTIONS\n";
@@ -114,6 +117,14 @@ std::string manual_page() {
         "the gateway is ready.\n");
     page += options(status_table());
 
+    page += ".SH TOP\n";
+    page += roff(
+        "Takes the gateway's own options, best its --config, and those below. It shows clients, rates, "
+        "latency, databases, Odoo's queue, the slowest clients and the biggest channels; q ends it. Where "
+        "the output is no terminal, it prints one screen. The exit status is 0 only if the gateway was "
+        "ready at last.\n");
+    page += options(top_table());
+
     page += ".SH TAIL\n";
     page += options(tail_table()) + verbatim(TAIL_NOTES);
 
@@ -124,10 +135,11 @@ std::string manual_page() {
         "gateways, and exits.\n"
         ".TP\n.B SIGINT\nCloses every connection, and exits within 5 seconds.\n";
     page += ".SH EXIT STATUS\n";
-    page += ".TP\n.B 0\nStopped on request; status found the gateway ready; all checks of doctor are ok.\n"
-            ".TP\n.B 1\nThe gateway cannot start; tail was refused; status found the gateway not ready, or "
-            "got no answer; doctor has warnings.\n"
-            ".TP\n.B 2\nThe configuration or the command line is wrong; a check of doctor has failed.\n";
+    page +=
+        ".TP\n.B 0\nStopped on request; status or top found the gateway ready; all checks of doctor are ok.\n"
+        ".TP\n.B 1\nThe gateway cannot start; tail was refused; status or top found the gateway not ready, "
+        "or got no answer; doctor has warnings.\n"
+        ".TP\n.B 2\nThe configuration or the command line is wrong; a check of doctor has failed.\n";
     return page;
 }
 

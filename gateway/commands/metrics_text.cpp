@@ -74,9 +74,13 @@ double MetricsText::of(const std::string& name, const std::string& labels) const
     return 0;
 }
 
-std::optional<double> MetricsText::quantile(const std::string& name, double part) const {
-    const Samples& buckets = all(name + "_bucket");
-    if (buckets.empty() || buckets.back().second == 0)
+std::optional<double> MetricsText::quantile(const std::string& name, double part,
+                                            const MetricsText* before) const {
+    Samples buckets = all(name + "_bucket");
+    if (before)
+        for (auto& [labels, count] : buckets)
+            count -= before->of(name + "_bucket", labels);
+    if (buckets.empty() || buckets.back().second <= 0)
         return std::nullopt;
     for (const auto& [labels, count] : buckets)
         if (count >= part * buckets.back().second)

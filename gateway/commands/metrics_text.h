@@ -23,7 +23,9 @@ public:
     double sum(const std::string& name) const;
     double of(const std::string& name, const std::string& labels) const;
     // Of a histogram without labels: the upper bound of the bucket that contains the quantile, in seconds.
-    std::optional<double> quantile(const std::string& name, double part) const;
+    // With `before`, what was answered earlier: of what was observed since.
+    std::optional<double> quantile(const std::string& name, double part,
+                                   const MetricsText* before = nullptr) const;
     // {"name": [{"labels": {"label": "value"}, "value": number}]}
     Json json() const;
 

@@ -136,8 +136,9 @@ ServerConnection::Outcome ServerConnection::receive(std::string& to, Monotonic d
     }
 }
 
-std::optional<HttpAnswer> exchange(const Endpoint& endpoint, std::string_view request, std::string& problem) {
-    const auto connection = ServerConnection::open(endpoint, problem);
+std::optional<HttpAnswer> exchange(const Endpoint& endpoint, std::string_view request, std::string& problem,
+                                   const ConnectionSettings& settings) {
+    const auto connection = ServerConnection::open(endpoint, problem, settings);
     if (!connection)
         return std::nullopt;
     HttpAnswer answer(BOUNDS);
@@ -164,11 +165,11 @@ std::optional<HttpAnswer> exchange(const Endpoint& endpoint, std::string_view re
 }
 
 std::optional<HttpAnswer> get(const Endpoint& endpoint, std::string_view path, std::string& problem,
-                              std::string_view headers) {
+                              std::string_view headers, const ConnectionSettings& settings) {
     return exchange(endpoint,
                     fmt::format("GET {} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{}\r\n", path,
                                 endpoint.host, headers),
-                    problem);
+                    problem, settings);
 }
 
 } // namespace odoo_bus

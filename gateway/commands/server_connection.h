@@ -47,9 +47,10 @@ private:
 };
 
 // Sends a whole request and returns the response. Nothing, and why in `problem`.
-std::optional<HttpAnswer> exchange(const Endpoint& endpoint, std::string_view request, std::string& problem);
+std::optional<HttpAnswer> exchange(const Endpoint& endpoint, std::string_view request, std::string& problem,
+                                   const ConnectionSettings& settings = {});
 // A GET of this path; `headers` are lines.
 std::optional<HttpAnswer> get(const Endpoint& endpoint, std::string_view path, std::string& problem,
-                              std::string_view headers = {});
+                              std::string_view headers = {}, const ConnectionSettings& settings = {});
 
 } // namespace odoo_bus

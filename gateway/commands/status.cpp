@@ -12,58 +12,52 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/text.h"
+#include "commands/client_tables.h"
+#include "commands/figures.h"
 #include "commands/metrics_request.h"
 #include "commands/metrics_text.h"
-#include "commands/server_connection.h"
 #include "commands/status_options.h"
 
 namespace odoo_bus {
+
+using namespace figures;
 
 namespace {
 
 constexpr int BAD_CONFIGURATION = 2;
 constexpr int NOT_READY = 1;
+constexpr size_t MOST_LINES = 1'000, MOST_COLUMNS = 1'000;
 
-std::string count(double number) {
-    std::string text = fmt::format("{:.0f}", number);
-    for (size_t i = text.size(); i > 3 && text[i - 4] != '-'; i -= 3)
-        text.insert(i - 3, 1, ' ');
-    return text;
+int fail(const std::string& problem) {
+    fprintf(stderr, "odoo-bus-gateway: %s\n", log::printable(problem).c_str());
+    return NOT_READY;
 }
 
-std::string bytes(double number) {
-    const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-    size_t unit = 0;
-    for (; number >= 1024 && unit + 1 < std::size(units); ++unit)
-        number /= 1024;
-    return fmt::format("{:.{}f} {}", number, unit == 0 ? 0 : 1, units[unit]);
-}
-
-std::string duration(double seconds) {
-    if (seconds < 1)
-        return fmt::format("{:g} ms", seconds * 1000);
-    if (seconds < 120)
-        return fmt::format("{:.0f} s", seconds);
-    if (seconds < 7200)
-        return fmt::format("{:.0f} min", seconds / 60);
-    return seconds < 172'800 ? fmt::format("{:.1f} h", seconds / 3600)
-                             : fmt::format("{:.1f} days", seconds / 86'400);
-}
-
-// "1000: 12, 1013: 3", without zeroes.
-std::string each(const MetricsText::Samples& samples) {
-    std::string text;
-    for (const auto& [labels, value] : samples)
-        if (value != 0)
-            text += fmt::format("{}{}: {}", text.empty() ? "" : ", ",
-                                log::printable(MetricsText::value_of(labels)), count(value));
-    return text.empty() ? "none" : text;
-}
-
-std::string latency(const MetricsText& metrics, const std::string& name) {
-    const auto half = metrics.quantile(name, 0.5), most = metrics.quantile(name, 0.99);
-    return half && most ? fmt::format("median {}, 99 % within {}", duration(*half), duration(*most))
-                        : "nothing yet";
+int print_clients(const StatusOptions& options) {
+    std::string path = "/clients.json?channel=", problem;
+    for (const unsigned char byte : *options.channel)
+        path += fmt::format("%{:02X}", byte);
+    const auto answer = get_metrics(options.gateway, path, problem);
+    if (const std::string wrong = judge(answer, options.gateway, problem); !wrong.empty())
+        return fail(wrong);
+    if (options.json) {
+        puts(answer->body().c_str());
+        return 0;
+    }
+    const Json clients = parse_lenient(answer->body());
+    const TextTable table = table_of_clients(clients.get());
+    const size_t subscribers = subscribers_of(clients.get());
+    for (const std::string& line : table_of_channels(clients.get()).lines(MOST_LINES, MOST_COLUMNS))
+        puts(line.c_str());
+    puts("");
+    for (const std::string& line : table.lines(MOST_LINES, MOST_COLUMNS))
+        puts(line.c_str());
+    if (table.rows() < subscribers)
+        printf("and %zu more\n", subscribers - table.rows());
+    if (const std::string missing = incompleteness_of(clients.get()); !missing.empty())
+        puts(missing.c_str());
+    return 0;
 }
 
 } // namespace
@@ -146,26 +140,18 @@ int run_status(const std::vector<std::string>& arguments) {
         fprintf(stderr, "odoo-bus-gateway: %s\n", problem->message.c_str());
         return BAD_CONFIGURATION;
     }
-    const auto& [options, json] = std::get<StatusOptions>(parsed);
-    const Listener& where = options.metrics_listen.front();
-    std::string problem_there;
-    const auto metrics = get_metrics(options, problem_there);
-    const auto ready = metrics ? get(Endpoint::of(where), "/ready", problem_there) : std::nullopt;
-    if (metrics && metrics->status() == 401) {
-        fprintf(stderr,
-                "odoo-bus-gateway: %s requires the token of the running gateway's "
-                "--metrics-token-file\n",
-                where.text().c_str());
-        return NOT_READY;
-    }
-    if (!ready) {
-        fprintf(stderr, "odoo-bus-gateway: no response at %s: %s; is the gateway running?\n",
-                where.text().c_str(), problem_there.c_str());
-        return NOT_READY;
-    }
+    const StatusOptions& options = std::get<StatusOptions>(parsed);
+    if (options.channel)
+        return print_clients(options);
+    std::string problem;
+    const auto metrics = get_metrics(options.gateway, "/metrics", problem);
+    const auto ready = metrics ? get_metrics(options.gateway, "/ready", problem) : std::nullopt;
+    const auto& answer = ready ? metrics : ready;
+    if (const std::string wrong = judge(answer, options.gateway, problem); !wrong.empty())
+        return fail(wrong);
     const double now_seconds = static_cast<double>(now_us()) / 1e6;
-    fputs((json ? status_json(metrics->body(), ready->body())
-                : status_text(metrics->body(), ready->body(), now_seconds))
+    fputs((options.json ? status_json(metrics->body(), ready->body())
+                        : status_text(metrics->body(), ready->body(), now_seconds))
               .c_str(),
           stdout);
     return ready->status() == 200 ? 0 : NOT_READY;

@@ -1,8 +1,8 @@
 // The command line of `odoo-bus-gateway status`.
 #include "commands/status_options.h"
 
-#include <algorithm>
-
+#include "base/utf8.h"
+#include "commands/metrics_options.h"
 #include "config/options_text.h"
 
 namespace odoo_bus {
@@ -23,6 +23,11 @@ std::string status_help() {
 const std::vector<CommandDefinition>& status_table() {
     static const std::vector<CommandDefinition> table = {
         {"json", "", "Print one JSON object: ready, reasons, and each metric with its samples."},
+        {"channel", "NAME",
+         "Print who is subscribed to this channel instead: all their number, and 100 of them. NAME is a "
+         "text, "
+         "like orders, or the channel as stored, like [\"mydb\",\"orders\"]. With --json as the gateway "
+         "answers."},
         {"help", "", "Print this help, and exit.", 'h'},
     };
     return table;
@@ -30,27 +35,21 @@ const std::vector<CommandDefinition>& status_table() {
 
 std::variant<StatusOptions, OptionsText, OptionsError>
 parse_status_options(const std::vector<std::string>& arguments) {
-    StatusOptions options;
-    std::vector<std::string> rest;
-    for (const std::string& argument : arguments) {
-        if (argument == "--help" || argument == "-h")
-            return OptionsText{status_help()};
-        if (argument == "--json")
-            options.json = true;
-        else
-            rest.push_back(argument);
-    }
-    // parse_options() requires a --database, which status does not need.
-    rest.insert(rest.end(), {"--database", "dbname=any"});
-    const Parsed parsed = parse_options(rest);
+    auto parsed = parse_metrics_options(arguments, "status", status_table(), status_help());
     if (const auto* text = std::get_if<OptionsText>(&parsed))
         return *text;
-    if (const auto* problem = std::get_if<OptionsError>(&parsed))
-        return *problem;
-    options.gateway = std::get<Options>(parsed);
-    if (options.gateway.metrics_listen.empty())
-        return OptionsError{"--metrics-listen is not set: give status the configuration of the gateway "
-                            "(--config), in which it is"};
+    if (const auto* error = std::get_if<OptionsError>(&parsed))
+        return *error;
+    auto& [gateway, own] = std::get<MetricsOptions>(parsed);
+    StatusOptions options{.gateway = std::move(gateway)};
+    for (const auto& [name, value] : own) {
+        if (name == "json")
+            options.json = true;
+        else
+            options.channel = value;
+    }
+    if (options.channel && (options.channel->empty() || !is_utf8(*options.channel)))
+        return OptionsError{"--channel: give the name of a channel, in UTF-8"};
     return options;
 }
 

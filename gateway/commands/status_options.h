@@ -1,6 +1,7 @@
 // The command line of `odoo-bus-gateway status`.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -13,6 +14,7 @@ namespace odoo_bus {
 struct StatusOptions {
     Options gateway; // at least one --metrics-listen
     bool json = false;
+    std::optional<std::string> channel = {}; // whose clients are asked for
 };
 
 const std::vector<CommandDefinition>& status_table();

@@ -81,8 +81,10 @@ std::vector<OptionDefinition> build_table() {
          RELOADS, origin_match_field(&O::origin_match), ADVANCED},
         {"metrics-listen", "ADDR:PORT|unix:PATH", connect,
          "Numeric address and port, or path of a Unix socket, to serve metrics on: /metrics for Prometheus, "
-         "/ready for load balancers, and both for `odoo-bus-gateway status`. Must not be public: metrics "
-         "contain the names of databases. May be repeated.",
+         "/ready for load balancers, the page /status, and all of it for `status` and `top`. Must not be "
+         "public: metrics contain the names of databases, and /clients.json addresses of clients and names "
+         "of "
+         "channels. May be repeated.",
          NEEDS_RESTART, listeners_field(&O::metrics_listen, true)},
         {"metrics-host", "NAME", connect,
          "Name by which --metrics-listen may be requested, besides numeric addresses and localhost. Requests "
@@ -90,9 +92,10 @@ std::vector<OptionDefinition> build_table() {
          "by a name of its own (DNS rebinding). May be repeated.",
          NEEDS_RESTART, hosts_field(&O::metrics_hosts)},
         {"metrics-token-file", "FILE", connect,
-         "File with the token that GET /metrics requires (Authorization: Bearer), which others than its "
-         "owner "
-         "must not be able to read. `status` and `doctor` send it. Empty: no token is required.",
+         "File with the token that GET /metrics and /clients.json require (Authorization: Bearer), which "
+         "others "
+         "than its owner must not be able to read. `status`, `top` and `doctor` send it. Empty: no token is "
+         "required, and clients are told of only if no --metrics-listen is reached by other machines.",
          NEEDS_RESTART, path_field(&O::metrics_token_file)},
         {"drain-seconds", "SECONDS", connect,
          "Time in which a process drains before it exits, on SIGTERM or after a take-over (SIGUSR2): its "
@@ -331,6 +334,9 @@ const std::vector<CommandDefinition>& command_table() {
         {"print-options-markdown", "", ""},
         {"print-metrics-markdown", "", ""},
         {"print-man", "", ""},
+        {"print-bash-completion", "", ""},
+        {"print-zsh-completion", "", ""},
+        {"print-fish-completion", "", ""},
     };
     return table;
 }

@@ -132,7 +132,10 @@ Field choice(Value Options::*member, std::vector<std::pair<std::string_view, Val
                 return std::string(name);
         return std::string();
     };
-    return single(member, names, "is not one of the choices; give one of: " + names, parse, text);
+    Field field = single(member, names, "is not one of the choices; give one of: " + names, parse, text);
+    for (const auto& [name, value] : choices)
+        field.choices.emplace_back(name);
+    return field;
 }
 
 template <class Number>

@@ -18,7 +18,8 @@ struct Field {
     // Returns an empty string, or what is wrong with the value: "is not ...; give ...".
     std::function<std::string(Options&, const std::vector<std::string>&)> set;
     std::function<std::vector<std::string>(const Options&)> get;
-    bool is_switch = false; // needs no value on the command line
+    std::vector<std::string> choices; // the only values, where they are few
+    bool is_switch = false;           // needs no value on the command line
     bool is_repeatable = false;
     bool is_secret = false; // may contain a password: never printed
 };

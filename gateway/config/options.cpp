@@ -28,6 +28,9 @@ constexpr std::pair<const char*, std::string (*)()> TEXTS[] = {
     {"print-config", sample_configuration},
     {"print-options-markdown", options_markdown},
     {"print-man", manual_page},
+    {"print-bash-completion", bash_completion},
+    {"print-zsh-completion", zsh_completion},
+    {"print-fish-completion", fish_completion},
     {"print-metrics-markdown", metrics::markdown},
 };
 

@@ -70,6 +70,8 @@ std::string options_help(bool all) {
         "                                        (see odoo-bus-gateway tail --help)\n"
         "  odoo-bus-gateway status [OPTION...]   print the state of a running gateway\n"
         "                                        (asked at its --metrics-listen)\n"
+        "  odoo-bus-gateway top [OPTION...]      show what a running gateway does\n"
+        "                                        (see odoo-bus-gateway top --help)\n"
         "  odoo-bus-gateway doctor [OPTION...]   find what is wrong and how to fix it\n"
         "                                        (see odoo-bus-gateway doctor --help)\n\n" +
         wrapped("Each option can also be set by an environment variable (--log-level: ODOO_BUS_LOG_LEVEL; "

@@ -41,21 +41,19 @@ bool HttpConnection::begin() {
 }
 
 void HttpConnection::watch(int events) {
-    if (!poll_) {
-        poll_ = new uv_poll_t;
-        uv_poll_init(loop_, poll_, socket_);
-        poll_->data = this;
+    if (!poll_.is_open())
+        poll_.open(loop_, socket_);
+    poll_.wait_for<&HttpConnection::on_ready>(events, this);
+}
+
+void HttpConnection::on_ready(int, int events) {
+    if (events & UV_WRITABLE) {
+        send_answer();
+        if (over_)
+            return on_event_(*this);
     }
-    uv_poll_start(poll_, events, [](uv_poll_t* poll, int, int ready) {
-        auto* const self = static_cast<HttpConnection*>(poll->data);
-        if (ready & UV_WRITABLE) {
-            self->send_answer();
-            if (self->over_)
-                return self->on_event_(*self);
-        }
-        if ((ready & UV_READABLE) && self->read())
-            self->on_event_(*self);
-    });
+    if ((events & UV_READABLE) && read())
+        on_event_(*this);
 }
 
 HttpConnection::~HttpConnection() {
@@ -65,12 +63,7 @@ HttpConnection::~HttpConnection() {
 
 int HttpConnection::release() {
     over_ = true;
-    if (poll_) {
-        uv_poll_stop(poll_);
-        uv_close(reinterpret_cast<uv_handle_t*>(poll_),
-                 [](uv_handle_t* closed) { delete reinterpret_cast<uv_poll_t*>(closed); });
-    }
-    poll_ = nullptr;
+    poll_.close();
     return std::exchange(socket_, -1);
 }
 

@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "base/clock.h"
+#include "base/socket_poll.h"
 #include "http/address.h"
 #include "http/address_limits.h"
 #include "http/http_response.h"
@@ -72,10 +73,11 @@ private:
     void await_body(const RequestBody& body);
     void send_answer();
     void watch(int events);
+    void on_ready(int status, int events);
 
     const std::function<void(HttpConnection&)> on_event_;
     uv_loop_t* const loop_;
-    uv_poll_t* poll_ = nullptr; // made when something is waited for; freed by its close callback
+    SocketPoll poll_; // open when something is waited for
     int socket_;
     const std::optional<Address> peer_;
     RequestHead head_;

@@ -18,12 +18,28 @@ size_t held_bytes(std::span<const std::string> texts) {
 
 // --- one account ---
 
+namespace {
+
+constexpr int KIB = 10;
+
+constexpr uint64_t squared(uint64_t number) {
+    return number * number;
+}
+
+} // namespace
+
 void MemoryAccount::change(size_t from, size_t to) {
     // The difference wraps around, and so does the sum: what is left is right.
     held_.fetch_add(to - from, std::memory_order_relaxed);
+    squares_.fetch_add(squared(to >> KIB) - squared(from >> KIB), std::memory_order_relaxed);
     const uint64_t before = all_.held_.fetch_add(to - from, std::memory_order_relaxed);
     if (to > from && before + (to - from) > all_.budget())
         all_.exceeded();
+}
+
+uint64_t MemoryAccount::large() const {
+    const uint64_t held = this->held() >> KIB;
+    return held == 0 ? 0 : squares_.load(std::memory_order_relaxed) / held << KIB;
 }
 
 bool MemoryAccount::may_add(size_t bytes) const {

@@ -4,8 +4,9 @@
 // names of channels, frames that it does not read, grants) is charged to the account of its address, on
 // whichever thread it is kept. All accounts together have a budget, which MemoryCeiling sets by the memory of
 // the process. When it is exceeded, the accounts that hold the most are told what they may keep, and every
-// thread ends what it keeps for them, the largest first, until they do. An account that holds no more than
-// an equal share of the budget is never told so.
+// thread ends what it keeps for them, the largest first, until they do. Threads do not wait for each other:
+// one that keeps little for an account leaves it to those that keep much (gives_way()). An account that holds
+// no more than an equal share of the budget is never told so.
 //
 // Counts are of bytes that were asked for, not of what the allocator makes of them.
 #pragma once
@@ -39,6 +40,9 @@ public:
     uint64_t held() const { return held_.load(std::memory_order_relaxed); }
     // It holds more than it may keep.
     bool exceeds() const { return held() > may_keep_.load(std::memory_order_relaxed); }
+    // From how many bytes on a charge is one of its large ones: the mean of the charges, each weighted by
+    // itself, which the largest is never below.
+    uint64_t large() const;
     // Whether so much more may be kept for it: any amount while all together stay within the budget; up to an
     // equal share of that from a small reserve; up to an eighth of such a share whatever the others hold.
     bool may_add(size_t bytes) const;
@@ -55,6 +59,7 @@ private:
     MemoryAccounts& all_;
     const std::optional<Address> address_;
     std::atomic<uint64_t> held_ = 0;
+    std::atomic<uint64_t> squares_ = 0; // of each charge, in whole KiB
     std::atomic<uint64_t> may_keep_ = UINT64_MAX;
 };
 
@@ -123,6 +128,8 @@ public:
     void move_to(std::shared_ptr<MemoryAccount> account);
     const std::shared_ptr<MemoryAccount>& account() const { return account_; }
     bool exceeds() const { return account_ && account_->exceeds(); }
+    // It is a large one of an account that exceeds: what it stands for is to be ended.
+    bool gives_way() const { return exceeds() && bytes_ >= account_->large(); }
     bool may_add(size_t bytes) const { return !account_ || account_->may_add(bytes); }
 
 private:

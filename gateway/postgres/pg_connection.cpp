@@ -39,12 +39,6 @@ std::string one_line(const char* message) {
     return line;
 }
 
-template <typename Handle>
-void close_handle(Handle* handle) {
-    uv_close(reinterpret_cast<uv_handle_t*>(handle),
-             [](uv_handle_t* closed) { delete reinterpret_cast<Handle*>(closed); });
-}
-
 } // namespace
 
 bool PgResult::ok() const {
@@ -126,7 +120,7 @@ void PgConnection::close() {
     end_silence();
     connector_.reset();
     pooler_check_.reset();
-    unwatch();
+    poll_.close();
     if (last_result_)
         PQclear(last_result_);
     last_result_ = nullptr;
@@ -137,27 +131,16 @@ void PgConnection::close() {
     requests_.clear();
 }
 
-void PgConnection::watch(int events) {
-    const int socket = PQsocket(connection_);
-    if (poll_ && polled_socket_ != socket)
-        unwatch();
-    if (!poll_) {
-        poll_ = new uv_poll_t;
-        uv_poll_init(loop_, poll_, socket);
-        poll_->data = this;
-        polled_socket_ = socket;
-    }
-    uv_poll_start(poll_, events,
-                  [](uv_poll_t* poll, int, int) { static_cast<PgConnection*>(poll->data)->advance(); });
+void PgConnection::on_event(int, int) {
+    advance();
 }
 
-void PgConnection::unwatch() {
-    if (!poll_)
-        return;
-    uv_poll_stop(poll_);
-    close_handle(poll_);
-    poll_ = nullptr;
-    polled_socket_ = -1;
+void PgConnection::watch(int events) {
+    const int socket = PQsocket(connection_);
+    if (!poll_.is_open() || polled_socket_ != socket)
+        poll_.open(loop_, socket);
+    polled_socket_ = socket;
+    poll_.wait_for<&PgConnection::on_event>(events, this);
 }
 
 void PgConnection::check_pooler() {

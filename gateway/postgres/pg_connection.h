@@ -20,6 +20,7 @@
 #include <libpq-fe.h>
 #include <uv.h>
 
+#include "base/socket_poll.h"
 #include "base/timer.h"
 #include "postgres/pg_connector.h"
 #include "postgres/session_settings.h"
@@ -109,7 +110,7 @@ private:
     };
 
     void watch(int events);
-    void unwatch();
+    void on_event(int status, int events);
     void opened(PGconn* connection, const std::string& problem);
     void check_pooler();
     void replace_session();
@@ -127,7 +128,7 @@ private:
     std::unique_ptr<PgConnector> connector_; // while it connects
     PGconn* connection_ = nullptr;
     std::unique_ptr<PoolerCheck> pooler_check_; // until on_connected()
-    uv_poll_t* poll_ = nullptr;                 // freed by its close callback
+    SocketPoll poll_;
     int polled_socket_ = -1;
     Timer deadline_; // of connecting, and then of the statement that is being asked
     Timer silence_;  // of that statement

@@ -142,7 +142,13 @@ std::string Gateway::make_servers(GivenSockets& sockets) {
     if (std::string problem = parts_.http_server->listen(sockets); !problem.empty())
         return problem;
     succession_.listen(parts_.http_server->sockets(), false);
-    parts_.metrics_server = std::make_unique<MetricsServer>(options_, [this] { return not_ready(); });
+    parts_.metrics_server = std::make_unique<MetricsServer>(
+        options_, [this] { return not_ready(); },
+        [this](const std::string& channel, const std::function<void(ClientList)>& answer) {
+            for (const auto& service : parts_.services)
+                service->list_clients(channel, answer);
+            return parts_.services.size();
+        });
     if (std::string problem = parts_.metrics_server->listen(sockets); !problem.empty())
         return problem;
     succession_.listen(parts_.metrics_server->sockets(), true);

@@ -432,12 +432,12 @@ void HttpServer::shed() {
             odoo_proxy_->shed();
         std::vector<HttpConnection*> largest;
         for (const auto& [connection, owned] : connections_)
-            if (connection->charge.exceeds())
+            if (connection->charge.gives_way())
                 largest.push_back(connection);
         std::ranges::sort(largest, std::ranges::greater(),
                           [](const HttpConnection* each) { return each->charge.bytes(); });
         for (HttpConnection* const each : largest) {
-            if (!each->charge.exceeds())
+            if (!each->charge.gives_way())
                 continue; // by now
             shed_connections.add();
             each->shed();

@@ -1,5 +1,5 @@
-// Serves GET /metrics and GET /ready, at listeners and on a thread of its own, so that monitoring is answered
-// while clients connect in masses.
+// Serves GET /metrics, /ready, /clients.json and the page /status, at listeners and on a thread of its own,
+// so that monitoring is answered while clients connect in masses.
 //
 // A web page whose name is made to lead to this address could read what is served here (DNS rebinding):
 // requests have to name the gateway by an address, or by a name of its own.
@@ -8,6 +8,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "config/options.h"
 #include "http/http_connection.h"
 #include "http/listening_sockets.h"
+#include "server/client_queries.h"
 
 namespace odoo_bus {
 
@@ -24,7 +26,7 @@ public:
     // Reasons not to send new clients here now. Called on the server's thread.
     using NotReady = std::function<std::vector<std::string>()>;
 
-    MetricsServer(const Options& options, NotReady not_ready);
+    MetricsServer(const Options& options, NotReady not_ready, ClientQueries::AskThreads ask_threads);
     ~MetricsServer();
 
     // Empty, or one sentence why it cannot listen there.
@@ -41,7 +43,11 @@ public:
 private:
     void accept(int listener);
     void on_event(HttpConnection& connection);
-    Response answer(HttpConnection& connection) const;
+    // Nothing: it is answered later.
+    std::optional<Response> answer(HttpConnection& connection);
+    std::optional<Response> answer_clients(HttpConnection& connection);
+    // The token is required and not borne.
+    std::optional<Response> refuse_stranger(const RequestHead& head) const;
     // Whether the gateway is called by this host, which may have a port.
     bool is_own_name(std::string_view host) const;
     Response ready() const;
@@ -50,9 +56,11 @@ private:
     const std::vector<Listener> listeners_;
     const std::vector<std::string> hosts_;
     const std::string token_file_;
-    std::string token_; // empty: none is required
+    std::string token_;     // empty: none is required
+    bool is_local_ = false; // no other machine reaches it
     const NotReady not_ready_;
     Loop loop_;
+    ClientQueries queries_;
     ListeningSockets sockets_;
     std::unordered_map<HttpConnection*, std::unique_ptr<HttpConnection>> connections_;
     std::atomic<size_t> connection_count_ = 0;

@@ -1,5 +1,6 @@
 // A Chromium that takes its orders from standard input, one JSON object a line, and answers each with one. Its pages
 // are tabs of one browser: they share cookies and workers.
+const { readFileSync } = require("node:fs");
 const readline = require("node:readline");
 const { chromium } = require("playwright-core");
 
@@ -72,6 +73,14 @@ async function main() {
     wait: (expression) => page.waitForFunction(expression, null, { timeout: DEADLINE }).then(() => true),
     viewport: ([width, height]) => page.setViewportSize({ width, height }).then(() => true),
     dark: (dark) => page.emulateMedia({ colorScheme: dark ? "dark" : "light" }).then(() => true),
+    hover: (selector) => page.hover(selector, { timeout: DEADLINE }).then(() => true),
+    // The faults of the page that axe finds, each with the elements that have it.
+    axe: async () => {
+      // Not as an element of the page, whose policy may refuse scripts.
+      await page.evaluate(readFileSync(require.resolve("axe-core/axe.min.js"), "utf8"));
+      const { violations } = await inTime(page.evaluate("axe.run()"), "axe");
+      return violations.map(({ id, nodes }) => [id, nodes.map(({ target, failureSummary }) => `${target}: ${failureSummary}`)]);
+    },
     click: (selector) => page.click(selector, { timeout: DEADLINE }).then(() => true),
     screenshot: ([path, fullPage]) => page.screenshot({ path, fullPage }).then(() => true),
     errors: () => errors,

@@ -27,6 +27,7 @@ export class FakeNetwork {
       clearTimeout: (timer) => this.timers.delete(timer),
       now: () => this.time + this.clockError,
       random: () => 0.5,
+      location: new URL("https://example.test/"),
       locks: undefined,
       SharedWorker: undefined,
       storage: undefined,

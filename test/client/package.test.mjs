@@ -61,8 +61,11 @@ test("every option and every event is declared", () => {
 test("the package has what it names, and nothing else", () => {
   assert.equal(PACKAGE.type, "module");
   assert.deepEqual(PACKAGE.files, ["bus_service.js", "bus_service.d.ts"]);
-  const named = [PACKAGE.main, PACKAGE.types, PACKAGE.exports["."].types, PACKAGE.exports["."].default];
-  assert.deepEqual(named, ["./bus_service.js", "./bus_service.d.ts", "./bus_service.d.ts", "./bus_service.js"]);
+  const exported = { types: "./bus_service.d.ts", default: "./bus_service.js" };
+  assert.deepEqual(PACKAGE.exports, { ".": exported, "./worker": exported });
+  const named = [PACKAGE.main, PACKAGE.types];
+  assert.deepEqual(named, ["./bus_service.js", "./bus_service.d.ts"]);
+  assert.equal(PACKAGE.sideEffects, true, "in a worker it has one");
   for (const name of [...PACKAGE.files, ...named]) {
     assert.ok(existsSync(join(CLIENT, name)), name);
   }

@@ -138,7 +138,7 @@ def test_ready_with_its_database_and_below_its_limits(make_gateway, database, me
         assert "--max-connections" in text
 
 
-@pytest.mark.parametrize("method, path, status", [("GET", "/", 404), ("POST", "/metrics", 405)])
+@pytest.mark.parametrize("method, path, status", [("GET", "/", 404), ("POST", "/metrics", 405), ("POST", "/clients.json", 405), ("GET", "/status/", 404)])
 def test_other_requests(make_gateway, database, metrics, method, path, status):
     make_gateway(database, **metrics.options).start()
     with RawClient(("127.0.0.1", metrics.port)) as client:

@@ -8,6 +8,7 @@ import pytest
 
 from harness.client import BusClient
 from harness.deadline import scaled
+from metrics_test import Metrics
 from odoo_auth_test import send
 from standin import RemoteStandin
 
@@ -71,3 +72,14 @@ async def test_delivery_does_not_notice_that_odoo_hangs(make_gateway, database, 
     for each in waiting:
         await each.wait_payload("end", timeout=120)
     await asyncio.gather(*(each.stop() for each in clients + waiting))
+
+
+async def test_who_waits_for_odoo_is_counted(make_gateway, database, odoo):
+    metrics = Metrics()
+    gateway = make_gateway(database, auth="odoo", odoo_url=odoo.url, odoo_concurrency=1, **metrics.options).start()
+    odoo.run("odoo.break_with(faults.hang())")
+    clients = [BusClient(gateway.url, ["a"], headers={"Cookie": cookie}).start() for cookie in cookies_of(odoo, 3)]
+    await asyncio.to_thread(metrics.wait_for, "odoo_bus_odoo_requests_running", 1)
+    await asyncio.to_thread(metrics.wait_for, "odoo_bus_odoo_requests_waiting", 2)
+    for each in clients:
+        await each.stop()

@@ -17,6 +17,7 @@ from harness.nginx import Nginx
 from harness.system import ROOT
 from standin import Standin, faults
 
+from metrics_test import metrics  # noqa: F401
 from odoo_auth_test import RENEWING_ODOO, asked, client, send
 
 HOUR = 3600
@@ -76,13 +77,15 @@ async def test_a_session_that_receives_nothing_is_not_asked_about(odoo, mydb, st
         assert quiet.closes == []
 
 
-async def test_who_was_let_in_by_the_cache_is_checked_first(odoo, mydb, start, database):
-    gateway = start(recheck_interval=1000)
+async def test_who_was_let_in_by_the_cache_is_checked_first(odoo, mydb, start, database, metrics):  # noqa: F811
+    gateway = start(recheck_interval=1000, **metrics.options)
     session = odoo.login(mydb.add_user("anna"))
     async with client(gateway, session, ["a"]) as anna:
         await asked(odoo, 1, status=200)
         await anna.settle()
         anna.drop()
+    # While she is there, the session counts as checked.
+    metrics.wait_for('odoo_bus_connections{transport="websocket"}', 0)
     odoo.logout(session)
     async with client(gateway, session, ["a"], reconnect=False) as anna:
         await anna.subscribed()

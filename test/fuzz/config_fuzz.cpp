@@ -22,8 +22,17 @@
 
 using namespace odoo_bus;
 
-// It describes the subcommands, too, which are not linked here.
+// They describe the subcommands, too, which are not linked here.
 std::string odoo_bus::manual_page() {
+    return {};
+}
+std::string odoo_bus::bash_completion() {
+    return {};
+}
+std::string odoo_bus::zsh_completion() {
+    return {};
+}
+std::string odoo_bus::fish_completion() {
     return {};
 }
 

@@ -43,6 +43,7 @@ http {{
         }}
         location /demo/ {{
             proxy_pass http://127.0.0.1:{demo_port};
+            proxy_set_header Host $http_host;
         }}
     }}
 }}

@@ -44,3 +44,22 @@ def site(request):
         standin = StandinSite(request.param)
         yield standin
         standin.stop()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What was tried with the real Odoo: with its own bus server, and with the gateway."""
+    if not ODOO_HOME:
+        return
+    table = {}
+    for outcome in ("passed", "skipped", "failed", "error"):  # the worst is said
+        for report in terminalreporter.stats.get(outcome, []):
+            test, _, ids = report.nodeid.rpartition("/")[2].partition("[")
+            ids = ids.rstrip("]").split("-")
+            column = "stock" if "stock" in ids else "ours"
+            ids = "-".join(each for each in ids if each not in ("real", "stock", "ours"))
+            scenario = f"{test}[{ids}]" if ids else test
+            table.setdefault(scenario, {})[column] = "" if outcome == "skipped" else outcome
+    terminalreporter.section("scenario, stock, ours")
+    width = max(map(len, table), default=0)
+    for scenario, columns in table.items():
+        terminalreporter.write_line(f"{scenario:{width}}  {columns.get('stock', ''):6}  {columns.get('ours', '')}".rstrip())

@@ -257,14 +257,15 @@ def test_gevent_and_gateway_side_by_side(site, nginx, gevent_nginx, browsers):
 
 async def test_gevent_misses_nothing_while_another_process_takes_over(site, gateway, gevent_nginx):
     """In each channel the next notification waits for the one before, so that none can bring another along."""
-    await asyncio.to_thread(gateway.wait_for_line, "passing on what is notified")
+    if os.environ.get("ODOO_NOTIFY_FUNCTION") != "bus_notify":  # where the extension is preloaded, it passes on by itself
+        await asyncio.to_thread(gateway.wait_for_line, "passing on what is notified")
     over = asyncio.Event()
     sent = {f"channel {number}": [] for number in range(TALKS)}
 
     async def talk(client, channel):
         while not over.is_set():
             sent[channel].append(len(sent[channel]))
-            await asyncio.to_thread(site.sql, "SELECT bus_sendone(%s, 't', %s)", channel, str(sent[channel][-1]))
+            await asyncio.to_thread(site.sql, "SELECT bus_sendone(%s, 'talk', %s)", channel, str(sent[channel][-1]))
             await client.wait_payload(sent[channel][-1])
 
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as talks:
@@ -282,6 +283,6 @@ async def test_gevent_misses_nothing_while_another_process_takes_over(site, gate
                 await asyncio.to_thread(gateway.wait_for_line, "the former process has ended", since=mark)
         finally:
             over.set()
-    # Odoo itself may tell everyone that its assets have changed.
-    assert {channel: [n["message"]["payload"] for n in client.notifications if n["message"]["type"] == "t"]
+    # Everyone is also told of what Odoo, and the tests before, have sent to all.
+    assert {channel: [n["message"]["payload"] for n in client.notifications if n["message"]["type"] == "talk"]
             for channel, client in clients.items()} == sent

@@ -1,5 +1,9 @@
 """Odoo's web client in a page, as a user works with it; what differs between versions stays in here."""
 import json
+import time
+
+from harness.deadline import scaled
+from harness.wait import until
 
 
 class WebClient:
@@ -89,7 +93,17 @@ class WebClient:
 
     # --- the visitor's side of a live chat ---
 
-    def open_live_chat(self):
+    def open_live_chat(self, url):
+        """A page has the button if an operator was online when it was made: a visitor who sees none looks again."""
+        def has_button():
+            self.page.goto(url)
+            patience = time.monotonic() + scaled(10)
+            while time.monotonic() < patience:
+                if self.page.count(".o-livechat-LivechatButton"):
+                    return True
+                time.sleep(0.1)
+            return False
+        until(has_button, lambda: f"there is no button at {url}")
         self.page.click(".o-livechat-LivechatButton")
         self.page.see(".o-mail-ChatWindow .o-mail-Composer-input")
         return self

@@ -1,7 +1,4 @@
-"""Odoo's own web client in Chromium, unmodified, with the gateway in the place of Odoo's gevent server.
-
-ODOO_BUS_SERVER=gevent runs the same tests against the gevent server, to see what is Odoo's own.
-"""
+"""Odoo's own web client in Chromium, unmodified, with Odoo's gevent server (stock), and with the gateway in its place (ours)."""
 import itertools
 import os
 
@@ -14,8 +11,6 @@ from sites import RealSite
 from web_client import WebClient
 
 pytestmark = pytest.mark.skipif(not os.environ.get("ODOO_HOME"), reason="ODOO_HOME names no Odoo")
-STOCK = os.environ.get("ODOO_BUS_SERVER") == "gevent"
-by_sql = pytest.mark.skipif(STOCK, reason="Odoo's own server does not hear what SQL sends")
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +18,15 @@ def site(odoo_server):
     return RealSite(odoo_server)
 
 
+@pytest.fixture(scope="module", params=["ours", "stock"])
+def server(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def gateway(odoo_server):
-    """The gateway; None where gevent is tested."""
-    if STOCK:
+def gateway(odoo_server, server):
+    """None with Odoo's own server."""
+    if server == "stock":
         yield None
         return
     odoo_server.cluster.execute("CREATE EXTENSION IF NOT EXISTS odoo_bus", dbname=odoo_server.name)
@@ -34,6 +34,14 @@ def gateway(odoo_server):
                       trusted_proxy="127.0.0.1", drain_seconds=2).start()
     yield gateway
     gateway.finish()
+
+
+@pytest.fixture
+def ours(gateway):
+    """For what Odoo's own server cannot: to hear what SQL sends, and to be restarted alone."""
+    if gateway is None:
+        pytest.skip("it is about the gateway")
+    return gateway
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +61,14 @@ def ben(site):
 
 
 @pytest.fixture(scope="module")
-def annas(browsers, nginx, site, anna):
+def annas(browsers, nginx, server, site, anna):
     """Anna's browser, logged in; tests go where they want with it."""
-    return WebClient(browsers.page("anna"), nginx, site).log_in(anna)
+    return WebClient(browsers.page(f"anna-{server}"), nginx, site).log_in(anna)
 
 
 @pytest.fixture(scope="module")
-def bens(browsers, nginx, site, ben):
-    return WebClient(browsers.page("ben"), nginx, site).log_in(ben)
+def bens(browsers, nginx, server, site, ben):
+    return WebClient(browsers.page(f"ben-{server}"), nginx, site).log_in(ben)
 
 
 names = (f"room {number}" for number in itertools.count(1))
@@ -119,8 +127,7 @@ def test_page_reloads(room, annas, bens):
         assert bens.count_messages(f"after reload {number}") == 1
 
 
-@by_sql
-def test_a_toast_that_is_sent_by_sql(site, anna, annas, bens):
+def test_a_toast_that_is_sent_by_sql(ours, site, anna, annas, bens):
     annas.open_discuss()
     # On its own, a page connects a moment after it is shown; what is sent before is replayed to it.
     site.sql("""SELECT bus_sendone('res.partner', %s, 'simple_notification',
@@ -130,9 +137,8 @@ def test_a_toast_that_is_sent_by_sql(site, anna, annas, bens):
     assert bens.page.count('.o_notification:has-text("from a trigger")') == 0
 
 
-@by_sql
 @pytest.mark.parametrize("length", [1000, 100_000, 5_000_000])
-def test_a_frame_of_any_length(site, anna, annas, length):
+def test_a_frame_of_any_length(ours, site, anna, annas, length):
     """A header of 4 bytes, one of 10, and frames that the socket takes in pieces."""
     annas.open_discuss()
     for number in range(3):
@@ -144,25 +150,23 @@ def test_a_frame_of_any_length(site, anna, annas, length):
         annas.see_toast(f"frame {number} of {length}")
 
 
-@pytest.mark.skipif(STOCK, reason="it is the gateway that is restarted")
 @pytest.mark.parametrize("how", ["terminate", "kill9"])
-def test_the_gateway_restarts(room, annas, bens, gateway, how):
+def test_the_gateway_restarts(ours, room, annas, bens, how):
     annas.write("before the restart")
     bens.see_message("before the restart")
-    getattr(gateway, how)()
+    getattr(ours, how)()
     annas.write(f"meanwhile {how}")
-    gateway.start()
+    ours.start()
     bens.see_message(f"meanwhile {how}")
     bens.write(f"afterwards {how}")
     annas.see_message(f"afterwards {how}")
     assert bens.count_messages(f"meanwhile {how}") == 1
 
 
-@pytest.mark.skipif(STOCK, reason="it is the gateway from which another process takes over")
-def test_another_process_takes_over(room, annas, bens, gateway):
+def test_another_process_takes_over(ours, room, annas, bens):
     annas.write("before the take-over")
     bens.see_message("before the take-over")
-    former = gateway.take_over()
+    former = ours.take_over()
     annas.write("while both run")
     bens.see_message("while both run")
     assert former.wait(DEADLINE) == 0
@@ -184,8 +188,8 @@ def livechat(site, nginx, anna, annas):
     return channel
 
 
-def chat_as_guest(visitor, annas, text):
-    visitor.open_live_chat()
+def chat_as_guest(visitor, annas, url, text):
+    visitor.open_live_chat(url)
     visitor.write_in_chat(f"{text}, can you help?")
     annas.open_unread("Visitor")
     annas.see_message(f"{text}, can you help?")
@@ -195,18 +199,16 @@ def chat_as_guest(visitor, annas, text):
     annas.see_message(f"Thank you from {text}")
 
 
-def test_live_chat_of_a_guest(browsers, nginx, site, annas, livechat):
+def test_live_chat_of_a_guest(browsers, nginx, server, site, annas, livechat):
     annas.open_discuss()
-    visitor = WebClient(browsers.page("visitor"), nginx, site)
-    visitor.page.goto(nginx.url("/"))
-    chat_as_guest(visitor, annas, "website")
+    visitor = WebClient(browsers.page(f"visitor-{server}"), nginx, site)
+    chat_as_guest(visitor, annas, nginx.url("/"), "website")
     assert visitor.page.cookie("dgid")
     visitor.page.forget()
 
 
-def test_live_chat_that_another_site_embeds(browsers, nginx, site, annas, livechat):
+def test_live_chat_that_another_site_embeds(browsers, nginx, server, site, annas, livechat):
     annas.open_discuss()
-    visitor = WebClient(browsers.page("customer"), nginx, site)
-    visitor.page.goto(nginx.shop(livechat))
-    chat_as_guest(visitor, annas, "shop")
+    visitor = WebClient(browsers.page(f"customer-{server}"), nginx, site)
+    chat_as_guest(visitor, annas, nginx.shop(livechat), "shop")
     visitor.page.forget()

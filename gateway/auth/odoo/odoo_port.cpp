@@ -18,6 +18,10 @@ const metrics::Family up("odoo_bus_odoo_up",
                          "0 while requests to Odoo have had no answer for 3 s, or new clients are refused "
                          "because Odoo does not answer, else 1.",
                          metrics::Type::gauge);
+const metrics::Family waiting("odoo_bus_odoo_requests_waiting", "Requests to Odoo that wait in the queue.",
+                              metrics::Type::gauge);
+const metrics::Family running("odoo_bus_odoo_requests_running", "Requests to Odoo that wait for its answer.",
+                              metrics::Type::gauge);
 const metrics::Counter rotated("odoo_bus_sessions_renewed_total",
                                "Sessions whose id Odoo changed in a response to the gateway.");
 
@@ -67,6 +71,8 @@ void OdooPort::tick(Monotonic now) {
     rotations_.tick(now);
     const bool is_silent = unanswered_ > 0 && now - heard_ > SILENT;
     up.with().set(is_silent || queue_.is_open() ? 0 : 1);
+    waiting.with().set(static_cast<double>(queue_.waiting()));
+    running.with().set(queue_.running());
     publish_refusal();
     auto crowded = queue_.crowded();
     const std::lock_guard lock(mutex_);

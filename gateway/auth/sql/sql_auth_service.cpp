@@ -158,7 +158,7 @@ void SqlAuthService::shed() {
     loop_.post([this] {
         for (const auto& [name, pool] : pools_)
             std::erase_if(pool->waiting, [](Question& question) {
-                if (!question.charge || !question.charge->exceeds())
+                if (!question.charge || !question.charge->gives_way())
                     return false;
                 question.answer(Refusal{close_code::TRY_AGAIN_LATER, "memory is full"});
                 question.charge.reset();

@@ -34,7 +34,7 @@ void examine_descriptors(const DoctorOptions& options, Report& report) {
     std::string whose = "a process started here";
     if (!options.gateway.metrics_listen.empty()) {
         std::string problem;
-        const auto answer = get_metrics(options.gateway, problem);
+        const auto answer = get_metrics(options.gateway, "/metrics", problem);
         constexpr std::string_view NAME = "\nprocess_max_fds ";
         const size_t found = answer ? answer->body().find(NAME) : std::string::npos;
         if (found != std::string::npos) {

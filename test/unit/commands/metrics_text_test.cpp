@@ -41,6 +41,15 @@ TEST(MetricsText, IsJson) {
         R"({"labels":{"database":"b \"quoted\", \\ and \n","part":"x"},"value":0.0}]})");
 }
 
+TEST(MetricsText, HasTheQuantileOfWhatWasObservedSince) {
+    const MetricsText before(TEXT), now("delay_seconds_bucket{le=\"0.001\"} 5\n"
+                                        "delay_seconds_bucket{le=\"0.01\"} 12\n"
+                                        "delay_seconds_bucket{le=\"+Inf\"} 12\n");
+    EXPECT_EQ(now.quantile("delay_seconds", 0.4), 0.001);
+    EXPECT_EQ(now.quantile("delay_seconds", 0.4, &before), 0.01);
+    EXPECT_EQ(before.quantile("delay_seconds", 0.4, &before), std::nullopt);
+}
+
 // What answers at --metrics-listen may be another program.
 TEST(MetricsText, TakesAnyText) {
     for (const char* const text :

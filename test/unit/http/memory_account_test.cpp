@@ -1,6 +1,7 @@
 // What peers make the process hold: by address, within a budget.
 #include "http/memory_account.h"
 
+#include <ranges>
 #include <thread>
 
 #include <gmock/gmock.h>
@@ -48,6 +49,42 @@ TEST_F(MemoryAccountTest, ChargesAreCountedByAddressUntilTheyEnd) {
     }
     EXPECT_EQ(accounts.held(), 0u);
     EXPECT_EQ(of("192.0.2.2")->held(), 0u);
+}
+
+// Each thread ends what it keeps, at its own pace.
+TEST_F(MemoryAccountTest, TheLargeOnesOfAnAccountGiveWayFirst) {
+    accounts.set_budget(10 * MB);
+    std::vector<MemoryCharge> large;
+    for (int i = 0; i < 10; ++i)
+        large.emplace_back(of("192.0.2.1"), 3 * MB);
+    std::vector<MemoryCharge> little;
+    for (int i = 0; i < 100; ++i)
+        little.emplace_back(of("192.0.2.1"), 20'000);
+    EXPECT_FALSE(large[0].gives_way()) << "while nothing has to";
+    accounts.lower(32 * MB);
+    for (MemoryCharge& each : large) {
+        EXPECT_TRUE(each.gives_way());
+        EXPECT_FALSE(little[0].gives_way()) << "another thread will end the large ones";
+        each.set(0);
+    }
+    EXPECT_TRUE(little[0].gives_way()) << "the largest that is left";
+}
+
+TEST_F(MemoryAccountTest, SomethingGivesWayAsLongAsAnAccountExceeds) {
+    for (const size_t first : {size_t{1}, size_t{1023}, size_t{1025}, 5 * MB}) {
+        std::vector<MemoryCharge> charges;
+        for (size_t i = 0; i < 200; ++i)
+            charges.emplace_back(of("192.0.2.1"), first + i * i);
+        accounts.set_budget(1000);
+        accounts.lower(charges.size() * 6 * MB);
+        for (MemoryCharge& each : charges | std::views::reverse) {
+            if (!each.exceeds())
+                break;
+            EXPECT_TRUE(each.gives_way()) << each.bytes();
+            each.set(0);
+        }
+        EXPECT_LE(of("192.0.2.1")->held(), MemoryAccounts::ORDINARY);
+    }
 }
 
 TEST_F(MemoryAccountTest, AnIpv6NetworkOfOneCustomerIsOne) {

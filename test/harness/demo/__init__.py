@@ -1,0 +1,1 @@
+"""What `make demo` consists of beside PostgreSQL, the gateway and nginx."""
