@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Breaks the ledger, the history, the state file and where clients resume, and checks that a unit test fails each time.
+"""Breaks the ledger, the history, the state file, where clients resume and the order that gateways share, and checks that a unit test fails each time.
 
     test/mutations.py [WORD]    only the mutations whose description or file has WORD in it
 
@@ -24,8 +24,10 @@ SOURCES = ["gateway/ledger/id_set.cpp", "gateway/ledger/ledger.cpp", "gateway/le
            "test/unit/clients/resume_move_test.cpp", "test/unit/ledger/id_set_test.cpp", "test/unit/ledger/ledger_test.cpp",
            "test/unit/ledger/read_cycle_test.cpp",
            "test/unit/ledger/ledger_simulation_test.cpp", "test/unit/ledger/ledger_by_transaction_ids_test.cpp",
-           "test/unit/ledger/state_file_test.cpp"]
+           "test/unit/ledger/state_file_test.cpp",
+           *(str(path.relative_to(ROOT)) for room in ("gateway/engine", "test/unit/engine") for path in sorted((ROOT / room).glob("*.cpp")))]
 CYCLE = "gateway/ledger/read_cycle.cpp"
+ENGINE = "gateway/engine/"
 SAW_END = """    next_ = ledger_.has_gaps() ? Statement::HOLDERS : Statement::NONE;
     return had_no_gaps ? dispatch_read() : std::vector<Row>();
 """
@@ -313,6 +315,103 @@ MUTATIONS = [
     ("no space is reserved", "gateway/ledger/state_file.cpp",
      "errno = posix_fallocate(fd, 0, static_cast<off_t>(OrderRing::bytes(capacity)));",
      "errno = ftruncate(fd, static_cast<off_t>(OrderRing::bytes(capacity)));"),
+    # the order that gateways share: what Redis appends, and who may lead
+    ("an entry is appended wherever its id is greater", ENGINE + "append_rule.h",
+     "return head == previous && head < id;", "return head < id && previous <= id;"),
+    ("the stream is replaced whatever it is by then", ENGINE + "append_rule.h",
+     "return head == seen && head < newest;", "return head < newest && seen <= newest;"),
+    ("what Redis has lost is not appended again", ENGINE + "stream_writer.cpp",
+     "    if (edge.can_refill() && edge.log().knows(*head_))\n", "    if (false)\n"),
+    ("any edge replaces the stream", ENGINE + "stream_writer.cpp",
+     "right == Right::REPLACE || *head_ == NO_ENTRY", "true"),
+    ("edges do not refill", ENGINE + "engine.cpp",
+     "    else if (writer_.short_since() &&", "    else if (false && writer_.short_since() &&"),
+    ("behind the end of a stream an edge waits for ever", ENGINE + "engine.cpp",
+     "    if (redis_ != Redis::AWAY)\n        writer_.ask_head(commands_);", ""),
+    ("a leader begins without a barrier", ENGINE + "leadership.cpp",
+     "    keep({newest_, applied, {}, 0, entry::Barrier{.leader = settings_.name}});\n    phase_ = Phase::BARRIER;\n",
+     "    newest_ = {newest_.epoch, applied.seq};\n    phase_ = Phase::LEADING;\n    commands.push_back(command::Lead{});\n"),
+    ("the barrier of another leader counts", ENGINE + "leadership.cpp",
+     "barrier && barrier->leader == settings_.name;", "barrier;"),
+    ("any entry counts as the barrier", ENGINE + "leadership.cpp",
+     "    if (!is_own_barrier(entry))\n        return check_again();\n", ""),
+    ("a candidate does not wait for its own edge", ENGINE + "leadership.cpp",
+     "        return Answer::WAIT; // the edge reads on\n", "        return Answer::LEAD;\n"),
+    ("a leader goes on with the epoch before it", ENGINE + "leadership.cpp",
+     "next_epoch(top, view.unix_ms, fingerprint(settings_.name))", "std::max(top, uint64_t{1})"),
+    ("a later epoch is below one that Redis has lost", ENGINE + "entry_id.h", "unix_ms * EPOCH_STEP", "unix_ms"),
+    ("a gateway that knows nothing leads at once", ENGINE + "leadership.cpp",
+     "        return is_patient ? Answer::WAIT : Answer::LEAD;", "        return Answer::LEAD;"),
+    ("a gateway leads that knows less than others", ENGINE + "leadership.cpp",
+     [("view.others.can_lead > applied && (is_new || !is_patient)", "false"),
+      ("view.others.applied > applied && is_patient", "false")]),
+    ("a leader that was deposed goes on", ENGINE + "engine.cpp",
+     [("leadership_.is_leading() && head.epoch > leadership_.epoch()", "false"),
+      ("leadership_.is_leading() && entry->id.epoch > leadership_.epoch()", "false")]),
+    ("what the leader could not append when Redis was lost is given to nobody", ENGINE + "engine.cpp",
+     "    for (const EntryPtr& entry : leadership_.unsent())\n        apply(entry, now);\n", ""),
+    ("what the leader cannot append is kept without bound", ENGINE + "engine.cpp",
+     "    if (leadership_.is_overfull())\n", "    if (false)\n"),
+    # LOCAL and MERGING
+    ("what was given out ahead is given out again", ENGINE + "followed_database.cpp",
+     "        return fingerprint == 0 || fingerprint == notification.fingerprint;", "        return false;"),
+    ("another row under an id that was given out is left out", ENGINE + "followed_database.cpp",
+     "        return fingerprint == 0 || fingerprint == notification.fingerprint;", "        (void)fingerprint;\n        return true;"),
+    ("what was given out before a hole is given out again", ENGINE + "followed_database.cpp",
+     "return given_ && has_decided(*given_, notification.id);", "return false;"),
+    ("what was given out before a hole is not compared with what the order has", ENGINE + "followed_database.cpp",
+     "    if (!given_)\n        return;\n    IdSet open", "    given_.reset();\n    if (!given_)\n        return;\n    IdSet open"),
+    ("what is given out after a hole is read again", ENGINE + "followed_database.cpp",
+     "        given_->advance(dispatched(*left));", "        (void)left;"),
+    ("what is taken back is given out again", ENGINE + "followed_database.cpp",
+     "        add_ahead(notification);\n        if (!ledger_)", "        if (!ledger_)"),
+    ("what is taken back stays decided", ENGINE + "followed_database.cpp",
+     "            ledger_->gaps.add(notification.id);", "            ;"),
+    ("what has died stays ahead", ENGINE + "followed_database.cpp",
+     "    std::erase_if(ahead_, [this](const auto& given) { return has_decided(*ledger_, given.first); });", ""),
+    ("an edge follows before all that is ahead was published", ENGINE + "edge.cpp",
+     "    if (!std::ranges::all_of(databases_, [](const auto& each) { return each.second.is_merged(); }))\n        return;\n", ""),
+    ("a fork is taken for the chain", ENGINE + "edge.cpp",
+     "            fork_at(entry.previous, now);\n", ""),
+    ("a hole is taken for the chain", ENGINE + "edge.cpp",
+     "        if (hole_ != entry.id)\n            return false;\n", ""),
+    ("the table is not read in a hole", ENGINE + "edge.cpp",
+     "    if (hole_ && !is_table_read_)\n        return false;\n", ""),
+    ("the ledger before a hole is the one after it", ENGINE + "edge.cpp",
+     "            database.lose_track();", "            (void)database;"),
+    ("a deviation from which clients may come is forgotten with the next one", ENGINE + "edge.cpp",
+     "is_forgotten ? from : std::min(deviation_.from, from)", "from"),
+    ("the table is read while others trust that it is not", ENGINE + "engine.cpp",
+     "!is_reading_tables_ && now - common_sent_ >= timing::LEASE", "!is_reading_tables_"),
+    ("what was read is given out when the common order goes on", ENGINE + "engine.cpp",
+     "    if (!is_reading_tables_)\n        return false;\n", ""),
+    # the last of a client that moves between them
+    ("a last that this gateway gave out in an order of its own is exact", ENGINE + "last_rule.cpp",
+     "edge.deviation().has(entry)", "false"),
+    ("a last that the other one gave out in an order of its own is exact", ENGINE + "last_rule.cpp",
+     "question.former->deviation.has(entry)", "false"),
+    ("a last that came from the table is exact", ENGINE + "last_rule.cpp",
+     "entry <= question.former->oldest", "false"),
+    ("a last of another chain is exact", ENGINE + "last_rule.cpp",
+     "        return *has ? LastDecision::EXACT : LastDecision::OVERLAP;", "        return LastDecision::EXACT;"),
+    ("a gateway is trusted when it was not heard of", ENGINE + "last_rule.cpp",
+     "question.is_former_fresh &&", ""),
+    ("a gateway is trusted with what Redis has lost", ENGINE + "last_rule.cpp",
+     "question.head && entry <= *question.head && edge.log().knows(*question.head)", "true"),
+    ("a gateway is trusted over a change of leader", ENGINE + "last_rule.cpp",
+     "entry.epoch == question.former->applied.epoch)", "true)"),
+    ("a gateway that has begun an order of its own is trusted", ENGINE + "last_rule.cpp",
+     "!question.former->deviation.is_open &&", ""),
+    ("a last that is not known yet is not waited for", ENGINE + "last_rule.cpp",
+     "!question.head || edge.applied() < *question.head ? unsure", "false ? unsure"),
+    ("a record is as old as it was seen", ENGINE + "edge_table.cpp",
+     "    return now - sent < timing::GONE;", "    (void)sent;\n    return now - seen->changed < timing::GONE;"),
+    ("a late record replaces a newer one", ENGINE + "edge_table.cpp",
+     "record.sent <= seen.record.sent", "record.sent == seen.record.sent"),
+    ("an entry without the key is believed", ENGINE + "entry.cpp",
+     "if (seal ? !is_same(found, seal(sealed)) : !found.empty())", "if (false)"),
+    ("an entry is believed under any id", ENGINE + "entry.cpp",
+     "if (!what || what->id != id)", "if (!what)"),
 ]
 
 
@@ -328,7 +427,7 @@ def includes(source):
     found, left = set(), [ROOT / source]
     while left:
         for name in re.findall(r'^#include "(.+)"', left.pop().read_text(), re.M):
-            paths = [ROOT / part / name for part in ("gateway", "test/unit", "test/unit/ledger") if (ROOT / part / name).exists()]
+            paths = [ROOT / part / name for part in ("gateway", "test/unit", "test/unit/ledger", "test/unit/engine") if (ROOT / part / name).exists()]
             left += paths if name not in found else []
             found.add(name)
     return found
@@ -360,6 +459,8 @@ def tests_of(path):
         return "FanOut*:Resume*"
     if path.stem in ("resume", "catch_up"):
         return "Resume*:FanOutConfirmation*"
+    if path.parts[0] == "engine":
+        return "Engine*"
     return "*Ledger*:ReadCycle*" if path.stem in ("ledger", "read_cycle") else "StateFile*"
 
 
