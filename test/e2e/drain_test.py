@@ -149,10 +149,13 @@ async def test_gateways_behind_nginx_restart_one_after_another(start, database, 
             for client in clients:
                 await client.subscribed()
             sender.start()
+            starts = []
             for gateway in gateways:
                 await asyncio.to_thread(gateway.terminate, by=signal.SIGTERM)
                 gateway.expected_exit = 0
+                begin = time.monotonic()
                 await asyncio.to_thread(gateway.start)
+                starts.append(time.monotonic() - begin)
             sent = await asyncio.to_thread(sender.stop)
             assert sent > 1000
             for client in clients:
@@ -161,8 +164,9 @@ async def test_gateways_behind_nginx_restart_one_after_another(start, database, 
                 steps_back = sum(later <= now for now, later in zip(client.payloads, client.payloads[1:]))
                 assert client.payloads[0] == 0 and steps_back <= len(client.closes)
             assert sum(len(client.closes) for client in clients) >= len(clients), "every client has moved"
+            # Who came to a gateway that went is closed with 1001, waits for up to 2.5 s, and for one that starts: three in all.
             slowest = max(clients, key=lambda client: client.longest_away)
-            assert slowest.longest_away < scaled(3), f"{slowest.closes}, {slowest.failures}"
+            assert slowest.longest_away < scaled(2.7) + max(starts), f"{starts}, {slowest.closes}, {slowest.failures}"
         finally:
             sender.stop()
             await asyncio.gather(*(client.stop() for client in clients))
