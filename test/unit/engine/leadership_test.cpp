@@ -8,7 +8,18 @@ namespace {
 
 using Phase = Leadership::Phase;
 
-class EngineLeadership : public EngineTest {};
+class EngineLeadership : public EngineTest {
+protected:
+    // Of a gateway that knows the newest, and was given the lock.
+    std::optional<command::Append> take_barrier() {
+        connect();
+        follow_some();
+        run(1s);
+        engine.locked(now);
+        run(300ms);
+        return take<command::Append>();
+    }
+};
 
 TEST_F(EngineLeadership, AGatewayThatKnowsNothingWaitsForOthersOverAnEmptyStream) {
     connect();
@@ -68,12 +79,7 @@ TEST_F(EngineLeadership, AGatewayThatIsGoneIsNotWaitedFor) {
 }
 
 TEST_F(EngineLeadership, NothingIsReadForOthersBeforeTheBarrierIsInTheStream) {
-    connect();
-    follow_some();
-    run(1s);
-    engine.locked(now);
-    run(300ms);
-    const auto barrier = take<command::Append>();
+    const auto barrier = take_barrier();
     ASSERT_TRUE(barrier);
     EXPECT_EQ(barrier->entry->previous, chain.newest());
     EXPECT_EQ(barrier->entry->id.seq, 4u);
@@ -97,12 +103,7 @@ TEST_F(EngineLeadership, NothingIsReadForOthersBeforeTheBarrierIsInTheStream) {
 }
 
 TEST_F(EngineLeadership, OfTwoThatHaveChosenOneEpochOneLeads) {
-    connect();
-    follow_some();
-    run(1s);
-    engine.locked(now);
-    run(300ms);
-    const auto barrier = take<command::Append>();
+    const auto barrier = take_barrier();
     ASSERT_TRUE(barrier);
     Entry others = *barrier->entry;
     others.event = entry::Barrier{"another"};
