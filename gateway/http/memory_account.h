@@ -5,8 +5,9 @@
 // whichever thread it is kept. All accounts together have a budget, which MemoryCeiling sets by the memory of
 // the process. When it is exceeded, the accounts that hold the most are told what they may keep, and every
 // thread ends what it keeps for them, the largest first, until they do. Threads do not wait for each other:
-// one that keeps little for an account leaves it to those that keep much (gives_way()). An account that holds
-// no more than an equal share of the budget is never told so.
+// one that keeps little for an account leaves it to those that keep much (gives_way()). Only questions that
+// wait for Odoo and cached grants of the account go whatever they hold. An account that holds no more than an
+// equal share of the budget is never told so.
 //
 // Counts are of bytes that were asked for, not of what the allocator makes of them.
 #pragma once
