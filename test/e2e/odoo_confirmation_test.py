@@ -48,7 +48,8 @@ async def grow_old():
 
 
 def checks(odoo, **attributes):
-    return sum(not request.params["is_first_poll"] for request in odoo.log.requests("peek", **attributes))
+    # One that has come a moment ago may not be read yet.
+    return sum(request.params.get("is_first_poll") is False for request in odoo.log.requests("peek", **attributes))
 
 
 @pytest.fixture
@@ -187,8 +188,8 @@ async def test_more_than_the_rate_are_delivered_within_a_second_and_counted(
         send_all(database, *((own(user), user.login) for user in users))
         for page, user in zip(pages, users):
             await page.wait_payload(user.login)
-        took = time.monotonic() - begin
         asked_about = checks(odoo)
+        took = time.monotonic() - begin  # it may be asked about more after that
         assert took < WITHIN + scaled(1)
         assert 1 <= asked_about <= rate + rate * took + 1
         assert len(users) - asked_about <= unconfirmed(metrics) < len(users)

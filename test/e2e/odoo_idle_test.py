@@ -48,7 +48,7 @@ async def test_an_idle_hour_costs_odoo_no_more_than_the_recheck_rate(odoo, datab
         assert len(asked) <= RATE * (lasted + 5)
         assert most <= 5 * RATE < SESSIONS
         assert len(asked) >= RATE * lasted / 4 / SLOWNESS
-        assert set(odoo.run("[r.params['is_first_poll'] for r in odoo.log.requests('peek')]")) == {False}
+        assert set(odoo.run("[r.params['is_first_poll'] for r in odoo.log.requests('peek', status=200)]")) == {False}
         assert set(odoo.run("[r.error for r in odoo.log.requests()]")) == {""}
         assert not any(client.closes or client.refusals for client in crowd.clients)
         assert {client.connections for client in crowd.clients} == {1}
