@@ -131,6 +131,7 @@ async def test_an_array_in_string_form_grants_nothing(gateway, database):
         await client.subscribed()
         database.value("SELECT bus_sendone('res.partner', 3, 't', '1')")
         await client.subscribe(["a"])
+        await client.settle()
         database.sendone("a", payload="end")
         await client.wait_payload("end")
         assert client.payloads == ["end"]

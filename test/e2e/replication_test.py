@@ -74,7 +74,7 @@ def arrived(subscriber, id):
 async def test_it_is_recognised_and_warned_of_once(subscriber, publisher, make_gateway):
     await in_thread(subscribe, subscriber, publisher)
     gateway = await in_thread(reading, subscriber, make_gateway)
-    line = next(line for line in gateway.lines if WARNING in line)
+    line = await in_thread(gateway.wait_for_line, WARNING)
     assert f'warning database "{subscriber.name}": public.bus_bus {WARNING}' in line
     mark = len(gateway.lines)
     await in_thread(subscriber.execute, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s AND "
