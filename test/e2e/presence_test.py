@@ -6,6 +6,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from harness.client import BusClient
+from harness.deadline import scaled
 from harness.door import Door
 from harness.http_clients import TRANSPORTS, PollClient
 from harness.tokens import Secret, claims
@@ -17,6 +18,8 @@ SECRET = Secret()
 # Short, so that tests are; a gateway is dead after three heartbeats.
 QUICK = {"presence": "*", "presence_notifications": True, "presence_heartbeat": 0.5, "presence_grace": 0.5,
          "token_skew": 0}
+# Where no gateway dies none is to be taken for dead because the machine has stood still for a second.
+ALIVE = {"presence_heartbeat": 10}
 # What the server answers to COMMIT: that, and that it waits for the next statement.
 COMMITTED = b"COMMIT\0Z\0\0\0\5I"
 
@@ -70,7 +73,8 @@ def told(database, channel="a"):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_join_and_leave_are_told_in_order(make_presence_gateway, presence_database, transport):
-    gateway = make_presence_gateway()
+    # Between two polls nobody is there.
+    gateway = make_presence_gateway(presence_grace=scaled(2) if transport == "poll" else 0.5)
     async with client(gateway, "watcher", ["a"], TRANSPORTS[transport]) as watcher:
         await wait_online_async(presence_database, "watcher")
         async with client(gateway, "ann"):
@@ -133,7 +137,7 @@ async def test_a_channel_that_is_left(make_presence_gateway, presence_database):
 
 
 async def test_two_gateways_agree(make_presence_gateway, presence_database):
-    first, second = make_presence_gateway(), make_presence_gateway()
+    first, second = make_presence_gateway(**ALIVE), make_presence_gateway(**ALIVE)
     async with client(first, "watcher"), client(second, "watcher"):
         await asyncio.to_thread(until, lambda: presence_database.value(
             "SELECT count(*) FROM bus_presence WHERE member = 'watcher'") == 2, lambda: "not at both")
@@ -153,7 +157,7 @@ async def test_two_gateways_agree(make_presence_gateway, presence_database):
 
 async def test_many_come_at_once_at_two_gateways(make_presence_gateway, presence_database):
     """Each is told of once, whichever gateway is first, and a client hears it in the order of the table."""
-    gateways = [make_presence_gateway(), make_presence_gateway()]
+    gateways = [make_presence_gateway(**ALIVE), make_presence_gateway(**ALIVE)]
     names = [f"m{i:02}" for i in range(20)]
     async with client(gateways[0], "watcher") as watcher:
         await wait_online_async(presence_database, "watcher")
@@ -171,7 +175,9 @@ async def test_many_come_at_once_at_two_gateways(make_presence_gateway, presence
 
 
 async def test_a_killed_gateway_expires(make_presence_gateway, presence_database):
-    first, second = make_presence_gateway(), make_presence_gateway()
+    # For so long the mover has time, and twice as long until it is taken for dead.
+    options = {"presence_heartbeat": scaled(1.5)}
+    first, second = make_presence_gateway(**options), make_presence_gateway(**options)
     async with client(second, "watcher"), client(first, "gone"), client(first, "mover") as mover:
         await wait_online_async(presence_database, "gone", "mover", "watcher")
         first.kill9()
@@ -194,7 +200,7 @@ async def test_when_all_gateways_are_dead_nobody_is_online(make_presence_gateway
 
 
 async def test_a_restarted_gateway_finds_who_was_there(make_presence_gateway, presence_database, tmp_path):
-    gateway = make_presence_gateway(state_dir=tmp_path / "state", presence_heartbeat=20, presence_grace=3)
+    gateway = make_presence_gateway(state_dir=tmp_path / "state", presence_heartbeat=20, presence_grace=scaled(5))
     async with client(gateway, "ann"):
         async with client(gateway, "bob"):
             await wait_online_async(presence_database, "ann", "bob")

@@ -372,7 +372,7 @@ async def test_one_database_whose_name_is_not_resolved_delays_no_other(cluster, 
         for n in range(20):
             await asyncio.to_thread(database.sendone, "a", payload=n)
             await client.wait_payload(n)
-        assert time.monotonic() - begin < scaled(5)
+        assert time.monotonic() - begin < min(scaled(20), 60), "the look-up takes 60 s"
     await asyncio.to_thread(gateway.finish)
 
 

@@ -104,7 +104,7 @@ async def test_a_user_who_changes_at_that_moment_is_checked_in_the_old_process_t
 
 
 async def test_members_that_are_still_there_are_said_to_be(make_presence_gateway, presence_database):  # noqa: F811
-    gateway = make_presence_gateway(presence_grace=0.5, drain_seconds=10, max_connections=100)
+    gateway = make_presence_gateway(presence_grace=2, presence_heartbeat=2, drain_seconds=10, max_connections=100)
     stay = [BusClient(gateway.url, ["a"], headers=member(name)) for name in ("ann", "bob")]
     try:
         for each in stay:

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from harness.client import HANDSHAKE, BusClient, RawClient
-from harness.deadline import DEADLINE
+from harness.deadline import DEADLINE, scaled
 from harness.gateway import run_gateway
 from harness.http_clients import TRANSPORTS, EventsClient
 from harness.tokens import KeyPair, Secret, claims, encode
@@ -272,7 +272,7 @@ def test_keys_are_rotated_without_a_restart(make_token_gateway, tmp_path):
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_an_expired_token_closes_with_4001(gateway, database, transport):
-    headers = bearer(SECRET.token(claims(["a"], seconds=3)))
+    headers = bearer(SECRET.token(claims(["a"], seconds=round(scaled(3)))))
     async with TRANSPORTS[transport](gateway.url, ["a"], headers=headers) as client:
         await client.subscribed()
         if transport == "poll":
@@ -299,7 +299,7 @@ WAYS = [(transport, carrier) for transport in TRANSPORTS for carrier in CARRIERS
 async def test_each_way_to_send_a_token_grants_and_expires(gateway, database, transport, carrier):
     """Its channels and no other, until it expires: 4001 on each transport. With another one it goes on."""
     carry = CARRIERS[carrier]
-    headers = carry(SECRET.token(claims(["a"], seconds=4)))
+    headers = carry(SECRET.token(claims(["a"], seconds=round(scaled(4)))))
     async with TRANSPORTS[transport](gateway.url, ["a", "b"], headers=headers) as client:
         await client.subscribed()
         database.sendone("b", payload="not granted")
