@@ -2,8 +2,8 @@
 
     python3 -m harness.worst_clients PORT ADDRESSES
 
-Each address does the worst that it may: what stays within the limits, and what it is refused for. Until standard input ends;
-then the counts of what was done are printed, as JSON.
+Each address does the worst that it may: what stays within the limits, and what it is refused for. A line is printed when each
+kind of that was done; when standard input ends the counts follow, as JSON, of what was done since that line.
 """
 import asyncio
 import collections
@@ -28,7 +28,12 @@ class WorstClients:
 
     async def run(self, addresses):
         tasks = [asyncio.create_task(self.again(kind, f"203.0.113.{number}")) for number in range(addresses) for kind in self.kinds]
-        await asyncio.to_thread(sys.stdin.read)
+        ended = asyncio.create_task(asyncio.to_thread(sys.stdin.read))
+        while len(self.counts) < len(self.kinds) and not ended.done():
+            await asyncio.sleep(0.05)
+        self.counts.clear()
+        print("each was done", flush=True)
+        await ended
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
