@@ -88,6 +88,8 @@ async def test_doorbell_chaos(cluster, make_database, tmp_path):
             writer.start()
         faults = DoorbellFaults(cluster, gateway, choice)
         await faults.run(FAULTS)
+        # On a machine that is busy some have hardly begun, or were always interrupted.
+        await asyncio.to_thread(eventually, lambda: len(acknowledged) == len(writers))
         stopping.set()
         for writer in writers:
             await asyncio.to_thread(writer.join)
@@ -97,7 +99,6 @@ async def test_doorbell_chaos(cluster, make_database, tmp_path):
         with_large_ones = {channel: payloads for channel, payloads in expected.items() if channel in CHANNELS}
         for channel in CHANNELS:
             with_large_ones.setdefault(channel, [])
-        assert len(acknowledged) == len(writers), "every kind of writer has come to a commit"
         faults.counts = +faults.counts
         judge(clients, with_large_ones, faults.counts)
         await asyncio.to_thread(eventually, lambda: stat(database, "queue_used") == 0)
