@@ -269,7 +269,7 @@ async def test_a_crash_before_the_commit_was_answered(make_presence_gateway, pre
 
 async def test_bounds(make_presence_gateway, presence_database):
     """So many rows and no more; everybody is served all the same."""
-    gateway = make_presence_gateway(presence_max_members=3, presence_max_rows=5, presence_rate=5)
+    gateway = make_presence_gateway(presence_max_members=3, presence_max_rows=5, presence_rate=5, **ALIVE)
     async with BusClient(gateway.url, [f"c{i}" for i in range(10)], headers=member("ann", ["*"])) as ann:
         await asyncio.to_thread(until, lambda: presence_database.value("SELECT count(*) FROM bus_presence") == 5,
                                 lambda: "not five")
