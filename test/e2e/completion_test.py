@@ -87,6 +87,7 @@ def test_fish(completion, line, expected, tmp_path):
     ids=["a command", "an option", "of a command", "a value", "a switch"])
 def test_zsh(completion, typed, completed, tmp_path):
     """Typed at a terminal; `^X=` makes the shell print what stands in its line then."""
+    zsh = shell("zsh")
     completion("zsh", "_odoo-bus-gateway")
     (tmp_path / "rc").write_text(
         f"PS1=; fpath=({tmp_path} $fpath); autoload -Uz compinit; compinit -u -D\n"
@@ -94,7 +95,7 @@ def test_zsh(completion, typed, completed, tmp_path):
         "print ready\n")
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(shell("zsh"), ["zsh", "-f", "-i"], os.environ | {"TERM": "dumb", "HOME": str(tmp_path)})
+        os.execve(zsh, ["zsh", "-f", "-i"], os.environ | {"TERM": "dumb", "HOME": str(tmp_path)})
     try:
         os.write(terminal, f"source {tmp_path}/rc\n".encode())
         wait_for(terminal, "\r\nready")

@@ -164,9 +164,10 @@ async def test_gateways_behind_nginx_restart_one_after_another(start, database, 
                 steps_back = sum(later <= now for now, later in zip(client.payloads, client.payloads[1:]))
                 assert client.payloads[0] == 0 and steps_back <= len(client.closes)
             assert sum(len(client.closes) for client in clients) >= len(clients), "every client has moved"
-            # Who came to a gateway that went is closed with 1001, waits for up to 2.5 s, and for one that starts: three in all.
+            # Who came to a gateway that went is closed with 1001, waits for up to 2.5 s by itself, and for one that starts. A
+            # second try would take 2.25 s more, and gateways that nginx leaves out 10 s.
             slowest = max(clients, key=lambda client: client.longest_away)
-            assert slowest.longest_away < scaled(2.7) + max(starts), f"{starts}, {slowest.closes}, {slowest.failures}"
+            assert slowest.longest_away < 2.5 + max(starts) + scaled(2), f"{starts}, {slowest.closes}, {slowest.failures}"
         finally:
             sender.stop()
             await asyncio.gather(*(client.stop() for client in clients))
@@ -179,8 +180,9 @@ class AwayClient(BusClient):
     away_since = None
 
     async def _connect_once(self):
+        before = self.connections
         code = await super()._connect_once()
-        if self.connections:
+        if self.connections != before:  # a try that fails is a part of being away
             self.away_since = time.monotonic()
         return code
 

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import resource
-import signal
 import time
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from harness.client import BusClient, RawClient
 from harness.cluster import Cluster
 from harness.deadline import scaled
+from harness.hold import held
 from harness.http_clients import TRANSPORTS
 
 LATE_SECONDS = float(os.environ.get("ODOO_BUS_TEST_LATE_SECONDS", "30"))
@@ -209,7 +209,7 @@ async def test_a_prepared_transaction_survives_a_restart_of_the_server(database,
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_an_id_that_is_drawn_again_after_a_crash_is_new(make_gateway, transport):
     # Only the last transaction does not wait for the disk, and nothing else writes the log before the crash.
-    with Cluster(fsync=True, wal_writer_delay="10s", autovacuum=False) as cluster:
+    with Cluster(fsync=True, autovacuum=False) as cluster:
         database = cluster.create_database("odoo").install()
         gateway = make_gateway(database, hub_database="none").start()
         async with TRANSPORTS[transport](gateway.url, ["a"], check_outdated=True) as client:
@@ -219,11 +219,12 @@ async def test_an_id_that_is_drawn_again_after_a_crash_is_new(make_gateway, tran
             while kept == 0 or database.value("SELECT log_cnt FROM bus_bus_id_seq") != 0:
                 database.sendone("a", payload=kept)
                 kept += 1
-            with database.connect() as connection:
-                connection.execute("SET synchronous_commit = off")
-                lost, = send(connection, ["lost"])
-            await client.wait_payload("lost")
-            await asyncio.to_thread(cluster.restart, "immediate")
+            with cluster.crashing() as crash:
+                with database.connect() as connection:
+                    connection.execute("SET synchronous_commit = off")
+                    lost, = send(connection, ["lost"])
+                await client.wait_payload("lost")
+                await asyncio.to_thread(crash)
             again = database.sendone("a", payload="new")
             assert again == lost, "the id was not drawn again: this test proves nothing"
             await client.wait_payload("new")
@@ -237,7 +238,7 @@ async def test_an_id_that_is_drawn_again_after_a_crash_is_new(make_gateway, tran
 
 
 async def test_the_connection_breaks_while_it_is_found_out_what_a_crash_took(make_gateway):
-    with Cluster(fsync=True, wal_writer_delay="10s", autovacuum=False) as cluster:
+    with Cluster(fsync=True, autovacuum=False) as cluster:
         database = cluster.create_database("odoo").install()
         database.execute("CREATE ROLE gateway LOGIN")
         database.execute("GRANT SELECT ON bus_bus, bus_bus_id_seq TO gateway")
@@ -249,11 +250,12 @@ async def test_the_connection_breaks_while_it_is_found_out_what_a_crash_took(mak
                 database.sendone("a", payload=kept)
                 kept += 1
             database.execute("ALTER ROLE gateway NOLOGIN")  # it stays connected until the crash
-            with database.connect() as connection:
-                connection.execute("SET synchronous_commit = off")
-                lost, = send(connection, ["lost"])
-            await client.wait_payload("lost")
-            await asyncio.to_thread(cluster.restart, "immediate")
+            with cluster.crashing() as crash:
+                with database.connect() as connection:
+                    connection.execute("SET synchronous_commit = off")
+                    lost, = send(connection, ["lost"])
+                await client.wait_payload("lost")
+                await asyncio.to_thread(crash)
             with database.connect(autocommit=False) as connection:
                 again, = send(connection, ["new"])
                 assert again == lost, "the id was not drawn again: this test proves nothing"
@@ -363,16 +365,15 @@ async def test_who_comes_from_a_gateway_that_is_not_seen_any_more_loses_nothing(
     stays = make_gateway(database, state_dir=tmp_path / "stays").start()
     async with BusClient(gone.url, ["a"]) as client:
         await client.subscribed()
-        stays.process.send_signal(signal.SIGSTOP)
-        with database.connect() as late, database.connect() as connection:
-            send(late, ["late"])
-            send(connection, ["early"])
-            connection.commit()
-            await client.wait_payload("early")
-            client.reconnect = False
-            gone.kill9()
-            late.commit()
-    stays.process.send_signal(signal.SIGCONT)
+        with held(stays.process.pid):
+            with database.connect(autocommit=False) as late, database.connect() as connection:
+                send(late, ["late"])
+                send(connection, ["early"])
+                await client.wait_payload("early")
+                client.reconnect = False
+                gone.kill9()
+                late.commit()
+        assert client.payloads == ["early"]
     async with BusClient(stays.url, ["a"]) as witness:
         await witness.wait_payload("late")
         assert witness.payloads == ["late", "early"]

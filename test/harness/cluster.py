@@ -1,6 +1,8 @@
 """A private PostgreSQL cluster in a temporary directory."""
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from pathlib import Path
@@ -10,8 +12,10 @@ from psycopg.conninfo import make_conninfo
 
 from .database import Database
 from .deadline import scaled
+from .hold import stand_still
 from .ports import reserve_port
 from .system import clean_environment, give_to_server_user, postgresql_bin, server_user
+from .wait import until
 
 DEFAULTS = {
     "max_connections": 200,
@@ -75,6 +79,28 @@ class Cluster:
 
     def restart(self, mode="fast"):
         self._pg_ctl("restart", "-m", mode, "-l", self.log)
+
+    @contextlib.contextmanager
+    def crashing(self):
+        """with cluster.crashing() as crash: ...; crash()
+
+        The server crashes and is started again, and what was committed with synchronous_commit = off meanwhile is lost. The
+        process that writes it to the disk stands still: it does so at any moment, within wal_writer_delay.
+        """
+        [(writer,)] = self.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'walwriter'")
+
+        def crash():
+            os.kill(self.pid, signal.SIGQUIT)  # as pg_ctl stop -m immediate does, which would wait for the one that stands still
+            os.kill(writer, signal.SIGKILL)
+            until(lambda: not self.running, self.log_text)
+            self.start()
+
+        stand_still(writer)
+        try:
+            yield crash
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(writer, signal.SIGCONT)
 
     def reload(self):
         self._pg_ctl("reload")

@@ -118,12 +118,37 @@ class Waiting:
         self.connection = cluster.connect(dbname)
         self.pid = self.connection.info.backend_pid
         self.connection.execute("SET synchronous_commit = on")
-        self.connection.pgconn.send_query(f"BEGIN; {statement}; COMMIT".encode())
-        eventually(lambda: cluster.execute("SELECT wait_event FROM pg_stat_activity WHERE pid = %s",
-                                           (self.pid,)) == [("SyncRep",)])
+        # Nobody waits before the checkpointer, too, has read that there is a standby, and nothing shows when it has.
+        eventually(lambda: self._commit_waits("SELECT pg_logical_emit_message(true, 'odoo_bus', '')"))
+        self.let_go()
+        self._discard()
+        assert self._commit_waits(f"BEGIN; {statement}; COMMIT")
 
     def __enter__(self):
         return self
+
+    def _commit_waits(self, statements):
+        """Sends them; whether they wait for the standby, or are over."""
+        pgconn = self.connection.pgconn
+        pgconn.send_query(statements.encode())
+
+        def is_waiting():
+            return self.cluster.execute("SELECT wait_event FROM pg_stat_activity WHERE pid = %s", (self.pid,)) == [("SyncRep",)]
+
+        def is_over():
+            pgconn.consume_input()
+            return not pgconn.is_busy()
+
+        eventually(lambda: is_waiting() or is_over())
+        if is_waiting():
+            return True
+        self._discard()
+        return False
+
+    def _discard(self):
+        """The results of what was sent."""
+        while self.connection.pgconn.get_result() is not None:
+            pass
 
     def let_go(self):
         self.cluster.execute("SELECT pg_cancel_backend(%s)", (self.pid,))

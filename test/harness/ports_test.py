@@ -10,12 +10,12 @@ from harness.system import ROOT
 DRAW = """
 import sys
 from harness import ports
-ports.LOCKS = sys.argv[1]
+ports.LOCKS, first = sys.argv[1], int(sys.argv[2])
 print("ready", flush=True)
 sys.stdin.readline()
 while True:
     try:
-        print(ports.reserve_port(ports=range(12000, 12060)), flush=True)
+        print(ports.reserve_port(ports=range(first, first + 60)), flush=True)
     except RuntimeError:
         print("none is left", flush=True)
         sys.stdin.read()
@@ -26,8 +26,8 @@ while True:
 class Drawer:
     """A process that draws every port that it can get, and keeps them."""
 
-    def __init__(self, locks):
-        self.process = subprocess.Popen([sys.executable, "-c", DRAW, locks], cwd=ROOT / "test", text=True, stdin=subprocess.PIPE,
+    def __init__(self, locks, first):
+        self.process = subprocess.Popen([sys.executable, "-c", DRAW, locks, str(first)], cwd=ROOT / "test", text=True, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == "ready\n"
 
@@ -45,8 +45,10 @@ class Drawer:
 
 @pytest.fixture
 def drawers(tmp_path):
-    """Two processes that draw from a few ports, in a file of locks of their own."""
-    drawers = [Drawer(tmp_path / "locks") for _ in range(2)]
+    """Two processes that draw from a few ports, in a file of locks of their own. In that of all tests these ports are this
+    process' own: whoever looked whether one is free would have it meanwhile."""
+    first = reserve_port(adjacent=60)
+    drawers = [Drawer(tmp_path / "locks", first) for _ in range(2)]
     yield drawers
     for drawer in drawers:
         drawer.end()
