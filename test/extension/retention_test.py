@@ -268,8 +268,9 @@ def test_it_waits_for_no_lock_and_nobody_waits_for_it(made):
         insert(made, 10, "10 days")
         made.sendone("c")
         eventually(lambda: count(made) == 1)
-        made.execute(f'ALTER DATABASE "{made.name}" SET odoo_bus.retention = \'1s\'')
+        made.execute(f'ALTER DATABASE "{made.name}" SET odoo_bus.retention = \'3s\'')
         made.sendone("c")
+        # Before the row is due.
         connection.execute("LOCK TABLE bus_bus IN SHARE MODE")
         eventually(lambda: "lock timeout" in (stat(made, "last_error") or ""))
         connection.rollback()
