@@ -230,8 +230,12 @@ for (const button of buttons) {
   button.onclick = async () => {
     button.disabled = true;
     const answer = await fetch(`demo/break/${button.dataset.break}`, { method: "POST" }).catch(() => null);
+    if (answer?.ok) {
+      showParts(await answer.json()); // as they were then: what is asked for later may be back
+      return;
+    }
     await loadParts();
-    if (answer && !answer.ok) {
+    if (answer) {
       byId("happened").textContent = await answer.json(); // why not
     }
   };

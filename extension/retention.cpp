@@ -28,6 +28,7 @@ struct Place {
     Oid database, role, schema; // database invalid: free
     TimestampTz due;
     bool running;
+    bool sent_meanwhile; // a sender found a worker running, which may have seen the last of the table
     pid_t pid;
     uint64 life;
     int64 keep; // in s, as the last sender has it set
@@ -62,11 +63,13 @@ void schedule_retention(Oid role, Oid schema, int64 keep) {
     }
     // If all places are taken, a sender tries again in a minute.
     if (found && !OidIsValid(found->database))
-        *found = {MyDatabaseId, role, schema, GetCurrentTimestamp(), false, 0, found->life, keep};
-    else if (found && (found->role != role || found->keep != keep)) {
+        *found = {MyDatabaseId, role, schema, GetCurrentTimestamp(), false, false, 0, found->life, keep};
+    else if (found && (found->running || found->role != role || found->keep != keep)) {
         found->role = role;
         found->keep = keep;
-        if (!found->running)
+        if (found->running)
+            found->sent_meanwhile = true;
+        else
             found->due = GetCurrentTimestamp();
     }
     LWLockRelease(lock);
@@ -110,11 +113,17 @@ void postpone(const Errand& errand, int64 seconds) {
     LWLockRelease(lock);
 }
 
-// After a worker that could not connect, or was terminated, the next sender registers the database again.
+// A worker that is at its end without having scheduled the next run: the table was empty, or it could not
+// connect, or was terminated. The next sender registers the database again; one that did so while this worker
+// ran did it for the worker after it.
 void detach_retention(int, Datum number) {
     LWLockAcquire(lock, LW_EXCLUSIVE);
     Place& place = schedule->places[DatumGetUInt32(number)];
-    if (place.pid == MyProcPid)
+    if (place.pid == MyProcPid && place.sent_meanwhile) {
+        place.running = place.sent_meanwhile = false;
+        place.pid = 0;
+        place.due = GetCurrentTimestamp();
+    } else if (place.pid == MyProcPid)
         vacate(place);
     LWLockRelease(lock);
 }
@@ -217,7 +226,7 @@ void report_retention(uint32 number, uint64 deleted, TimestampTz next_run) {
     schedule->deleted += deleted;
     if (next_run) {
         place.due = next_run;
-        place.running = false;
+        place.running = place.sent_meanwhile = false;
         place.pid = 0; // the worker gives up its place
     }
     LWLockRelease(lock);

@@ -81,7 +81,8 @@ def check_tabs(browser, gateway, database):
             warnings = browser.evaluate("warnings")
             assert len(warnings) == connections - 1 and all(told in warning for warning in warnings)
         assert browser.evaluate("runs()") == ["page", "page"]
-        assert gateway.established() == connections
+        # That by which a page has loaded a script may take a moment to be closed.
+        until(lambda: gateway.established() == connections, lambda: f"{gateway.established()} connections are open")
     return check
 
 

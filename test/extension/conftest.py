@@ -1,7 +1,7 @@
 """Fixtures of what is tested in a cluster that preloads the extension."""
 import pytest
 
-from harness.doorbell import Listener, wait_for_worker
+from harness.doorbell import HUB, Listener, wait_for_worker
 
 
 @pytest.fixture
@@ -12,7 +12,7 @@ def restored(preloaded):
         preloaded.start()
     preloaded.execute("ALTER SYSTEM RESET ALL")
     preloaded.reload()
-    wait_for_worker(preloaded)
+    wait_for_worker(preloaded, dbname=HUB)  # which the test may have sent elsewhere
 
 
 @pytest.fixture

@@ -73,6 +73,22 @@ def test_it_goes_on_although_nothing_is_sent_any_more(made):
     eventually(lambda: count(made) == 0)
 
 
+def test_what_is_sent_while_a_worker_is_at_its_end_is_left_to_the_next_one(cluster, made):
+    """It has looked at the table for the last time, or is terminated, and nothing is sent after that."""
+    made.execute(f'ALTER DATABASE "{made.name}" SET odoo_bus.retention = \'1s\'')
+    with made.connect(autocommit=False) as connection:
+        with held(wait_for_worker(cluster)):
+            made.sendone("before")
+            connection.execute("LOCK TABLE bus_bus IN SHARE MODE")
+        [(pid,)] = eventually(lambda: made.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'odoo_bus retention' "
+                                                   "AND wait_event_type = 'Lock'"))
+        with held(pid):
+            connection.rollback()
+            made.sendone("meanwhile")
+            made.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    eventually(lambda: count(made) == 0)
+
+
 def test_odoos_tables_are_left_to_odoo_unless_it_is_asked_for(made, database):
     database.execute("ALTER TABLE bus_bus OWNER TO odoo")
     insert(database, 10, "10 days")
@@ -252,8 +268,9 @@ def test_it_waits_for_no_lock_and_nobody_waits_for_it(made):
         insert(made, 10, "10 days")
         made.sendone("c")
         eventually(lambda: count(made) == 1)
-        made.execute(f'ALTER DATABASE "{made.name}" SET odoo_bus.retention = \'1s\'')
+        made.execute(f'ALTER DATABASE "{made.name}" SET odoo_bus.retention = \'3s\'')
         made.sendone("c")
+        # Before the row is due.
         connection.execute("LOCK TABLE bus_bus IN SHARE MODE")
         eventually(lambda: "lock timeout" in (stat(made, "last_error") or ""))
         connection.rollback()

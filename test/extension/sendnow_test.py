@@ -9,7 +9,7 @@ import pytest
 
 from harness.cluster import Cluster
 from harness.deadline import scaled
-from harness.doorbell import eventually, preloaded_cluster, wait_for_worker
+from harness.doorbell import eventually, preloaded_cluster, wait_for_worker, wait_until_asleep
 from harness.standby import Standby
 
 SEND = "SELECT bus_sendnow('c', 't', '1')"
@@ -315,6 +315,7 @@ def test_a_caller_that_does_not_wait_any_longer(database, cluster, how):
     """While the worker stands still. What it has not begun it does not send; its place is not lost."""
     database.execute(SEND)
     [(pid, _)] = senders(database)
+    wait_until_asleep(cluster, pid)
     os.kill(pid, signal.SIGSTOP)
     try:
         with database.connect() as connection:
@@ -360,10 +361,10 @@ def test_no_background_worker_is_free(make_database):
 
 
 def test_an_idle_worker_leaves(database, cluster):
-    cluster.execute("ALTER SYSTEM SET odoo_bus.sendnow_idle_timeout = '1s'")
-    cluster.reload()
     database.execute(SEND)
     assert senders(database)
+    cluster.execute("ALTER SYSTEM SET odoo_bus.sendnow_idle_timeout = '1s'")
+    cluster.reload()
     eventually(lambda: not senders(database))
     assert database.value("SELECT senders FROM bus_stat") == 0
     database.execute(SEND)

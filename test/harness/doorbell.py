@@ -77,13 +77,19 @@ def eventually(condition, timeout=30):
     return result
 
 
-def wait_for_worker(cluster, other_than=None):
-    """The pid of a worker that waits for transactions, another one than the one that has gone."""
+def wait_for_worker(cluster, other_than=None, dbname=None):
+    """The pid of a worker that waits for transactions, another one than the one that has gone; in this database, where one
+    that is to move may still be in another."""
     def waiting():
-        rows = cluster.execute("SELECT pid FROM pg_stat_activity WHERE backend_type = 'odoo_bus doorbell' "
+        rows = cluster.execute("SELECT pid, datname FROM pg_stat_activity WHERE backend_type = 'odoo_bus doorbell' "
                                "AND query LIKE 'odoo_bus: waiting%%'")
-        return rows[0][0] if rows and rows[0][0] != other_than else None
+        return rows[0][0] if rows and rows[0][0] != other_than and dbname in (None, rows[0][1]) else None
     return eventually(waiting)
+
+
+def wait_until_asleep(cluster, pid):
+    """A worker of ours that has nothing to do and holds no lock, so that nobody waits for it when it is stopped."""
+    eventually(lambda: cluster.execute("SELECT wait_event_type FROM pg_stat_activity WHERE pid = %s", (pid,)) == [("Extension",)])
 
 
 @contextlib.contextmanager

@@ -138,6 +138,11 @@ class Nginx:
         assert started.wait(DEADLINE) and self.process.poll() is None, "nginx did not start:\n" + "\n".join(self.lines)
         return self
 
+    @property
+    def worker_pid(self):
+        [pid] = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return int(pid)
+
     def stop(self):
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()

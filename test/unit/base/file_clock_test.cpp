@@ -15,6 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
+// What a test itself may take, on any machine: less than that by which it moves a clock.
+constexpr Duration WHILE = 1min;
+
 class FileClock : public testing::Test {
 protected:
     FileClock() {
@@ -39,8 +42,8 @@ protected:
 
 TEST_F(FileClock, IsTheWallClockAtFirst) {
     begin();
-    EXPECT_LT(WallClock::now() - now(), 1s);
-    EXPECT_LT(now() - WallClock::now(), 1s);
+    EXPECT_LT(WallClock::now() - now(), WHILE);
+    EXPECT_LT(now() - WallClock::now(), WHILE);
 }
 
 TEST_F(FileClock, DoesNotMoveWithTheWallClock) {
@@ -48,14 +51,14 @@ TEST_F(FileClock, DoesNotMoveWithTheWallClock) {
     const WallTime date = now();
     for (const Duration by : {Duration(2h), Duration(-1h)}) {
         const MovedClock<WallClock> set(by);
-        EXPECT_LT(age(date), 1s);
+        EXPECT_LT(age(date), WHILE);
         begin();
-        EXPECT_LT(age(date), 1s);
+        EXPECT_LT(age(date), WHILE);
     }
     const MovedClock<MonotonicClock> later(5min);
     begin();
     EXPECT_GE(age(date), 5min);
-    EXPECT_LT(age(date), 5min + 1s);
+    EXPECT_LT(age(date), 5min + WHILE);
 }
 
 TEST_F(FileClock, GoesByTheWallClockAfterAReboot) {
@@ -66,7 +69,7 @@ TEST_F(FileClock, GoesByTheWallClockAfterAReboot) {
     const MovedClock<MonotonicClock> fresh(-1s);
     begin("b");
     EXPECT_GT(age(date), 10min - 1s);
-    EXPECT_LT(age(date), 10min + 2s);
+    EXPECT_LT(age(date), 10min + WHILE);
 }
 
 TEST_F(FileClock, KnowsAfterARebootHowTheClockWasSetBefore) {
@@ -75,11 +78,11 @@ TEST_F(FileClock, KnowsAfterARebootHowTheClockWasSetBefore) {
     const WallTime date = now();
     save();
     begin("b");
-    EXPECT_LT(age(date), 1s);
+    EXPECT_LT(age(date), WHILE);
     // And once more.
     save("b");
     begin("c");
-    EXPECT_LT(age(date), 1s);
+    EXPECT_LT(age(date), WHILE);
 }
 
 TEST_F(FileClock, ADateInTheFutureIsNow) {
@@ -92,11 +95,11 @@ TEST_F(FileClock, AFileThatIsNoneIsReplaced) {
     for (const std::string text : {"", "a", "a 1", "a b c d", "a 1 2 9223372036854775807"}) {
         std::ofstream(directory_ + "/clock") << text;
         begin();
-        EXPECT_LT(age(now()), 1s) << text;
+        EXPECT_LT(age(now()), WHILE) << text;
         save();
         const WallTime date = now();
         begin();
-        EXPECT_LT(age(date), 1s) << text;
+        EXPECT_LT(age(date), WHILE) << text;
     }
 }
 
