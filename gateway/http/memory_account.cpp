@@ -77,6 +77,7 @@ std::vector<MemoryAccounts::Largest> MemoryAccounts::lower(uint64_t bytes) {
     std::vector<uint64_t> amounts;
     for (const auto& [address, account] : accounts_)
         amounts.push_back(account->held());
+    told_ = true;
     const uint64_t level = std::max(common_level(std::move(amounts), bytes), ORDINARY);
     std::vector<Largest> told;
     for (const auto& [address, account] : accounts_) {

@@ -84,7 +84,8 @@ public:
         uint64_t held;
     };
     // Tells the accounts that hold the most to hold less, by so many bytes together, and the others that they
-    // may keep everything. Returns those, the largest first; none when all are ordinary.
+    // may keep everything. Returns those, the largest first; none when all are ordinary. on_exceeded() is not
+    // called any more until resume().
     std::vector<Largest> lower(uint64_t bytes);
     // on_exceeded() may be called again.
     void resume() { told_ = false; }

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/cpu_time.h"
 #include "base/log.h"
 #include "base/process_memory.h"
 #include "metrics/metrics.h"
@@ -26,24 +27,28 @@ const metrics::Family reached_metric("odoo_bus_memory_ceiling_reached",
                                      "are closed, else 0.",
                                      metrics::Type::gauge);
 
-// A measurement, and returning freed memory, take at most this part of the time.
-constexpr int AT_MOST_ONE_IN = 50;
 constexpr Duration MEASURE_EVERY = 1s;
 // So much of the limit is always left to clients: if they hold less, it is not they who take the memory.
 constexpr uint64_t LEFT_TO_CLIENTS = 16;
 // How long what was closed may take to be free before more is closed.
 constexpr Duration GIVE_WAY_EVERY = 500ms;
 
+// Until what takes so much of a processor may be done again: it is a fiftieth of one at most.
+std::chrono::nanoseconds pause_between(Duration shortest, std::chrono::nanoseconds takes) {
+    return std::max<std::chrono::nanoseconds>(shortest, takes * 50);
+}
+
 } // namespace
 
 // Between two measurements the resident memory tells, less what was found to be shared.
 uint64_t MemoryCeiling::measure(Monotonic now) {
     const uint64_t resident = resident_memory();
-    if (now - measured_at_ < std::max(MEASURE_EVERY, measure_takes_ * AT_MOST_ONE_IN))
+    if (now - measured_at_ < pause_between(MEASURE_EVERY, measure_takes_))
         return resident - std::min(resident, shared_);
+    const auto before = thread_cpu_time();
     const uint64_t used = proportional_memory();
     measured_at_ = MonotonicClock::now();
-    measure_takes_ = measured_at_ - now;
+    measure_takes_ = thread_cpu_time() - before;
     shared_ = resident - std::min(resident, used);
     memory.with().set(static_cast<double>(used));
     return used;
@@ -59,14 +64,15 @@ void MemoryCeiling::check(Monotonic now) {
     uint64_t used = measure(now);
     // What was ended may be free, and not returned yet.
     const bool gives_way =
-        (used > limit() || has_shed_) && now - gave_way_at_ > std::max(GIVE_WAY_EVERY, way_takes_);
+        (used > limit() || has_shed_) && now - gave_way_at_ > pause_between(GIVE_WAY_EVERY, way_takes_);
     if (gives_way) {
+        const auto before = thread_cpu_time();
         gave_way_at_ = now;
         has_shed_ = false;
         return_memory();
         measured_at_ = {};
-        used = measure(MonotonicClock::now());
-        way_takes_ = (MonotonicClock::now() - now) * AT_MOST_ONE_IN;
+        used = measure(now);
+        way_takes_ = thread_cpu_time() - before;
     }
     const uint64_t held = accounts_.held();
     if (used <= limit()) {
@@ -82,7 +88,7 @@ void MemoryCeiling::check(Monotonic now) {
         accounts_.set_budget(std::max(held, limit() / LEFT_TO_CLIENTS));
         set_reached(true, used);
         if (gives_way)
-            give_way(used);
+            return give_way(used); // and no more before the next look
     }
     accounts_.resume();
 }
@@ -106,10 +112,14 @@ void MemoryCeiling::budget_is_exceeded(Monotonic now) {
 
 void MemoryCeiling::shed(uint64_t bytes) {
     const uint64_t held = accounts_.held();
-    const auto largest = accounts_.lower(std::min(bytes, held - std::min(held, limit() / LEFT_TO_CLIENTS)));
+    const uint64_t floor = limit() / LEFT_TO_CLIENTS, less = std::min(bytes, held - std::min(held, floor));
+    const auto largest = accounts_.lower(less);
     is_full_ = largest.empty();
     if (largest.empty())
         return;
+    // What is ended leaves holes that not everything fits into, until memory is returned: nobody may add as
+    // much as that before the next look.
+    accounts_.set_budget(std::max(held - less, floor));
     static log::Limited lines("clients that hold the most memory", 1);
     lines.write(log::Level::warning,
                 "closing connections of {} address{}, as memory is at --max-memory: those of {} hold {} KiB, "

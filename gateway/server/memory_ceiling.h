@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 
@@ -57,7 +58,7 @@ private:
     uint64_t shared_ = 0;   // of the resident memory, the part that others are counted for
     Monotonic measured_at_; // when that was found
     Monotonic gave_way_at_;
-    Duration measure_takes_{}, way_takes_{};
+    std::chrono::nanoseconds measure_takes_{}, way_takes_{}; // of the processor
 };
 
 } // namespace odoo_bus

@@ -2,15 +2,15 @@
 #pragma once
 
 #include <algorithm>
-#include <ctime>
+#include <chrono>
 #include <functional>
+
+#include "base/cpu_time.h"
 
 namespace odoo_bus {
 
 inline double thread_seconds() {
-    timespec time{};
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) / 1e9;
+    return std::chrono::duration<double>(thread_cpu_time()).count();
 }
 
 // The best of several runs of each, in turns, so that a disturbance of the machine is none of the ratio.

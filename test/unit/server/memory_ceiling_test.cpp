@@ -64,9 +64,31 @@ TEST_F(MemoryCeilingTest, AboveItThoseThatHoldTheMostGiveWay) {
     EXPECT_TRUE(most.exceeds());
     EXPECT_FALSE(little.exceeds());
     EXPECT_FALSE(ceiling.is_full()) << "somebody new is admitted";
-    EXPECT_EQ(accounts.budget(), 8 * used + MB) << "nothing more is held";
     ceiling.check(now + 100ms);
     EXPECT_EQ(sheds, 1) << "what was ended takes a moment to be free";
+    EXPECT_EQ(accounts.budget(), 8 * used + MB) << "nothing more is held";
+}
+
+TEST_F(MemoryCeilingTest, WhatIsEndedLeavesNoRoomBeforeTheNextLook) {
+    const auto refill = [&](MemoryCharge& most) {
+        const size_t before = most.bytes();
+        most.set(MB);
+        EXPECT_TRUE(most.may_add(used / 8));
+        EXPECT_FALSE(most.may_add(before - 2 * MB)) << "freed memory is not returned yet";
+        most.set(before);
+    };
+    MemoryCharge most(one, 8 * used);
+    ceiling.configure(used / 2);
+    ceiling.check(now);
+    EXPECT_TRUE(most.exceeds());
+    refill(most);
+
+    accounts.set_budget(7 * used);
+    ceiling.budget_is_exceeded(now);
+    refill(most);
+    EXPECT_EQ(sheds, 2);
+    ceiling.check(now + 100ms);
+    EXPECT_EQ(accounts.budget(), 8 * used) << "of what is still held";
 }
 
 TEST_F(MemoryCeilingTest, WhenClientsHoldLittleHistoriesGiveWay) {
