@@ -53,7 +53,7 @@ struct Give {
     BatchPtr batch;
 };
 
-// Read the tables on from FollowedDatabase::ledger(), and tell it what is read -> publish(), announce(). A
+// Read the tables on from FollowedDatabase::lead_from(), and tell it what is read -> publish(), announce(). A
 // database without a ledger is begun anew.
 struct Lead {};
 struct StopLeading {};

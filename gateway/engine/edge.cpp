@@ -17,12 +17,12 @@ void Edge::start(Saved saved, Monotonic now) {
         state_ = State::MERGING;
 }
 
-Edge::Outcome Edge::apply(const EntryPtr& entry, Monotonic now) {
+Edge::Outcome Edge::apply(const EntryPtr& entry, Monotonic now, bool is_own) {
     if (entry->id <= applied_) {
         learn(entry, now);
         return {.verdict = Verdict::KNOWN};
     }
-    if (!fits(*entry, now)) {
+    if (!fits(*entry, now, is_own)) {
         hole_ = entry->id;
         go_local(now);
         return {.verdict = Verdict::HOLE};
@@ -35,22 +35,29 @@ Edge::Outcome Edge::apply(const EntryPtr& entry, Monotonic now) {
 }
 
 // Whether the entry is the next one of the chain, which may have been cut for it.
-bool Edge::fits(const Entry& entry, Monotonic now) {
+bool Edge::fits(const Entry& entry, Monotonic now, bool is_own) {
     const bool is_whole = log_.newest() == applied_;
-    if (entry.previous != applied_ && applied_ != NO_ENTRY) {
-        if (is_whole && log_.knows(entry.previous)) {
-            fork_at(entry.previous, now);
-            return true;
-        }
-        if (hole_ != entry.id)
-            return false;
+    const bool is_next = entry.previous == applied_ || (applied_ == NO_ENTRY && databases_.empty());
+    if (!is_next && is_whole && log_.knows(entry.previous)) {
+        fork_at(entry.previous, now);
+        return true;
+    }
+    const bool is_hole = !is_next || (begins_anew(entry) && !is_own);
+    if (is_hole && hole_ != entry.id)
+        return false;
+    if (!is_next)
         for (auto& [name, database] : databases_)
             database.lose_track();
-    }
     hole_.reset();
     if (!is_whole || entry.previous != applied_)
         log_.start(entry.previous);
     return true;
+}
+
+// Of a database that is given out here: its leader goes on after what it has given out itself.
+bool Edge::begins_anew(const Entry& entry) const {
+    const auto* const begin = entry.get_if<event::Begin>();
+    return begin && !begin->missed && databases_.contains(entry.database);
 }
 
 // A process that was started anew reads what an earlier one has applied, so that it can append it again.

@@ -14,6 +14,10 @@
 //   hole   the one before it was never seen: trimmed, slept too long, or the order of others. The tables are
 //          read, as far as they go, and the order is followed from that entry on.
 //
+// There is a hole, too, before a database that is given out here and that another gateway begins anew: what
+// the other one has given out before is not published. And before the first entry of all, where a table was
+// given out until then, and the stream has lost its beginning.
+//
 // Invariants:
 //
 // 1. What this gateway gave out, up to the start of `deviation`, and after its end, is in the common order:
@@ -73,8 +77,8 @@ public:
         Verdict verdict;
         BatchPtr given = {}; // what clients here have not been given yet
     };
-    // The next entry of the stream. Not in LOCAL.
-    Outcome apply(const EntryPtr& entry, Monotonic now);
+    // The next entry of the stream. Not in LOCAL. `is_own`: this gateway has made it, as the leader.
+    Outcome apply(const EntryPtr& entry, Monotonic now, bool is_own = false);
 
     // --- without it ---
 
@@ -105,7 +109,8 @@ public:
 
 private:
     void learn(const EntryPtr& entry, Monotonic now);
-    bool fits(const Entry& entry, Monotonic now);
+    bool fits(const Entry& entry, Monotonic now, bool is_own);
+    bool begins_anew(const Entry& entry) const;
     void fork_at(EntryId id, Monotonic now);
     void deviate(EntryId from, Monotonic now);
     BatchPtr happen(const Entry& entry);

@@ -149,7 +149,7 @@ void Engine::write(Monotonic now) {
 }
 
 bool Engine::apply(const EntryPtr& entry, Monotonic now) {
-    Edge::Outcome outcome = edge_.apply(entry, now);
+    Edge::Outcome outcome = edge_.apply(entry, now, leadership_.is_leading());
     if (outcome.verdict != Edge::Verdict::APPLIED)
         return false;
     heard_ = now;

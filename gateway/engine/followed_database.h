@@ -50,6 +50,9 @@ public:
     const std::optional<Checkpoint>& ledger() const { return ledger_; }
     // Of what was given out here, for reading the table. Nothing: the table is to be adopted.
     std::optional<Checkpoint> given() const;
+    // From where this gateway reads the table for all. Where nobody knows the common order's ledger, it
+    // begins anew after what was given out here: nobody would publish what it left out. Nothing: as given().
+    std::optional<Checkpoint> lead_from() const { return ledger_ ? ledger_ : given(); }
     // Only a whole ledger tells what of `given_` is ahead.
     bool wants_ledger() const { return !ledger_ || given_; }
 

@@ -194,8 +194,64 @@ TEST_F(EngineEdge, ATableThatWasAdoptedIsNotGivenOutWhenTheOrderShowsIt) {
     fresh.adopt(CHAIN_DATABASE, Checkpoint{.max_seen = 2});
     fresh.merge();
     Chain order({7, 0});
-    fresh.apply(order.begin(), now);
+    const EntryPtr begin = order.begin();
+    EXPECT_EQ(fresh.apply(begin, now).verdict, Verdict::HOLE);
+    fresh.tables_read();
+    fresh.merge();
+    fresh.apply(begin, now);
     EXPECT_EQ(ids_of(fresh.apply(order.publish({1, 3}), now).given), Ids({3}));
+}
+
+TEST_F(EngineEdge, WhatAFreshGatewayHasGivenOutIsFollowedByAHole) {
+    Edge fresh(bounds);
+    fresh.go_local(now);
+    fresh.adopt(CHAIN_DATABASE, Checkpoint{.max_seen = 1});
+    fresh.give(CHAIN_DATABASE, *chain_batch({2}));
+    fresh.merge();
+    chain.publish({3}); // and it is trimmed
+    const EntryPtr next = chain.publish({4});
+    EXPECT_EQ(fresh.apply(next, now).verdict, Verdict::HOLE);
+    EXPECT_FALSE(fresh.merge()) << "the table has 3";
+    EXPECT_EQ(Edge(bounds).apply(next, now).verdict, Verdict::APPLIED)
+        << "who has given out nothing begins here";
+}
+
+// Its leader has no ledger, and counts as given out what no entry has published.
+TEST_F(EngineEdge, WhereAnotherGatewayBeginsADatabaseAnewTheTableIsRead) {
+    edge.go_local(now);
+    edge.give(CHAIN_DATABASE, *chain_batch({1}));
+    edge.merge();
+    apply(chain.barrier(6));
+    const EntryPtr begin = chain.begin(); // 2 was committed before, and is not published
+    EXPECT_EQ(apply(begin).verdict, Verdict::HOLE);
+    EXPECT_FALSE(edge.merge()) << "the table was not read yet";
+    edge.give(CHAIN_DATABASE, *chain_batch({2}));
+    edge.tables_read();
+    EXPECT_TRUE(edge.merge());
+    EXPECT_EQ(apply(begin).verdict, Verdict::APPLIED);
+    apply(chain.whole(2));
+    EXPECT_EQ(edge.state(), State::COMMON);
+    EXPECT_EQ(given(chain.publish({3})), Ids({3}));
+}
+
+TEST_F(EngineEdge, WhereADatabaseBeginsAnewTheOthersGoOn) {
+    Entry others = *chain.whole(7);
+    others.database = "another";
+    apply(std::make_shared<const Entry>(others));
+    const EntryPtr begin = chain.begin();
+    EXPECT_EQ(apply(begin).verdict, Verdict::HOLE);
+    edge.tables_read();
+    edge.merge();
+    apply(begin);
+    EXPECT_FALSE(edge.databases().at(CHAIN_DATABASE).ledger());
+    EXPECT_TRUE(edge.databases().at("another").ledger());
+}
+
+TEST_F(EngineEdge, ADatabaseThatThisGatewayBeginsAnewIsNotReadForItself) {
+    apply(chain.publish({1}));
+    const EntryPtr begin = chain.begin();
+    EXPECT_EQ(edge.apply(begin, now, true).verdict, Verdict::APPLIED);
+    EXPECT_EQ(edge.state(), State::COMMON);
 }
 
 TEST_F(EngineEdge, AnotherTableBeginsAnew) {

@@ -136,6 +136,38 @@ TEST_F(EngineLeadership, WhereNobodyKnowsALedgerItIsBegunAnew) {
     EXPECT_TRUE(take<command::Append>());
 }
 
+// Not after what stands in the table by then: its clients would not be given what it did not read before.
+TEST_F(EngineLeadership, ADatabaseIsBegunAnewAfterWhatWasGivenOutHere) {
+    for (int i = 0; i < 40; ++i)
+        tick();
+    ASSERT_TRUE(take<command::ReadTables>()) << "there is no Redis";
+    engine.adopt(CHAIN_DATABASE, Checkpoint{.max_seen = 1});
+    engine.give(CHAIN_DATABASE, *chain_batch({2})); // and 3 is committed later
+    connect();
+    engine.locked(now);
+    run(5300ms);
+    const auto barrier = take<command::Append>();
+    ASSERT_TRUE(barrier);
+    append(*barrier);
+    follow(barrier->entry);
+    ASSERT_TRUE(take<command::Lead>());
+    const auto from = engine.edge().databases().at(CHAIN_DATABASE).lead_from();
+    ASSERT_TRUE(from);
+    EXPECT_TRUE(has_decided(*from, 2));
+    EXPECT_FALSE(has_decided(*from, 3)) << "nobody else would publish it";
+
+    engine.publish(CHAIN_DATABASE, event::Begin{}, now);
+    append(take<command::Append>().value());
+    EXPECT_NE(engine.edge().state(), Edge::State::LOCAL) << "its own beginning is no hole";
+    engine.announce(CHAIN_DATABASE, *from, now);
+    append(take<command::Append>().value());
+    commands.clear();
+    publish(3);
+    append(take<command::Append>().value());
+    EXPECT_EQ(ids_of(take<command::Give>()->batch), std::vector<Id>({3}));
+    EXPECT_EQ(engine.edge().state(), Edge::State::COMMON);
+}
+
 TEST_F(EngineLeadership, ASilentHoldersSessionIsEnded) {
     connect();
     follow_some();

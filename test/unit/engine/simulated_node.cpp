@@ -278,12 +278,11 @@ void SimulatedNode::begin_to_lead() {
     reads_ = Reads::FOR_ALL;
     read_version_ = UINT64_MAX;
     const auto known = engine_->edge().databases().find(DATABASE);
-    if (known != engine_->edge().databases().end() && known->second.ledger()) {
-        ledger_ = *known->second.ledger();
-    } else {
-        ledger_ = adopt();
+    const bool is_known = known != engine_->edge().databases().end();
+    const std::optional<Checkpoint> from = is_known ? known->second.lead_from() : std::nullopt;
+    ledger_ = from ? *from : adopt();
+    if (!is_known || !known->second.ledger())
         engine_->publish(DATABASE, event::Begin{}, world_.now);
-    }
     engine_->announce(DATABASE, ledger_, world_.now);
 }
 
