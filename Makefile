@@ -10,6 +10,7 @@
 # make deb                                build/deb/*.deb: packages for the Debian that this is
 # make images                             images of the gateway and of PostgreSQL with the extension, by buildah
 # make bench                              the benchmarks
+# make site                               build/site: the documents as a site of static files, by mkdocs
 # make sbom                               build/odoo_bus.cdx.json: what the gateway and the extension that were built consist of
 # make dist                               build/odoo_bus-VERSION.zip for PGXN, of the last commit
 
@@ -104,10 +105,14 @@ dist:
 sbom: gateway odoo_bus.so
 	deploy/sbom build/odoo-bus-gateway odoo_bus.so >build/odoo_bus.cdx.json
 
+site:
+	deploy/install-dependencies site
+	deploy/build-site
+
 deb:
 	deploy/build-packages
 
 images:
 	deploy/build-images
 
-.PHONY: gateway client demo screenshots test test-all test-matrix test-odoo bench dist sbom deb images
+.PHONY: gateway client demo screenshots test test-all test-matrix test-odoo bench dist sbom site deb images
