@@ -181,10 +181,12 @@ std::optional<int> Tail::follow(std::string& why) {
 
 std::optional<int> Tail::refused(const WebSocketClient::Opened& opened, std::string& why) const {
     const int status = opened.status;
-    why = status >= 400 ? fmt::format("HTTP status {}", status) : opened.problem;
+    const std::string reason = opened.reason.empty() ? "" : fmt::format(" ({})", opened.reason);
+    why = status >= 400 ? fmt::format("HTTP status {}{}", status, reason) : opened.problem;
     if (status >= 400 && status < 500 && status != 408 && status != 429) {
-        log::error("{} refuses with HTTP status {}; is it the address of a WebSocket, and the cookie valid?",
-                   options_.url, status);
+        log::error(
+            "{} refuses with HTTP status {}{}; is it the address of a WebSocket, and the cookie valid?",
+            options_.url, status, reason);
         return 1;
     }
     if (why.find("certificate") != why.npos)

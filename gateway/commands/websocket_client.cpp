@@ -1,8 +1,11 @@
 // The client's side of a WebSocket.
 #include "commands/websocket_client.h"
 
+#include <algorithm>
+
 #include <spdlog/fmt/fmt.h>
 
+#include "base/log.h"
 #include "http/handshake.h"
 
 namespace odoo_bus {
@@ -11,6 +14,19 @@ namespace {
 
 constexpr HttpAnswer::Bounds ANSWER{.head_bytes = 64 << 10, .body_bytes = 1 << 20, .may_switch = true};
 constexpr size_t MAX_MESSAGE = 256 << 20;
+
+// Of a refusal the head tells most: its text is not waited for for long.
+constexpr std::chrono::seconds REASON_WITHIN{1};
+constexpr size_t MAX_REASON = 200;
+
+// The first line of what a refusal says as plain text, as this gateway's do.
+std::string reason_of(const HttpAnswer& answer) {
+    const auto type = answer.header("content-type");
+    if (!type || !type->starts_with("text/plain"))
+        return {};
+    const std::string_view text = answer.body();
+    return log::printable(text.substr(0, std::min(text.find_first_of("\r\n"), MAX_REASON)));
+}
 
 } // namespace
 
@@ -28,15 +44,18 @@ WebSocketClient::Opened WebSocketClient::open(const Endpoint& endpoint, std::str
         return opened;
     const std::string key = make_websocket_key();
     connection->send(handshake_request(endpoint, key, headers));
-    const Monotonic deadline = MonotonicClock::now() + RESPONSE_TIMEOUT;
+    Monotonic deadline = MonotonicClock::now() + RESPONSE_TIMEOUT;
     HttpAnswer answer(ANSWER);
-    while (answer.state() == HttpAnswer::State::need_more && answer.status() == 0) {
+    while (answer.state() == HttpAnswer::State::need_more) {
         std::string received;
         if (connection->receive(received, deadline) != ServerConnection::Outcome::bytes)
             break;
         answer.feed(received);
+        if (answer.status() != 0)
+            deadline = std::min(deadline, MonotonicClock::now() + REASON_WITHIN);
     }
     opened.status = answer.status();
+    opened.reason = reason_of(answer);
     for (const std::string_view cookie : answer.all("set-cookie"))
         opened.set_cookies.emplace_back(cookie);
     if (answer.state() == HttpAnswer::State::broken)
@@ -44,7 +63,8 @@ WebSocketClient::Opened WebSocketClient::open(const Endpoint& endpoint, std::str
     else if (opened.status == 0)
         opened.problem = "the handshake was not answered";
     else if (opened.status != 101)
-        opened.problem = fmt::format("the handshake was answered with {}", opened.status);
+        opened.problem = fmt::format("the handshake was answered with {}{}", opened.status,
+                                     opened.reason.empty() ? "" : " (" + opened.reason + ")");
     else if (answer.all("sec-websocket-accept") != std::vector<std::string_view>{websocket_accept(key)})
         opened.problem = "the handshake was answered with the Sec-WebSocket-Accept of another one";
     else

@@ -39,7 +39,8 @@ public:
     struct Opened {
         std::unique_ptr<WebSocketClient> socket; // null: see `problem`
         std::string problem;
-        int status = 0; // of the HTTP response; 0: there was none
+        int status = 0;     // of the HTTP response; 0: there was none
+        std::string reason; // why it refuses, if it says so; printable
         std::vector<std::string> set_cookies;
     };
     static Opened open(const Endpoint& endpoint, std::string_view headers = {},

@@ -10,6 +10,7 @@ from harness.deadline import DEADLINE
 from harness.gateway import BINARY, run_gateway
 from harness.nginx import Nginx
 from harness.system import clean_environment
+from standin import Standin
 
 pytestmark = pytest.mark.asan
 
@@ -112,3 +113,22 @@ def test_wrong_arguments(arguments):
     done = run_gateway("tail", *arguments)
     assert done.returncode == 2
     assert done.stderr
+
+
+def test_odoo_is_named_when_it_is_odoo_that_refuses(make_gateway, database):
+    with Standin(version="19.0") as odoo:
+        for name in (database.name, "another_one"):
+            odoo.add_database(name)
+        gateway = make_gateway(database, auth="odoo", odoo_url=odoo.url).start()
+        with Tail(gateway.url, "a") as tail, tail.changed:
+            assert tail.changed.wait_for(lambda: any("closed with 1013 Odoo knows no database" in line for line in tail.log),
+                                         DEADLINE), tail.log
+
+
+def test_why_a_handshake_is_refused_is_told(make_gateway, database):
+    gateway = make_gateway(database, max_connections=1).start()
+    with Tail(gateway.url, "a") as first:
+        with first.changed:
+            assert first.changed.wait_for(lambda: first.log, DEADLINE)
+        with Tail(gateway.url, "a") as tail, tail.changed:
+            assert tail.changed.wait_for(lambda: any("HTTP status 503 (" in line for line in tail.log), DEADLINE), tail.log
