@@ -188,6 +188,13 @@ def the_gateway_is_down(site):
     site.starts.remove("gateway")
 
 
+@fault("gateway.reachable", "failed", "it is no odoo-bus-gateway")
+def another_server_has_the_port(site):
+    # Odoo's own: it answers for its health as the gateway does.
+    site.starts.remove("gateway")
+    site.overrides["listen"] = f"127.0.0.1:{site.odoo.port}"
+
+
 @fault("postgresql.pooler", "failed", "LISTEN hears nothing")
 def pgbouncer_pools_transactions(site):
     pooler = site.stack.enter_context(PgBouncer(site.cluster, "transaction", ROLE))
@@ -559,8 +566,13 @@ def use_function(site):
     site.gateway.options.update(auth="sql", auth_sql_function="app_authorize", sql_pass=["cookie:sid"])
 
 
-def delivery(site):
-    found = [check for check in site.doctor() if check["state"] != "ok" or check["name"] == "delivery"]
+def delivery(site, and_streams=True):
+    """What is said of the notification; `and_streams`: an event stream can be tested."""
+    checks = site.doctor()
+    streams = next(check for check in checks if check["name"] == "proxy.buffering")
+    assert streams["state"] == ("ok" if and_streams else "warning"), streams
+    assert and_streams or ("not checked" in streams["found"] and "--token or --cookie" in streams["cure"]), streams
+    found = [check for check in checks if check["name"] == "delivery" or check["state"] != "ok" and check is not streams]
     assert [check["name"] for check in found] == ["delivery"], found
     return found[0]
 
@@ -581,7 +593,13 @@ def test_a_channel_that_the_token_does_not_grant_is_told(sending_site):
 def test_a_token_that_is_not_believed_is_told(sending_site):
     use_tokens(sending_site, ["orders"])
     sending_site.extra += ["--token", Secret(b"another secret of 32 bytes or so").token(claims(["orders"])), "--channel", "orders"]
-    assert delivery(sending_site)["state"] == "failed"
+    assert delivery(sending_site, and_streams=False)["state"] == "failed"
+
+
+def test_streams_that_are_kept_back_are_found_by_a_token(site):
+    nginx_keeps_streams_back(site)
+    site.extra += ["--token", use_tokens(site, ["a b&c"]), "--channel", "a b&c"]
+    assert [(check["name"], check["state"]) for check in complaints(site.doctor())] == [("proxy.buffering", "failed")]
 
 
 def test_with_a_cookie_that_the_function_in_sql_knows_a_notification_is_sent(sending_site):
@@ -594,12 +612,12 @@ def test_with_a_cookie_that_the_function_in_sql_knows_a_notification_is_sent(sen
 def test_a_cookie_that_the_function_in_sql_does_not_know_is_told(sending_site):
     use_function(sending_site)
     sending_site.extra += ["--cookie", "sid=bobs"]
-    assert delivery(sending_site)["state"] == "failed"
+    assert delivery(sending_site, and_streams=False)["state"] == "failed"
 
 
 def test_without_a_token_or_a_cookie_nothing_is_sent_and_that_is_told(sending_site):
     use_function(sending_site)
-    found = delivery(sending_site)
+    found = delivery(sending_site, and_streams=False)
     assert found["state"] == "warning" and "--cookie" in found["cure"], found
 
 

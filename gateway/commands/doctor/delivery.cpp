@@ -87,11 +87,6 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
     if (needs_name && options.token.empty() && options.cookie.empty())
         return report.warning(name, "not checked: --auth token and sql grant doctor itself nothing",
                               "give --token or --cookie, and a --channel that it grants");
-    std::string identity;
-    if (!options.token.empty())
-        identity += fmt::format("Authorization: Bearer {}\r\n", options.token);
-    if (!options.cookie.empty())
-        identity += fmt::format("Cookie: {}\r\n", options.cookie);
     const PgSession session(database);
     std::vector<std::pair<const char*, Endpoint>> ways;
     ways.emplace_back("directly", Endpoint::of(options.gateway.listen.front()));
@@ -99,7 +94,7 @@ void examine_delivery(const DoctorOptions& options, const std::string& database,
         ways.emplace_back("through the proxy", *options.proxy);
     std::vector<Receiver> receivers;
     for (const auto& [way, endpoint] : ways) {
-        auto opened = WebSocketClient::open(endpoint, identity);
+        auto opened = WebSocketClient::open(endpoint, options.identity());
         if (!opened.socket)
             return report.failed(name, fmt::format("no WebSocket opens {}: {}", way, opened.problem),
                                  "read the gateway's log");

@@ -59,6 +59,15 @@ std::string take(DoctorOptions& options, std::string_view name, const std::strin
 
 } // namespace
 
+std::string DoctorOptions::identity() const {
+    std::string lines;
+    if (!token.empty())
+        lines += fmt::format("Authorization: Bearer {}\r\n", token);
+    if (!cookie.empty())
+        lines += fmt::format("Cookie: {}\r\n", cookie);
+    return lines;
+}
+
 const std::vector<CommandDefinition>& doctor_table() {
     static const std::vector<CommandDefinition> table = {
         {"url", "URL",
@@ -68,12 +77,14 @@ const std::vector<CommandDefinition>& doctor_table() {
          "Send one notification with bus_sendone(), and print how long each leg of its way took. All other "
          "checks change nothing."},
         {"channel", "NAME",
-         "Channel of --send. Default odoo_bus_doctor, which --auth odoo and open grant to every client."},
+         "Channel of --send, and of the event stream that --url is tested with. Default odoo_bus_doctor, "
+         "which --auth odoo and open grant to every client."},
         {"token", "TOKEN",
-         "With --auth token: token with which the notification of --send is received; it must grant the "
-         "channel."},
+         "With --auth token: token with which the notification of --send, and the event stream, are "
+         "received; it must grant the channel."},
         {"cookie", "COOKIES",
-         "With --auth sql: cookies with which the notification of --send is received, like \"sid=...\"."},
+         "With --auth sql: cookies with which the notification of --send, and the event stream, are "
+         "received, like \"sid=...\"."},
         {"wait", "",
          "Wait for a ping on a silent WebSocket (--ping-interval), to see whether the proxy keeps it open."},
         {"gevent-port", "PORT",

@@ -18,8 +18,10 @@ struct DoctorOptions {
     bool json = false;
     bool send = false;
     std::string channel = "odoo_bus_doctor"; // what --send sends on
-    // Credentials of the receivers; empty: none.
+    // Credentials of those who receive; empty: none.
     std::string cookie, token;
+    // The same as lines of a request's head.
+    std::string identity() const;
     bool wait = false;
     uint16_t gevent_port = 8072; // 0: not checked
     std::chrono::seconds long_transaction{300};

@@ -63,8 +63,9 @@ void examine_hub(const DoctorOptions& options, Report& report) {
         return report.ok(name, "LISTEN works in the database in which Odoo notifies");
     report.failed(
         name, hub.problem(),
-        "let the gateway's role connect there (--hub-database); until then all that Odoo sends arrives up "
-        "to a second late");
+        fmt::format("let the gateway's role connect there (--hub-database); until then all that Odoo sends "
+                    "arrives up to a second late: {}",
+                    hub.cure()));
 }
 
 void examine_odoo_notify(const DoctorOptions& options, const std::vector<std::string>& databases,

@@ -1,7 +1,7 @@
 // Doctor's connection to PostgreSQL.
 #include "commands/doctor/pg_session.h"
 
-#include <algorithm>
+#include "commands/doctor/connection_cure.h"
 
 namespace odoo_bus::doctor {
 
@@ -13,6 +13,13 @@ PGconn* connect(const std::string& conninfo) {
                                  nullptr};
     const char* const values[] = {"5", "odoo-bus-gateway doctor", conninfo.c_str(), "UTF8", nullptr};
     PGconn* const connection = PQconnectdbParams(names, values, 1);
+    // libpq tells the SQLSTATE of a refusal only to those who ask for more words, on a connection that is
+    // there.
+    if (PQstatus(connection) != CONNECTION_OK) {
+        PQsetErrorVerbosity(connection, PQERRORS_VERBOSE);
+        PQreset(connection);
+        PQsetErrorVerbosity(connection, PQERRORS_DEFAULT);
+    }
     PQsetNoticeProcessor(
         connection, [](void*, const char*) {}, nullptr);
     return connection;
@@ -23,11 +30,12 @@ PGconn* connect(const std::string& conninfo) {
 PgSession::PgSession(const std::string& conninfo) : connection_(connect(conninfo), PQfinish) {}
 
 std::string PgSession::problem() const {
-    std::string problem = PQerrorMessage(connection_.get());
-    while (!problem.empty() && problem.back() == '\n')
-        problem.pop_back();
-    std::ranges::replace(problem, '\n', ' ');
-    return problem;
+    return in_one_line(PQerrorMessage(connection_.get()));
+}
+
+std::string PgSession::cure() const {
+    const char* const host = PQhost(connection_.get());
+    return connection_cure(PQerrorMessage(connection_.get()), host && *host == '/');
 }
 
 PgResult PgSession::ask(const char* sql) const {

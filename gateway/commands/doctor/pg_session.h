@@ -18,6 +18,8 @@ public:
     bool is_open() const { return PQstatus(connection_.get()) == CONNECTION_OK; }
     // Why it is not open, in one line.
     std::string problem() const;
+    // What mends that.
+    std::string cure() const;
 
     PgResult ask(const char* sql) const;
     // The only one that may write.

@@ -332,8 +332,7 @@ std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report
     const Options& gateway = options.gateway;
     const PgSession first(gateway.databases.front());
     if (!first.is_open()) {
-        report.failed(name, first.problem(),
-                      "start PostgreSQL, or correct --database, pg_hba.conf or the role's privileges");
+        report.failed(name, first.problem(), first.cure());
         return {};
     }
     report.ok(name, "PostgreSQL accepts connections");
@@ -355,7 +354,7 @@ std::vector<std::string> examine_postgresql(const DoctorOptions& options, Report
     for (const std::string& conninfo : list_databases(gateway, first, report)) {
         const PgSession session(conninfo);
         if (!session.is_open())
-            report.failed(name, session.problem(), "correct --database, or the role's privileges there");
+            report.failed(name, session.problem(), session.cure());
         else if (examine_database(session, report))
             served.push_back(conninfo);
     }

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "commands/websocket_client.h"
 #include "http/origin.h"
+#include "http/query.h"
 
 namespace odoo_bus::doctor {
 
@@ -25,6 +26,23 @@ std::string text_of(const Json& object, const char* key) {
 
 bool is_true(const Json& object, const char* key) {
     return json_is_true(json_object_get(object.get(), key));
+}
+
+// What a handshake has become on its way to a gateway (proxy_echo.h); nothing when another server answers.
+Json arrived_of(const HttpAnswer& answer) {
+    const Json told = parse_lenient(answer.body());
+    json_t* const arrived = json_object_get(told.get(), "arrived");
+    return Json(json_is_object(arrived) ? json_incref(arrived) : nullptr);
+}
+
+std::optional<HttpAnswer> ask_what_arrives(const Endpoint& endpoint, std::string& problem) {
+    return exchange(endpoint, handshake_request(endpoint, KEY, "Odoo-Bus-Doctor: arrived\r\n"), problem);
+}
+
+bool is_a_gateway(const Endpoint& endpoint) {
+    std::string problem;
+    const auto answer = ask_what_arrives(endpoint, problem);
+    return answer && arrived_of(*answer) != nullptr;
 }
 
 // Checks the headers of a handshake as they arrived at the gateway through the proxy (proxy_echo.h).
@@ -73,8 +91,7 @@ void examine_arrival(const Endpoint& proxy, OriginMatch match, const Json& arriv
 // False when the headers cannot be checked.
 bool examine_headers(const Endpoint& proxy, OriginMatch match, Report& report) {
     std::string problem;
-    const auto answer =
-        exchange(proxy, handshake_request(proxy, KEY, "Odoo-Bus-Doctor: arrived\r\n"), problem);
+    const auto answer = ask_what_arrives(proxy, problem);
     if (!answer) {
         if (problem.find("certificate") != problem.npos)
             report.failed("proxy.certificate", fmt::format("{}: {}", proxy.origin(), problem),
@@ -85,13 +102,13 @@ bool examine_headers(const Endpoint& proxy, OriginMatch match, Report& report) {
         return false;
     }
     report.ok("proxy.reachable", fmt::format("{} answers", proxy.origin()));
-    const Json arrived = parse_lenient(answer->body());
     if (answer->status() == 505) {
         report.failed("proxy.upgrade", "the proxy speaks HTTP/1.0 with the gateway",
                       "set proxy_http_version 1.1; in the location /websocket");
         return false;
     }
-    if (!json_is_object(arrived.get()) || !json_is_object(json_object_get(arrived.get(), "arrived"))) {
+    const Json arrived = arrived_of(*answer);
+    if (!arrived) {
         report.failed("proxy.route",
                       fmt::format("{}/websocket does not lead to the gateway (it responds with {})",
                                   proxy.origin(), answer->status()),
@@ -99,45 +116,64 @@ bool examine_headers(const Endpoint& proxy, OriginMatch match, Report& report) {
         return false;
     }
     report.ok("proxy.route", "/websocket leads to the gateway");
-    const Json inner(json_incref(json_object_get(arrived.get(), "arrived")));
-    if (!is_true(inner, "upgrade")) {
+    if (!is_true(arrived, "upgrade")) {
         report.failed("proxy.upgrade",
                       "the proxy does not pass on Upgrade and Connection: no WebSocket opens",
                       "set proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header "
                       "Connection $connection_upgrade; in the location /websocket");
         return false;
     }
-    examine_arrival(proxy, match, inner, report);
+    examine_arrival(proxy, match, arrived, report);
     return true;
 }
 
-// The beginning of an event stream must not be kept back by the proxy, whose compression the browsers allow.
-void examine_buffering(const Endpoint& proxy, Report& report) {
-    const char* const name = "proxy.buffering";
-    std::string problem;
-    const auto connection = ServerConnection::open(proxy, problem);
-    if (!connection)
-        return;
-    connection->send(
-        fmt::format("GET /bus/events?channels=odoo_bus_doctor HTTP/1.1\r\nHost: {}\r\n"
-                    "Accept: text/event-stream\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\r\n",
-                    proxy.host));
+// Whether what was received of an event stream is more than its head.
+bool has_begun(std::string_view received, size_t head_end) {
     // What a compressor writes before anything that it was given, in a chunk.
     constexpr size_t COMPRESSED_HEADER = 24;
+    return received.find("retry:", head_end) != received.npos ||
+           received.size() - head_end - 4 > COMPRESSED_HEADER;
+}
+
+// The beginning of an event stream must not be kept back by the proxy, whose compression the browsers allow.
+void examine_buffering(const DoctorOptions& options, Report& report) {
+    const char* const name = "proxy.buffering";
+    const Endpoint& proxy = *options.proxy;
+    std::string problem;
+    const auto connection = ServerConnection::open(proxy, problem);
+    const auto not_checked = [&](std::string_view why, std::string_view cure) {
+        report.warning(name, fmt::format("not checked: {}", why), std::string(cure));
+    };
+    if (!connection)
+        return not_checked(problem, "run doctor again");
+    connection->send(
+        fmt::format("GET /bus/events?channel={} HTTP/1.1\r\nHost: {}\r\n{}"
+                    "Accept: text/event-stream\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\r\n",
+                    percent_encode(options.channel), proxy.host, options.identity()));
     std::string received;
     const Monotonic deadline = MonotonicClock::now() + RESPONSE_TIMEOUT;
     for (;;) {
         const size_t end = received.find("\r\n\r\n");
-        if (end != received.npos && received.find("text/event-stream") > end)
-            return report.ok(name, "event streams do not lead to the gateway: only WebSockets are served");
-        if (end != received.npos &&
-            (received.find("retry:", end) != received.npos || received.size() - end - 4 > COMPRESSED_HEADER))
+        if (end != received.npos && received.find("text/event-stream") > end) {
+            const std::string status = received.substr(std::min<size_t>(end, 9), 3); // "HTTP/1.1 200"
+            if (status == "404")
+                return report.ok(name,
+                                 "event streams do not lead to the gateway: only WebSockets are served");
+            if (status.starts_with('5') && report.worst() == State::failed)
+                return; // by what is reported already
+            return not_checked(fmt::format("an event stream is answered with {}", status),
+                               status == "401" || status == "403"
+                                   ? "give --token or --cookie, and a --channel that it grants"
+                                   : "see the proxy's log, and the gateway's");
+        }
+        if (end != received.npos && has_begun(received, end))
             return report.ok(name, "an event stream passes at once");
         const auto outcome = connection->receive(received, deadline);
         if (outcome == ServerConnection::Outcome::bytes)
             continue;
         if (outcome == ServerConnection::Outcome::end)
-            return report.ok(name, "event streams are not served");
+            return not_checked("the connection of an event stream is ended without an answer",
+                               "see the proxy's log, and the gateway's");
         return report.failed(
             name, "the beginning of an event stream is held back by the proxy",
             "set proxy_buffering off; in the location of /bus/events, and leave it out of the "
@@ -170,13 +206,23 @@ void examine_patience(const Endpoint& proxy, Milliseconds interval, Report& repo
 
 bool examine_gateway(const DoctorOptions& options, bool is_known, Report& report) {
     const char* const name = "gateway.reachable";
+    const Listener& listener = options.gateway.listen.front();
+    const Endpoint endpoint = Endpoint::of(listener);
     std::string problem;
-    const auto answer = get(Endpoint::of(options.gateway.listen.front()), "/websocket/health", problem);
+    const auto answer = get(endpoint, "/websocket/health", problem);
     if (!answer) {
-        report.failed(name,
-                      fmt::format("the gateway does not answer at {}: {}",
-                                  options.gateway.listen.front().text(), problem),
+        report.failed(name, fmt::format("the gateway does not answer at {}: {}", listener.text(), problem),
                       "start it (systemctl start odoo-bus-gateway), and read its log if it exits");
+        return false;
+    }
+    // Odoo's own server answers that path alike.
+    if (!is_a_gateway(endpoint)) {
+        const auto server = answer->header("server");
+        report.failed(name,
+                      fmt::format("another server answers at {}{}: it is no odoo-bus-gateway",
+                                  listener.text(), server ? fmt::format(" ({})", *server) : ""),
+                      "end it (ss -ltnp names its process), or give the gateway another --listen and nginx "
+                      "the same port");
         return false;
     }
     if (answer->status() != 200 && is_known) {
@@ -188,7 +234,7 @@ bool examine_gateway(const DoctorOptions& options, bool is_known, Report& report
                       "read its log: it says which database it cannot read, and why");
         return false;
     }
-    report.ok(name, fmt::format("the gateway answers at {}", options.gateway.listen.front().text()));
+    report.ok(name, fmt::format("the gateway answers at {}", listener.text()));
     return true;
 }
 
@@ -202,7 +248,7 @@ bool examine_proxy(const DoctorOptions& options, Report& report) {
         return false;
     }
     report.ok("proxy.upgrade", "a WebSocket opens through the proxy");
-    examine_buffering(proxy, report);
+    examine_buffering(options, report);
     if (options.wait)
         examine_patience(proxy, options.gateway.ping_interval, report);
     return true;
