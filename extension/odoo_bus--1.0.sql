@@ -58,6 +58,57 @@ CREATE FUNCTION @extschema@.bus_sendnow(
 COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, text, text, jsonb) IS
     'sends a notification to a subchannel of a record at once, independent of the calling transaction; returns its id';
 
+-- The same for a payload that is json. Since the type is varchar, no literal is ambiguous: see json_payload.h.
+CREATE FUNCTION @extschema@.bus_sendone(channel text, notification_type varchar, payload json) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone_json';
+COMMENT ON FUNCTION @extschema@.bus_sendone(text, varchar, json) IS
+    'the same with a payload that is json';
+
+CREATE FUNCTION @extschema@.bus_sendone(
+    model text, res_id bigint, notification_type varchar, payload json) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone_record_json';
+COMMENT ON FUNCTION @extschema@.bus_sendone(text, bigint, varchar, json) IS
+    'the same with a payload that is json';
+
+CREATE FUNCTION @extschema@.bus_sendone(
+    model text, res_id bigint, subchannel text, notification_type varchar, payload json) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone_subchannel_json';
+COMMENT ON FUNCTION @extschema@.bus_sendone(text, bigint, text, varchar, json) IS
+    'the same with a payload that is json';
+
+CREATE FUNCTION @extschema@.bus_sendone_user(user_id bigint, notification_type varchar, payload json) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendone_user_json';
+COMMENT ON FUNCTION @extschema@.bus_sendone_user(bigint, varchar, json) IS
+    'the same with a payload that is json';
+
+CREATE FUNCTION @extschema@.bus_sendmany(channels text[], notification_type varchar, payload json) RETURNS bigint[]
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendmany_channels_json';
+COMMENT ON FUNCTION @extschema@.bus_sendmany(text[], varchar, json) IS
+    'the same with a payload that is json';
+
+CREATE FUNCTION @extschema@.bus_sendmany(
+    model text, res_ids bigint[], notification_type varchar, payload json) RETURNS bigint[]
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendmany_records_json';
+COMMENT ON FUNCTION @extschema@.bus_sendmany(text, bigint[], varchar, json) IS
+    'the same with a payload that is json';
+
+CREATE FUNCTION @extschema@.bus_sendnow(channel text, notification_type varchar, payload json) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow_json';
+COMMENT ON FUNCTION @extschema@.bus_sendnow(text, varchar, json) IS
+    'the same with a payload that is json';
+
+CREATE FUNCTION @extschema@.bus_sendnow(
+    model text, res_id bigint, notification_type varchar, payload json) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow_record_json';
+COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, varchar, json) IS
+    'the same with a payload that is json';
+
+CREATE FUNCTION @extschema@.bus_sendnow(
+    model text, res_id bigint, subchannel text, notification_type varchar, payload json) RETURNS bigint
+    LANGUAGE c VOLATILE PARALLEL UNSAFE AS 'MODULE_PATHNAME', 'odoo_bus_sendnow_subchannel_json';
+COMMENT ON FUNCTION @extschema@.bus_sendnow(text, bigint, text, varchar, json) IS
+    'the same with a payload that is json';
+
 CREATE FUNCTION @extschema@.bus_notify(channel text, payload text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'odoo_bus_notify';
 COMMENT ON FUNCTION @extschema@.bus_notify(text, text) IS

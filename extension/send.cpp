@@ -4,6 +4,7 @@
 #include "channel.h"
 #include "doorbell.h"
 #include "insert.h"
+#include "json_payload.h"
 #include "message.h"
 #include "user.h"
 
@@ -220,4 +221,11 @@ Datum odoo_bus_sendmany_records(PG_FUNCTION_ARGS) {
         notifications[i] = {make_channel(model, DatumGetInt64(ids[i])), message};
     return send_many(fcinfo, {notifications, ids.size()});
 }
+
+DEFINE_WITH_JSON(odoo_bus_sendone, 2)
+DEFINE_WITH_JSON(odoo_bus_sendone_record, 3)
+DEFINE_WITH_JSON(odoo_bus_sendone_subchannel, 4)
+DEFINE_WITH_JSON(odoo_bus_sendone_user, 2)
+DEFINE_WITH_JSON(odoo_bus_sendmany_channels, 2)
+DEFINE_WITH_JSON(odoo_bus_sendmany_records, 3)
 }

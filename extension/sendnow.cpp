@@ -8,6 +8,7 @@
 
 #include "channel.h"
 #include "doorbell_queue.h"
+#include "json_payload.h"
 #include "message.h"
 #include "now_request.h"
 #include "sender_pool.h"
@@ -231,4 +232,8 @@ Datum odoo_bus_sendnow_subchannel(PG_FUNCTION_ARGS) {
                                  required_name(fcinfo, 2, "subchannel")),
                     3);
 }
+
+DEFINE_WITH_JSON(odoo_bus_sendnow, 2)
+DEFINE_WITH_JSON(odoo_bus_sendnow_record, 3)
+DEFINE_WITH_JSON(odoo_bus_sendnow_subchannel, 4)
 }

@@ -36,11 +36,29 @@ SELECT bus_sendone('c', 't', '"x"'), bus_sendone('c', 't', '1e400') \g /dev/null
 SELECT message FROM bus_bus WHERE length(message) < 200 ORDER BY id;
 SELECT message::jsonb -> 'payload' = '1e400' AS equal FROM bus_bus WHERE length(message) > 200;
 
--- json and rows are passed through to_jsonb.
-SELECT bus_sendone('c', 't', to_jsonb(json '{"b": 1, "a": 2}')) AS id \gset
-SELECT message FROM bus_bus WHERE id = :id;
+-- Rows are passed through to_jsonb.
 SELECT bus_sendone('c', 't', to_jsonb(r)) AS id FROM (VALUES (7, 'seven')) AS r (record_id, name) \gset
 SELECT message FROM bus_bus WHERE id = :id;
+
+-- A payload may be json; literals and parameters stay jsonb, whatever type the other arguments have.
+SELECT max(id) AS before FROM bus_bus \gset
+SELECT bus_sendone('c', 't', json '{"b": 1, "a": 2}') \g /dev/null
+SELECT bus_sendone('m', 1, 't', json '{"b": 1, "a": 2}') \g /dev/null
+SELECT bus_sendone('m', 1, 's', 't', json '{"b": 1, "a": 2}') \g /dev/null
+SELECT bus_sendmany('{c,d}', 't', json '{"b": 1, "a": 2}') \g /dev/null
+SELECT bus_sendmany('m', '{1,2}', 't', json '{"b": 1, "a": 2}') \g /dev/null
+SELECT bus_sendone('c', 't', row_to_json(r)) FROM (VALUES (7, 'seven')) AS r (record_id, name) \g /dev/null
+SELECT bus_sendone('c', 't', NULL::json) \g /dev/null
+SELECT (channel::jsonb) - 0 AS channel, message FROM bus_bus WHERE id > :before ORDER BY id;
+SELECT bus_sendone(t, t, '1') > 0, bus_sendone(v, v, '1') > 0, bus_sendone(v, t, '1') > 0, bus_sendone(t, v, '1') > 0,
+    bus_sendone(n, n, '1') > 0, bus_sendone(n, t, json '1') > 0, bus_sendone(v, v, jsonb '1') > 0, bus_sendone(v, v, NULL) > 0,
+    bus_sendone(t, 1, v, '1') > 0, bus_sendone(v, 1, t, v, '1') > 0, bus_sendone('m', '1', 't', '1') > 0
+    FROM (SELECT text 'x' AS t, varchar 'x' AS v, name 'x' AS n) AS of;
+PREPARE untyped AS SELECT bus_sendone($1, $2, $3) > 0 AS sent;
+EXECUTE untyped('c', 't', '{"a": 1}');
+\set VERBOSITY terse
+SELECT bus_sendone('c', 't', json '{"a": "\u0000"}');
+\set VERBOSITY default
 
 -- The table is that of the function's schema, whatever the search_path.
 CREATE SCHEMA elsewhere;

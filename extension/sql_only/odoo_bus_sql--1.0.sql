@@ -594,6 +594,47 @@ CREATE OR REPLACE FUNCTION bus_sendmany(model pg_catalog.text, res_ids pg_catalo
 COMMENT ON FUNCTION bus_sendmany(pg_catalog.text, pg_catalog.int8[], pg_catalog.text, pg_catalog.jsonb) IS
     'sends the same notification to the channel of each of these records; returns their ids in order';
 
+-- The same for a payload that is json. Since the type is varchar, no literal is ambiguous: PostgreSQL prefers text.
+CREATE OR REPLACE FUNCTION bus_sendone(channel pg_catalog.text, notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC SELECT bus_sendone(channel, notification_type::pg_catalog.text, payload::pg_catalog.jsonb); END;
+COMMENT ON FUNCTION bus_sendone(pg_catalog.text, pg_catalog.varchar, pg_catalog.json) IS
+    'the same with a payload that is json';
+
+CREATE OR REPLACE FUNCTION bus_sendone(
+        model pg_catalog.text, res_id pg_catalog.int8, notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC SELECT bus_sendone(model, res_id, notification_type::pg_catalog.text, payload::pg_catalog.jsonb); END;
+COMMENT ON FUNCTION bus_sendone(pg_catalog.text, pg_catalog.int8, pg_catalog.varchar, pg_catalog.json) IS
+    'the same with a payload that is json';
+
+CREATE OR REPLACE FUNCTION bus_sendone(
+        model pg_catalog.text, res_id pg_catalog.int8, subchannel pg_catalog.text, notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC SELECT bus_sendone(model, res_id, subchannel, notification_type::pg_catalog.text, payload::pg_catalog.jsonb); END;
+COMMENT ON FUNCTION bus_sendone(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.varchar, pg_catalog.json) IS
+    'the same with a payload that is json';
+
+CREATE OR REPLACE FUNCTION bus_sendone_user(
+        user_id pg_catalog.int8, notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC SELECT bus_sendone_user(user_id, notification_type::pg_catalog.text, payload::pg_catalog.jsonb); END;
+COMMENT ON FUNCTION bus_sendone_user(pg_catalog.int8, pg_catalog.varchar, pg_catalog.json) IS
+    'the same with a payload that is json';
+
+CREATE OR REPLACE FUNCTION bus_sendmany(channels pg_catalog.text[], notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8[] LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC SELECT bus_sendmany(channels, notification_type::pg_catalog.text, payload::pg_catalog.jsonb); END;
+COMMENT ON FUNCTION bus_sendmany(pg_catalog.text[], pg_catalog.varchar, pg_catalog.json) IS
+    'the same with a payload that is json';
+
+CREATE OR REPLACE FUNCTION bus_sendmany(
+        model pg_catalog.text, res_ids pg_catalog.int8[], notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8[] LANGUAGE sql VOLATILE PARALLEL UNSAFE
+    BEGIN ATOMIC SELECT bus_sendmany(model, res_ids, notification_type::pg_catalog.text, payload::pg_catalog.jsonb); END;
+COMMENT ON FUNCTION bus_sendmany(pg_catalog.text, pg_catalog.int8[], pg_catalog.varchar, pg_catalog.json) IS
+    'the same with a payload that is json';
+
 CREATE OR REPLACE FUNCTION bus_notify(channel pg_catalog.text, payload pg_catalog.text) RETURNS pg_catalog.void
     LANGUAGE sql VOLATILE PARALLEL RESTRICTED BEGIN ATOMIC SELECT pg_catalog.pg_notify(channel, payload); END;
 COMMENT ON FUNCTION bus_notify(pg_catalog.text, pg_catalog.text) IS 'pg_notify(), under the name that it has in the extension';
@@ -1047,6 +1088,23 @@ CREATE OR REPLACE FUNCTION bus_sendnow(model pg_catalog.text, res_id pg_catalog.
         notification_type pg_catalog.text, payload pg_catalog.jsonb) RETURNS pg_catalog.int8
     LANGUAGE sql VOLATILE PARALLEL UNSAFE BEGIN ATOMIC SELECT bus_sql_no_sendnow(); END;
 COMMENT ON FUNCTION bus_sendnow(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.text, pg_catalog.jsonb) IS
+    'raises an error: it needs the extension';
+
+CREATE OR REPLACE FUNCTION bus_sendnow(channel pg_catalog.text, notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE BEGIN ATOMIC SELECT bus_sql_no_sendnow(); END;
+COMMENT ON FUNCTION bus_sendnow(pg_catalog.text, pg_catalog.varchar, pg_catalog.json) IS
+    'raises an error: it needs the extension';
+
+CREATE OR REPLACE FUNCTION bus_sendnow(
+        model pg_catalog.text, res_id pg_catalog.int8, notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE BEGIN ATOMIC SELECT bus_sql_no_sendnow(); END;
+COMMENT ON FUNCTION bus_sendnow(pg_catalog.text, pg_catalog.int8, pg_catalog.varchar, pg_catalog.json) IS
+    'raises an error: it needs the extension';
+
+CREATE OR REPLACE FUNCTION bus_sendnow(
+        model pg_catalog.text, res_id pg_catalog.int8, subchannel pg_catalog.text, notification_type pg_catalog.varchar, payload pg_catalog.json)
+    RETURNS pg_catalog.int8 LANGUAGE sql VOLATILE PARALLEL UNSAFE BEGIN ATOMIC SELECT bus_sql_no_sendnow(); END;
+COMMENT ON FUNCTION bus_sendnow(pg_catalog.text, pg_catalog.int8, pg_catalog.text, pg_catalog.varchar, pg_catalog.json) IS
     'raises an error: it needs the extension';
 
 CREATE OR REPLACE FUNCTION bus_stat_reset() RETURNS pg_catalog.void LANGUAGE sql VOLATILE PARALLEL UNSAFE

@@ -56,11 +56,12 @@ def test_it_is_heard_and_seen_before_the_caller_ends_and_stays_when_it_rolls_bac
 def test_the_overloads_store_what_those_of_bus_sendone_store(database):
     for target in ("'é \"'", "'res.partner', 3", "'res.partner', -7, 'sub'"):
         for function in ("bus_sendone", "bus_sendnow"):
-            database.execute(f"SELECT {function}({target}, 'my.type', '{{\"a\": [1, \"é😀\"]}}')")
+            for of in ("", "json "):
+                database.execute(f"SELECT {function}({target}, 'my.type', {of}'{{\"a\": [1, \"é😀\"]}}')")
     database.execute("SELECT bus_sendnow('null', 't', NULL)")
     rows = database.execute("SELECT channel, message FROM bus_bus ORDER BY id")
-    assert rows[0:6:2] == rows[1:6:2]
-    assert rows[6][1] == '{"type":"t","payload":null}'
+    assert rows[0:12:4] == rows[1:12:4] == rows[2:12:4] == rows[3:12:4]
+    assert rows[12][1] == '{"type":"t","payload":null}'
 
 
 def test_a_long_loop_keeps_its_order_and_shows_its_own_rows_to_the_next_statement(database, hub):

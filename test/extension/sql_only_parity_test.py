@@ -12,11 +12,14 @@ COUNT = 10_000
 LATIN1 = [(1, 0x7F), (1, 0x1F), (0x22, 0x22), (0x5C, 0x5C), (0xA0, 0xFF)]
 ENCODINGS = {"UTF8": None, "LATIN1": LATIN1, "SQL_ASCII": None}  # and the alphabet of each
 
-# n % 5 is the way in which each is sent.
+# n % 5 is the way in which each is sent; of these, one in seven with a payload that is json.
 SEND = """
-SELECT {schema}.bus_sendone(name, type, payload) FROM input WHERE n % 5 = 0 ORDER BY n;
-SELECT {schema}.bus_sendone(name, id, type, payload) FROM input WHERE n % 5 = 1 ORDER BY n;
-SELECT {schema}.bus_sendone(name, id, part, type, payload) FROM input WHERE n % 5 = 2 ORDER BY n;
+SELECT CASE n % 7 WHEN 0 THEN {schema}.bus_sendone(name, type::varchar, payload::json) ELSE {schema}.bus_sendone(name, type, payload) END
+    FROM input WHERE n % 5 = 0 ORDER BY n;
+SELECT CASE n % 7 WHEN 0 THEN {schema}.bus_sendone(name, id, type::varchar, payload::json)
+    ELSE {schema}.bus_sendone(name, id, type, payload) END FROM input WHERE n % 5 = 1 ORDER BY n;
+SELECT CASE n % 7 WHEN 0 THEN {schema}.bus_sendone(name, id, part, type::varchar, payload::json)
+    ELSE {schema}.bus_sendone(name, id, part, type, payload) END FROM input WHERE n % 5 = 2 ORDER BY n;
 SELECT {schema}.bus_sendmany(jsonb_agg(jsonb_build_array(CASE n % 3 WHEN 0 THEN to_jsonb(name)
     WHEN 1 THEN jsonb_build_array(name, id) ELSE jsonb_build_array(name, id, part) END, type, payload) ORDER BY n))
     FROM input WHERE n % 5 = 3 GROUP BY n / 100 ORDER BY n / 100;

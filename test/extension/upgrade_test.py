@@ -12,8 +12,9 @@ OLDER_STAT = """CREATE FUNCTION older_stat(
     OUT last_error text, OUT last_error_at timestamptz, OUT stats_reset timestamptz)
     LANGUAGE c VOLATILE AS '$libdir/odoo_bus', 'odoo_bus_stat'"""
 SYMBOLS = """bus_stat_reset channel channel_record channel_subchannel create_presence_table create_table gc gc_all last_id notify poll record_changed
-    sendmany sendmany_channels sendmany_records sendnow sendnow_record sendnow_subchannel sendone sendone_record
-    sendone_subchannel sendone_user stat version""".replace("bus_", "").split()
+    sendmany sendmany_channels sendmany_channels_json sendmany_records sendmany_records_json sendnow sendnow_json sendnow_record
+    sendnow_record_json sendnow_subchannel sendnow_subchannel_json sendone sendone_json sendone_record sendone_record_json
+    sendone_subchannel sendone_subchannel_json sendone_user sendone_user_json stat version""".replace("bus_", "").split()
 
 
 def test_the_library_serves_the_view_of_an_older_version(database):
