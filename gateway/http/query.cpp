@@ -1,10 +1,6 @@
 // The query of a request target.
 #include "http/query.h"
 
-#include <iterator>
-
-#include <spdlog/fmt/fmt.h>
-
 namespace odoo_bus {
 
 namespace {
@@ -37,18 +33,6 @@ std::optional<std::string> percent_decode(std::string_view text) {
         }
     }
     return decoded;
-}
-
-std::string percent_encode(std::string_view text) {
-    // Unreserved, by RFC 3986.
-    constexpr std::string_view PLAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
-    std::string encoded;
-    for (const char c : text)
-        if (PLAIN.find(c) != PLAIN.npos)
-            encoded += c;
-        else
-            fmt::format_to(std::back_inserter(encoded), "%{:02X}", static_cast<unsigned char>(c));
-    return encoded;
 }
 
 std::optional<Query> parse_query(std::string_view query, size_t max_pairs) {

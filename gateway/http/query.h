@@ -13,9 +13,6 @@ namespace odoo_bus {
 // `%41` is "A", "+" is a space. Nothing when a "%" is not followed by two hexadecimal digits.
 std::optional<std::string> percent_decode(std::string_view text);
 
-// The other way: as much as a query may hold of a text that is one value.
-std::string percent_encode(std::string_view text);
-
 using Query = std::vector<std::pair<std::string, std::string>>;
 
 // Nothing when it is malformed or has more than `max_pairs`.

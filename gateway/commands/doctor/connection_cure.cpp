@@ -11,13 +11,18 @@ namespace odoo_bus::doctor {
 
 namespace {
 
-struct Cure {
+constexpr const char* NOTHING_ANSWERS =
+    "correct host= of --database, or let the firewall pass its port: nothing answers";
+constexpr const char* NO_WAY = "correct host= of --database, or the network: no way leads there";
+constexpr const char* ANOTHER_SERVER = "correct port= of --database: another server listens there";
+
+struct StateCure {
     std::string_view state; // SQLSTATE
     const char* text;
 };
 
 // Of PostgreSQL's appendix "PostgreSQL Error Codes", what a connection may end with; 08P01 is PgBouncer's.
-constexpr Cure CURES[] = {
+constexpr StateCure STATES[] = {
     {"28P01", "correct the password, in the file that passfile= or service= of --database names, or set it: "
               "ALTER ROLE ... PASSWORD"},
     {"3D000", "correct dbname= of --database; psql -l lists the databases of this server"},
@@ -33,37 +38,33 @@ constexpr Cure CURES[] = {
 // invalid_authorization_specification: over TCP that is pg_hba.conf's, over a socket the method peer's.
 constexpr std::string_view REFUSED_BY_HBA = "28000";
 
-struct ErrnoCure {
-    int error;
+struct WordsCure {
+    const char* words;
     const char* text;
 };
 
-// libpq ends what it says of a failed system call with strerror().
-constexpr ErrnoCure ERRNO_CURES[] = {
-    {ECONNREFUSED, "start PostgreSQL, or correct host= and port= of --database: nobody listens there "
-                   "(pg_lsclusters; listen_addresses of postgresql.conf)"},
-    {ENOENT, "start PostgreSQL, or correct host= and port= of --database: there is no socket of this name "
-             "(pg_lsclusters; unix_socket_directories of postgresql.conf)"},
-    {EACCES, "let the gateway's user enter the directory of the socket, or connect with host=localhost"},
-    {EHOSTUNREACH, "correct host= of --database, or the network: no way leads there"},
-    {ENETUNREACH, "correct host= of --database, or the network: no way leads there"},
-    {ETIMEDOUT, "correct host= of --database, or let the firewall pass its port: nothing answers"},
-};
-
-// What libpq says by itself.
-constexpr struct {
-    std::string_view words;
-    const char* cure;
-} WORDS[] = {
+// What libpq says by itself, or ends with: strerror() of a system call that has failed.
+const WordsCure WORDS[] = {
     {"could not translate host name", "correct host= of --database: its name is not known (getent hosts)"},
-    {"timeout expired", "correct host= of --database, or let the firewall pass its port: nothing answers"},
+    {"timeout expired", NOTHING_ANSWERS},
     {"no password supplied", "give the password in a file: passfile= or service= of --database (a line "
                              "host:port:database:role:password)"},
-    {"received invalid response", "correct port= of --database: another server listens there"},
-    {"expected authentication request", "correct port= of --database: another server listens there"},
+    {"received invalid response", ANOTHER_SERVER},
+    {"expected authentication request", ANOTHER_SERVER},
     {"certificate", "give sslrootcert= the authority that has signed the server's certificate, and host= the "
                     "name in it"},
     {"server does not support SSL", "set ssl = on in postgresql.conf, or sslmode=prefer in --database"},
+    {strerror(ECONNREFUSED),
+     "start PostgreSQL, or correct host= and port= of --database: nobody listens there "
+     "(pg_lsclusters; listen_addresses of postgresql.conf)"},
+    {strerror(ENOENT),
+     "start PostgreSQL, or correct host= and port= of --database: there is no socket of this "
+     "name (pg_lsclusters; unix_socket_directories of postgresql.conf)"},
+    {strerror(EACCES), "let the gateway's user enter the directory of the socket, or connect with "
+                       "host=localhost"},
+    {strerror(EHOSTUNREACH), NO_WAY},
+    {strerror(ENETUNREACH), NO_WAY},
+    {strerror(ETIMEDOUT), NOTHING_ANSWERS},
 };
 
 bool says_state(std::string_view problem, std::string_view state) {
@@ -73,7 +74,7 @@ bool says_state(std::string_view problem, std::string_view state) {
 } // namespace
 
 std::string connection_cure(std::string_view problem, bool over_socket) {
-    for (const Cure& cure : CURES)
+    for (const StateCure& cure : STATES)
         if (says_state(problem, cure.state))
             return cure.text;
     if (says_state(problem, REFUSED_BY_HBA))
@@ -82,11 +83,8 @@ std::string connection_cure(std::string_view problem, bool over_socket) {
                              "host=localhost and a password"
                            : "let the role connect: a line of pg_hba.conf for this database, role and "
                              "address, pg_reload_conf(), and ALTER ROLE ... LOGIN";
-    for (const auto& each : WORDS)
-        if (problem.find(each.words) != problem.npos)
-            return each.cure;
-    for (const ErrnoCure& cure : ERRNO_CURES)
-        if (problem.find(std::strerror(cure.error)) != problem.npos)
+    for (const WordsCure& cure : WORDS)
+        if (problem.find(cure.words) != problem.npos)
             return cure.text;
     return "see the server's log, and correct --database, pg_hba.conf or the role's privileges";
 }

@@ -8,7 +8,6 @@
 #include "base/text.h"
 #include "commands/websocket_client.h"
 #include "http/origin.h"
-#include "http/query.h"
 
 namespace odoo_bus::doctor {
 
@@ -127,6 +126,12 @@ bool examine_headers(const Endpoint& proxy, OriginMatch match, Report& report) {
     return true;
 }
 
+std::string percent_encoded(const std::string& text) {
+    const std::unique_ptr<char, decltype(&curl_free)> encoded(
+        curl_easy_escape(nullptr, text.data(), static_cast<int>(text.size())), &curl_free);
+    return encoded ? encoded.get() : "";
+}
+
 // Whether what was received of an event stream is more than its head.
 bool has_begun(std::string_view received, size_t head_end) {
     // What a compressor writes before anything that it was given, in a chunk.
@@ -149,7 +154,7 @@ void examine_buffering(const DoctorOptions& options, Report& report) {
     connection->send(
         fmt::format("GET /bus/events?channel={} HTTP/1.1\r\nHost: {}\r\n{}"
                     "Accept: text/event-stream\r\nAccept-Encoding: gzip, deflate, br, zstd\r\n\r\n",
-                    percent_encode(options.channel), proxy.host, options.identity()));
+                    percent_encoded(options.channel), proxy.host, options.identity()));
     std::string received;
     const Monotonic deadline = MonotonicClock::now() + RESPONSE_TIMEOUT;
     for (;;) {
