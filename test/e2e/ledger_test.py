@@ -206,6 +206,17 @@ async def test_a_prepared_transaction_survives_a_restart_of_the_server(database,
         assert client.payloads == ["later id", "after the restart", "prepared"]
 
 
+async def lose_one(cluster, database, client):
+    """What the client gets before the server crashes and has never heard of it. Returns its id."""
+    with cluster.crashing() as crash:
+        with database.connect() as connection:
+            connection.execute("SET synchronous_commit = off")
+            lost, = send(connection, ["lost"])
+        await client.wait_payload("lost")
+        await asyncio.to_thread(crash)
+    return lost
+
+
 @pytest.mark.parametrize("transport", TRANSPORTS)
 async def test_an_id_that_is_drawn_again_after_a_crash_is_new(make_gateway, transport):
     # Only the last transaction does not wait for the disk, and nothing else writes the log before the crash.
@@ -219,12 +230,7 @@ async def test_an_id_that_is_drawn_again_after_a_crash_is_new(make_gateway, tran
             while kept == 0 or database.value("SELECT log_cnt FROM bus_bus_id_seq") != 0:
                 database.sendone("a", payload=kept)
                 kept += 1
-            with cluster.crashing() as crash:
-                with database.connect() as connection:
-                    connection.execute("SET synchronous_commit = off")
-                    lost, = send(connection, ["lost"])
-                await client.wait_payload("lost")
-                await asyncio.to_thread(crash)
+            lost = await lose_one(cluster, database, client)
             again = database.sendone("a", payload="new")
             assert again == lost, "the id was not drawn again: this test proves nothing"
             await client.wait_payload("new")
@@ -250,12 +256,7 @@ async def test_the_connection_breaks_while_it_is_found_out_what_a_crash_took(mak
                 database.sendone("a", payload=kept)
                 kept += 1
             database.execute("ALTER ROLE gateway NOLOGIN")  # it stays connected until the crash
-            with cluster.crashing() as crash:
-                with database.connect() as connection:
-                    connection.execute("SET synchronous_commit = off")
-                    lost, = send(connection, ["lost"])
-                await client.wait_payload("lost")
-                await asyncio.to_thread(crash)
+            lost = await lose_one(cluster, database, client)
             with database.connect(autocommit=False) as connection:
                 again, = send(connection, ["new"])
                 assert again == lost, "the id was not drawn again: this test proves nothing"
