@@ -23,6 +23,7 @@ SELECT bus_sendone_user(4, 't', '1');
 SELECT channel_in('17.0.1.3');
 SELECT bus_sendone_user(4, 't', '1');
 SELECT bus_sendone_user(2, '', '1');
+SELECT bus_sendone_user(2, 't', json '1') > 0 AS sent;
 
 -- The privileges that it needs are named; the caller's search_path does not matter.
 CREATE ROLE regress_bus_sender;
